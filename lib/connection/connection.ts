@@ -1,0 +1,662 @@
+import { EventEmitter } from 'node:events'
+import type { Duplex, DuplexOptions } from 'node:stream'
+import type {
+  BinaryType, SendCallback, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketEventListener,
+  WebSocketEventMap, WebSocketRouteConnections
+} from '../../types/connection.js'
+import { CloseCode } from '../protocol/close-codes.js'
+import { WebSocketError } from '../protocol/errors.js'
+import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
+import { encodeClosePayload } from '../protocol/frame-encoder.js'
+import { Opcode } from '../protocol/opcodes.js'
+import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
+import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
+import { MessageIterator } from './message-iterator.js'
+import { createMessageStream } from './message-stream.js'
+import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
+
+const CONNECTING = 0
+const OPEN = 1
+const CLOSING = 2
+const CLOSED = 3
+
+const EMPTY = Buffer.alloc(0)
+
+/** Bytes of messages that wait for a listener; over it the socket is paused. */
+const MAX_HELD = 64 * 1024
+
+/** What a waiting message costs beside its bytes. */
+const HELD_OVERHEAD = 64
+
+/** Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow. */
+const READ_STOPS_ABOVE = 1024 * 1024
+
+const BINARY_TYPES: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
+
+/** Who is told what happens to a connection. */
+export interface ConnectionHost {
+  readonly route: WebSocketRouteConnections | null
+  /** Something that a listener or a send callback threw, or a rule that the peer broke. */
+  onError (connection: Connection, error: Error): void
+  /** The socket is closed. Once. */
+  onEnd (connection: Connection, code: number): void
+}
+
+export interface ConnectionSettings {
+  /** The server's side requires masks and sends none; the client's is the other way round (RFC 6455 §5.1). */
+  readonly role: 'server' | 'client'
+  /** Bytes. */
+  readonly maxPayload: number
+  /** Milliseconds. */
+  readonly closeTimeout: number
+}
+
+export interface Agreement {
+  readonly protocol: string
+  readonly extensions: string
+  readonly url: string
+}
+
+type DomHandler<K extends DomEventType> = ((event: WebSocketEventMap[K]) => unknown) | null
+
+interface HeldMessage {
+  readonly data: Buffer
+  readonly isBinary: boolean
+}
+
+/** Messages and bytes of their payloads, each way. */
+export interface ConnectionCounts {
+  messagesReceived: number
+  bytesReceived: number
+  messagesSent: number
+  bytesSent: number
+}
+
+const kConnection = Symbol('fastify-ws-routes.connection')
+
+/** A socket that belongs to a connection: its listeners are shared functions that find the connection here. */
+interface ConnectionSocket extends Duplex {
+  [kConnection]: Connection
+}
+
+/**
+ * The object that a handler gets. The documentation of its public members is in `types/connection.ts`;
+ * members with an underscore belong to this package.
+ */
+export class Connection extends EventEmitter<WebSocketConnectionEvents> implements WebSocketConnection, FrameSink, FrameWriterOwner {
+  declare readonly CONNECTING: 0
+  declare readonly OPEN: 1
+  declare readonly CLOSING: 2
+  declare readonly CLOSED: 3
+
+  readonly protocol: string
+  readonly extensions: string
+  readonly url: string
+
+  /** @internal */
+  readonly _socket: Duplex
+  /** @internal */
+  readonly _counts: ConnectionCounts = { messagesReceived: 0, bytesReceived: 0, messagesSent: 0, bytesSent: 0 }
+
+  private readonly _settings: ConnectionSettings
+  private readonly _host: ConnectionHost | null
+  private readonly _decoder: FrameDecoder
+  private readonly _writer: FrameWriter
+
+  private _readyState: 0 | 1 | 2 | 3 = OPEN
+  private _binaryType: BinaryType = 'nodebuffer'
+
+  // Delivery: whether somebody can hear, and the messages that wait until then.
+  private _isHeard = false
+  private _held: HeldMessage[] | null = null
+  private _heldBytes = 0
+
+  // Why nothing is read: the user said so, or our queue to the peer is too long.
+  private _isPausedByUser = false
+  private _isChoked = false
+
+  private _isFragmenting = false
+  private _needsDrain = false
+  private _pendingPong: Buffer | null = null
+
+  private _closeFrameSent = false
+  private _closeFrameReceived = false
+  private _closeCode: number = CloseCode.ABNORMAL_CLOSURE
+  private _closeReason: Buffer = EMPTY
+  private _closeTimer: NodeJS.Timeout | null = null
+  private _closeEmitted = false
+  private _abortController: AbortController | null = null
+
+  constructor (socket: Duplex, settings: ConnectionSettings, agreement: Agreement, host: ConnectionHost | null) {
+    // A rejection of an async listener goes where what it throws goes.
+    super({ captureRejections: true })
+    this._socket = socket
+    this._settings = settings
+    this._host = host
+    this.protocol = agreement.protocol
+    this.extensions = agreement.extensions
+    this.url = agreement.url
+    this._decoder = new FrameDecoder(this, settings)
+    this._writer = new FrameWriter(socket, settings.role === 'client', this)
+
+    const own = socket as ConnectionSocket
+    own[kConnection] = this
+    own.on('error', onSocketError)
+    own.on('close', onSocketClose)
+    own.on('end', onSocketEnd)
+    own.on('drain', onSocketDrain)
+  }
+
+  get readyState (): 0 | 1 | 2 | 3 { return this._readyState }
+  get bufferedAmount (): number { return this._writer.bufferedAmount }
+  get isPaused (): boolean { return this._isPausedByUser }
+  get route (): WebSocketRouteConnections | null { return this._host === null ? null : this._host.route }
+
+  get binaryType (): BinaryType { return this._binaryType }
+  set binaryType (type: BinaryType) {
+    // Browsers ignore what they do not know (and so does `ws`).
+    if (BINARY_TYPES.includes(type)) this._binaryType = type
+  }
+
+  get signal (): AbortSignal {
+    if (this._abortController === null) {
+      this._abortController = new AbortController()
+      if (this._readyState === CLOSED) this._abortController.abort()
+    }
+    return this._abortController.signal
+  }
+
+  // --- sending
+
+  send (data: WebSocketData, options?: SendOptions | SendCallback, callback?: SendCallback): boolean {
+    if (typeof options === 'function') {
+      callback = options
+      options = undefined
+    }
+    const isText = typeof data === 'string'
+    const bytes = isText ? null : toBytes(data)
+    if (this._readyState !== OPEN) return this._refuseToSend(callback)
+
+    const fin = options === undefined || options.fin !== false
+    const isBinary = options?.binary ?? !isText
+    const opcode = this._isFragmenting ? Opcode.CONTINUATION : isBinary ? Opcode.BINARY : Opcode.TEXT
+    this._isFragmenting = !fin
+    if (fin) this._counts.messagesSent++
+    if (bytes === null) {
+      this._counts.bytesSent += this._writer.writeText(opcode, data as string, fin, callback)
+    } else {
+      this._counts.bytesSent += bytes.length
+      this._writer.writeBytes(opcode, bytes, fin, callback)
+    }
+    return this._mayGoOn()
+  }
+
+  /** @internal Queues a frame that was made once for many. */
+  _sendShared (frame: Buffer, payloadLength: number): boolean {
+    // A fragmented message cannot be interrupted by another (RFC 6455 §5.4).
+    if (this._readyState !== OPEN || this._isFragmenting) return false
+    this._counts.messagesSent++
+    this._counts.bytesSent += payloadLength
+    this._writer.writeShared(frame)
+    return true
+  }
+
+  ping (data?: WebSocketData | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this._sendControl(Opcode.PING, data, mask, callback)
+  }
+
+  pong (data?: WebSocketData | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    this._sendControl(Opcode.PONG, data, mask, callback)
+  }
+
+  /** The `mask` of `ws` is accepted and has no effect: RFC 6455 §5.1 says which side masks. */
+  private _sendControl (opcode: number, data?: WebSocketData | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+    if (typeof data === 'function') return this._sendControl(opcode, undefined, undefined, data)
+    if (typeof mask === 'function') return this._sendControl(opcode, data, undefined, mask)
+    const payload = toControlPayload(data)
+    if (this._readyState !== OPEN) this._refuseToSend(callback)
+    else this._writer.writeBytes(opcode, payload, true, callback)
+  }
+
+  private _refuseToSend (callback: SendCallback | undefined): false {
+    if (callback !== undefined) {
+      process.nextTick(() => {
+        try {
+          callback(new Error(`WebSocket is not open: readyState is ${this._readyState}`))
+        } catch (error) {
+          this.onCallbackError(error)
+        }
+      })
+    }
+    return false
+  }
+
+  private _mayGoOn (): boolean {
+    if (!this._writer.isSaturated) return true
+    this._needsDrain = true
+    return false
+  }
+
+  /** @internal */
+  onFlushed (): void {
+    // The socket tells of its own drain only if it was filled; otherwise the batch alone was too large.
+    if (this._needsDrain && !this._writer.isSaturated) process.nextTick(emitDrain, this)
+  }
+
+  /** @internal */
+  onCallbackError (error: unknown): void {
+    this._reportError(toError(error))
+  }
+
+  // --- closing
+
+  close (code?: number, reason?: string | Buffer): void {
+    const reasonBytes = checkClose(code, reason)
+    if (this._readyState !== OPEN) return
+    this._sendClose(code, reasonBytes)
+    // The peer's Close frame may be behind messages that nobody will ask for any more.
+    this._isPausedByUser = false
+    this._startDelivery()
+    this._updateReading()
+  }
+
+  terminate (): void {
+    if (this._readyState === CLOSED) return
+    this._readyState = CLOSING
+    this._writer.flush()
+    this._socket.destroy()
+  }
+
+  /** Sends the Close frame behind everything else; then the peer has `closeTimeout` to answer (RFC 6455 §7.1.2). */
+  private _sendClose (code: number | undefined, reason: Uint8Array): void {
+    this._readyState = CLOSING
+    if (!this._closeFrameSent) {
+      this._closeFrameSent = true
+      this._writer.writeBytes(Opcode.CLOSE, encodeClosePayload(code, reason), true, undefined)
+      this._writer.flush()
+    }
+    this._closeTimer ??= setTimeout(destroySocket, this._settings.closeTimeout, this._socket)
+  }
+
+  /** RFC 6455 §7.1.1: the server closes TCP first, the client waits for it. */
+  private _endSocket (): void {
+    this._readyState = CLOSING
+    this._writer.flush()
+    if (this._settings.role === 'server') this._socket.end()
+    this._closeTimer ??= setTimeout(destroySocket, this._settings.closeTimeout, this._socket)
+    // Whatever still comes is ignored (RFC 6455 §5.5.1), but has to be read for the end to be seen.
+    this._socket.resume()
+  }
+
+  /** Fails the connection (RFC 6455 §7.1.7). */
+  private _fail (error: WebSocketError): void {
+    this._sendClose(error.closeCode, truncateReason(error.message))
+    this._endSocket()
+    this._reportError(error)
+  }
+
+  // --- what the decoder finds
+
+  /** @internal */
+  onMessage (data: Buffer, isBinary: boolean): void {
+    this._counts.messagesReceived++
+    this._counts.bytesReceived += data.length
+    if (this._isHeard && this._held === null) {
+      this._emitMessage(data, isBinary)
+      return
+    }
+    this._held ??= []
+    this._held.push({ data, isBinary })
+    this._heldBytes += data.length + HELD_OVERHEAD
+    if (this._heldBytes > MAX_HELD) this._updateReading()
+  }
+
+  /** @internal */
+  onPing (data: Buffer): void {
+    if (this._readyState === OPEN) {
+      // RFC 6455 §5.5.3 lets us answer only the latest: a peer that does not read cannot make us queue more than one.
+      if (this._writer.isSaturated) this._pendingPong = Buffer.from(data)
+      else this._writer.writeBytes(Opcode.PONG, data, true, undefined)
+    }
+    this._emit('ping', data)
+  }
+
+  /** @internal */
+  onPong (data: Buffer): void {
+    this._emit('pong', data)
+  }
+
+  /** @internal */
+  onClose (code: number, reason: Buffer): void {
+    this._closeFrameReceived = true
+    this._closeCode = code
+    this._closeReason = reason
+    // RFC 6455 §5.5.1: the answer echoes the status code.
+    this._sendClose(code === CloseCode.NO_STATUS_RECEIVED ? undefined : code, EMPTY)
+    this._endSocket()
+  }
+
+  /** @internal */
+  onError (error: WebSocketError): void {
+    this._fail(error)
+  }
+
+  // --- delivering
+
+  /**
+   * @internal Reads from now on.
+   *
+   * @param early what was read from the socket before there was a connection
+   */
+  _begin (early: readonly Buffer[]): void {
+    for (const chunk of early) this._decode(chunk)
+    if (this._readyState === CLOSED) return
+    this._socket.on('data', onSocketData)
+    this._updateReading()
+  }
+
+  /** @internal Somebody can hear, or the handler has settled and nobody will. */
+  _startDelivery (): void {
+    this._isHeard = true
+    this._deliverHeld()
+  }
+
+  private _deliverHeld (): void {
+    const held = this._held
+    if (held !== null) {
+      let index = 0
+      while (index < held.length && !this._isPausedByUser) {
+        const message = held[index++]!
+        this._heldBytes -= message.data.length + HELD_OVERHEAD
+        this._emitMessage(message.data, message.isBinary)
+      }
+      if (index < held.length) {
+        held.splice(0, index)
+        return
+      }
+      this._held = null
+      if (this._readyState !== CLOSED) this._updateReading()
+    }
+    if (this._readyState === CLOSED) this._emitClose()
+  }
+
+  private _emitMessage (data: Buffer, isBinary: boolean): void {
+    this._emit('message', this._binaryType === 'nodebuffer' ? data : convertMessage(data, isBinary, this._binaryType), isBinary)
+  }
+
+  pause (): void {
+    if (this._readyState === CLOSED || this._isPausedByUser) return
+    this._isPausedByUser = true
+    this._updateReading()
+  }
+
+  resume (): void {
+    if (!this._isPausedByUser) return
+    this._isPausedByUser = false
+    process.nextTick(resumeReading, this)
+  }
+
+  /** @internal */
+  _resumeReading (): void {
+    if (this._isHeard) this._deliverHeld()
+    if (this._readyState !== CLOSED) this._updateReading()
+  }
+
+  /** Reads, or holds the peer back through TCP, as the reasons to stop have come or gone. */
+  private _updateReading (): void {
+    if (this._isPausedByUser || this._isChoked || this._heldBytes > MAX_HELD) {
+      if (this._decoder.isEnded) return
+      this._decoder.pause()
+      this._socket.pause()
+      return
+    }
+    this._decode(null)
+    if (!this._decoder.isPaused && this._socket.isPaused()) this._socket.resume()
+  }
+
+  /** @internal All frames sent meanwhile leave in one write. `null`: what the decoder kept when it was paused. */
+  _decode (chunk: Buffer | null): void {
+    this._writer.hold()
+    try {
+      if (chunk === null) this._decoder.resume()
+      else this._decoder.decode(chunk)
+    } finally {
+      this._writer.release()
+    }
+    if (!this._isChoked && this._writer.bufferedAmount > READ_STOPS_ABOVE) {
+      this._isChoked = true
+      this._updateReading()
+    }
+  }
+
+  // --- what the socket tells
+
+  /** @internal */
+  _onDrain (): void {
+    if (this._pendingPong !== null) {
+      if (this._readyState === OPEN) this._writer.writeBytes(Opcode.PONG, this._pendingPong, true, undefined)
+      this._pendingPong = null
+    }
+    if (this._isChoked && this._writer.bufferedAmount <= READ_STOPS_ABOVE) {
+      this._isChoked = false
+      this._updateReading()
+    }
+    this._emitDrain()
+  }
+
+  /** @internal */
+  _emitDrain (): void {
+    if (!this._needsDrain || this._writer.isSaturated || this._readyState !== OPEN) return
+    this._needsDrain = false
+    this._emit('drain')
+  }
+
+  /** @internal The peer sends no more. Without a Close frame that is an abnormal closure (RFC 6455 §7.1.5). */
+  _onEnd (): void {
+    this._endSocket()
+    if (this._settings.role === 'client') this._socket.end()
+  }
+
+  /** @internal */
+  _onClose (): void {
+    if (this._readyState === CLOSED) return
+    this._readyState = CLOSED
+    if (this._closeTimer !== null) clearTimeout(this._closeTimer)
+    this._closeTimer = null
+    this._pendingPong = null
+    this._decoder.end()
+    this._writer.discard(new Error('WebSocket was closed before the message was sent'))
+    this._abortController?.abort()
+    this._host?.onEnd(this, this._closeCode)
+
+    if (this._held !== null) {
+      // Messages come before `close`. If nobody asks for them in time, they are dropped.
+      this._closeTimer = setTimeout(dropHeld, this._settings.closeTimeout, this)
+    } else if (this._isHeard || this.listenerCount('close') > 0) {
+      this._emitClose()
+    }
+  }
+
+  /** @internal */
+  _dropHeld (): void {
+    this._held = null
+    this._emitClose()
+  }
+
+  private _emitClose (): void {
+    if (this._closeEmitted) return
+    this._closeEmitted = true
+    if (this._closeTimer !== null) clearTimeout(this._closeTimer)
+    this._emit('close', this._closeCode, this._closeReason)
+  }
+
+  /** @internal Whether nothing more will ever be emitted. */
+  get _isOver (): boolean {
+    return this._closeEmitted
+  }
+
+  /** @internal Whether both sides sent a Close frame (RFC 6455 §7.1.4). */
+  get _wasClean (): boolean {
+    return this._closeFrameReceived && this._closeFrameSent
+  }
+
+  // --- listeners
+
+  /** Emits, and reports what a listener throws: no listener can end the process. */
+  private _emit (event: keyof WebSocketConnectionEvents, ...args: unknown[]): void {
+    try {
+      (this.emit as (event: string, ...args: unknown[]) => boolean)(event, ...args)
+    } catch (error) {
+      this._reportError(toError(error))
+    }
+  }
+
+  /** What an async listener rejects with (`captureRejections`). */
+  [Symbol.for('nodejs.rejection')] (error: unknown): void {
+    this._reportError(toError(error))
+  }
+
+  private _reportError (error: Error): void {
+    if (error instanceof WebSocketError && this.listenerCount('error') > 0) {
+      try {
+        this.emit('error', error)
+      } catch (thrown) {
+        this._host?.onError(this, toError(thrown))
+      }
+    }
+    this._host?.onError(this, error)
+  }
+
+  override on (event: never, listener: never): this {
+    super.on(event, listener)
+    return this._listenerAdded(event)
+  }
+
+  override addListener (event: never, listener: never): this {
+    super.addListener(event, listener)
+    return this._listenerAdded(event)
+  }
+
+  override prependListener (event: never, listener: never): this {
+    super.prependListener(event, listener)
+    return this._listenerAdded(event)
+  }
+
+  /** Delivery starts when a listener is there, in the next tick: those added beside it hear everything too. */
+  private _listenerAdded (event: string | symbol): this {
+    if (event === 'message') {
+      if (!this._isHeard) process.nextTick(startDelivery, this)
+    } else if (event === 'close' && this._readyState === CLOSED && this._held === null && !this._closeEmitted) {
+      process.nextTick(startDelivery, this)
+    }
+    return this
+  }
+
+  addEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>, options?: { once?: boolean }): void {
+    if (this._findDomListener(type, false, listener) !== undefined) return
+    const wrapper = toDomListener(type, listener as WebSocketEventListener<never>, false, wasClean)
+    if (options?.once === true) this.once(type, wrapper as never)
+    else this.on(type as never, wrapper as never)
+  }
+
+  removeEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>): void {
+    const wrapper = this._findDomListener(type, false, listener)
+    if (wrapper !== undefined) this.removeListener(type, wrapper as never)
+  }
+
+  private _findDomListener (type: DomEventType, isProperty: boolean, listener?: unknown): DomListener | undefined {
+    return (this.listeners(type) as unknown as DomListener[]).find(candidate =>
+      candidate.domListener !== undefined && candidate.isProperty === isProperty && (isProperty || candidate.domListener === listener))
+  }
+
+  private _getHandler<K extends DomEventType> (type: K): DomHandler<K> {
+    return (this._findDomListener(type, true)?.domListener as DomHandler<K> | undefined) ?? null
+  }
+
+  private _setHandler<K extends DomEventType> (type: K, handler: DomHandler<K>): void {
+    const previous = this._findDomListener(type, true)
+    if (previous !== undefined) this.removeListener(type, previous as never)
+    if (typeof handler === 'function') this.on(type as never, toDomListener(type, handler as WebSocketEventListener<never>, true, wasClean) as never)
+  }
+
+  get onopen (): DomHandler<'open'> { return this._getHandler('open') }
+  set onopen (handler: DomHandler<'open'>) { this._setHandler('open', handler) }
+  get onmessage (): DomHandler<'message'> { return this._getHandler('message') }
+  set onmessage (handler: DomHandler<'message'>) { this._setHandler('message', handler) }
+  get onclose (): DomHandler<'close'> { return this._getHandler('close') }
+  set onclose (handler: DomHandler<'close'>) { this._setHandler('close', handler) }
+  get onerror (): DomHandler<'error'> { return this._getHandler('error') }
+  set onerror (handler: DomHandler<'error'>) { this._setHandler('error', handler) }
+
+  // --- other views
+
+  [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer> {
+    return new MessageIterator(this, this._closeEmitted)
+  }
+
+  stream (options?: DuplexOptions): Duplex {
+    return createMessageStream(this, options)
+  }
+}
+
+for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED })) {
+  const constant = { value, enumerable: true }
+  Object.defineProperty(Connection, name, constant)
+  Object.defineProperty(Connection.prototype, name, constant)
+}
+
+function onSocketData (this: ConnectionSocket, chunk: Buffer): void {
+  this[kConnection]._decode(chunk)
+}
+
+function onSocketEnd (this: ConnectionSocket): void {
+  this[kConnection]._onEnd()
+}
+
+function onSocketDrain (this: ConnectionSocket): void {
+  this[kConnection]._onDrain()
+}
+
+function onSocketClose (this: ConnectionSocket): void {
+  this[kConnection]._onClose()
+}
+
+/** A broken transport is an ending, not an error of the connection: `close` tells 1006 (RFC 6455 §7.1.5). */
+function onSocketError (this: ConnectionSocket): void {
+  this.destroy()
+}
+
+function destroySocket (socket: Duplex): void {
+  socket.destroy()
+}
+
+function startDelivery (connection: Connection): void {
+  connection._startDelivery()
+}
+
+function resumeReading (connection: Connection): void {
+  connection._resumeReading()
+}
+
+function emitDrain (connection: Connection): void {
+  connection._emitDrain()
+}
+
+function dropHeld (connection: Connection): void {
+  connection._dropHeld()
+}
+
+function wasClean (connection: WebSocketConnection): boolean {
+  return (connection as Connection)._wasClean
+}
+
+function toError (thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`a listener threw ${String(thrown)}`, { cause: thrown })
+}
+
+function convertMessage (data: Buffer, isBinary: boolean, type: BinaryType): unknown {
+  if (!isBinary || type === 'nodebuffer') return data
+  if (type === 'fragments') return [data]
+  if (type === 'blob') return new Blob([data])
+  return data.buffer.slice(data.byteOffset, data.byteOffset + data.length)
+}

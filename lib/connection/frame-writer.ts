@@ -1,0 +1,283 @@
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+import type { SendCallback } from '../../types/connection.js'
+import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
+
+/** Frames are copied behind each other into shared scratch buffers of this size, in bytes. */
+const SCRATCH_SIZE = 64 * 1024
+
+/** From this payload length on, in bytes, passing by reference is cheaper than copying. */
+const REFERENCE_FROM = 16 * 1024
+
+/** A batch of this many bytes is written without waiting for the end of the chunk or tick. */
+const MAX_BATCH = 64 * 1024
+
+/** RFC 3629: a UTF-16 code unit takes at most three bytes. */
+const MAX_UTF8_PER_UNIT = 3
+
+let scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
+let scratchEnd = 0
+
+// One `setImmediate` for all writers that got frames of a broadcast in this turn of the loop.
+let turn: FrameWriter[] = []
+
+function flushTurn (): void {
+  const writers = turn
+  turn = []
+  for (const writer of writers) {
+    writer.turnScheduled = false
+    writer.flush()
+  }
+}
+
+function flushTick (writer: FrameWriter): void {
+  writer.tickScheduled = false
+  writer.flush()
+}
+
+export interface FrameWriterOwner {
+  /** The batch was handed to the socket. */
+  onFlushed (): void
+  /** A send callback threw. */
+  onCallbackError (error: unknown): void
+}
+
+/**
+ * The sending half of a connection: gathers frames and hands them to the socket in as few writes as can be.
+ *
+ * Frames sent while a chunk is processed (`hold` … `release`) leave at its end, others at the end of the tick,
+ * frames of broadcasts at the end of the turn of the loop. All go through one batch: the order is that of the calls.
+ */
+export class FrameWriter {
+  private readonly socket: Duplex
+  private readonly masked: boolean
+  private readonly owner: FrameWriterOwner
+
+  // The batch: closed segments, then the open one, which is the range of `openScratch` still growing.
+  private segments: Buffer[] | null = null
+  private openScratch: Buffer | null = null
+  private openStart = 0
+  private openEnd = 0
+  private batchBytes = 0
+  private callbacks: SendCallback[] | null = null
+
+  private held = false
+  // Whether the batch has frames that shall not wait for the turn's end.
+  private urgent = false
+  /** @internal */
+  tickScheduled = false
+  /** @internal */
+  turnScheduled = false
+
+  /**
+   * @param masked whether frames are masked, as the client's are (RFC 6455 §5.1)
+   */
+  constructor (socket: Duplex, masked: boolean, owner: FrameWriterOwner) {
+    this.socket = socket
+    this.masked = masked
+    this.owner = owner
+  }
+
+  /** Bytes in the batch and in the socket's queue. */
+  get bufferedAmount (): number {
+    return this.batchBytes + this.socket.writableLength
+  }
+
+  /** Whether the socket would rather not be given more now. */
+  get isSaturated (): boolean {
+    return this.batchBytes + this.socket.writableLength >= this.socket.writableHighWaterMark
+  }
+
+  /** Until `release`, frames wait. */
+  hold (): void {
+    this.held = true
+  }
+
+  release (): void {
+    this.held = false
+    // Frames of broadcasts alone wait for the turn's end, as those of all other receivers do.
+    if (this.urgent) this.flush()
+  }
+
+  /** Queues a frame. @returns bytes of its payload */
+  writeText (opcode: number, text: string, fin: boolean, callback: SendCallback | undefined): number {
+    const bound = text.length * MAX_UTF8_PER_UNIT
+    if (bound > REFERENCE_FROM) {
+      const payload = Buffer.from(text)
+      this.writeBytes(opcode, payload, fin, callback)
+      return payload.length
+    }
+    // The header's length depends on the payload's; where its class is known beforehand the text is encoded only once.
+    const sameClass = frameHeaderLength(text.length, this.masked) === frameHeaderLength(bound, this.masked)
+    const length = sameClass ? -1 : Buffer.byteLength(text)
+    const offset = this.reserve(bound + MAX_HEADER_LENGTH)
+    const payloadAt = offset + frameHeaderLength(sameClass ? bound : length, this.masked)
+    const written = scratch.write(text, payloadAt)
+    writeFrameHeader(scratch, offset, opcode, fin, written, this.masked)
+    if (this.masked) maskPayload(scratch, payloadAt - 4, written)
+    this.extend(offset, payloadAt + written)
+    this.queued(callback)
+    return written
+  }
+
+  /** Queues a frame. Payloads of `REFERENCE_FROM` bytes and more are passed on by reference, unless they are masked. */
+  writeBytes (opcode: number, payload: Uint8Array, fin: boolean, callback: SendCallback | undefined): void {
+    const length = payload.length
+    const headerLength = frameHeaderLength(length, this.masked)
+    if (length < REFERENCE_FROM) {
+      const offset = this.reserve(headerLength + length)
+      writeFrameHeader(scratch, offset, opcode, fin, length, this.masked)
+      scratch.set(payload, offset + headerLength)
+      if (this.masked) maskPayload(scratch, offset + headerLength - 4, length)
+      this.extend(offset, offset + headerLength + length)
+    } else if (this.masked) {
+      const frame = Buffer.allocUnsafeSlow(headerLength + length)
+      writeFrameHeader(frame, 0, opcode, fin, length, true)
+      frame.set(payload, headerLength)
+      maskPayload(frame, headerLength - 4, length)
+      this.append(frame)
+    } else {
+      const offset = this.reserve(headerLength)
+      writeFrameHeader(scratch, offset, opcode, fin, length, false)
+      this.extend(offset, offset + headerLength)
+      this.append(Buffer.from(payload.buffer, payload.byteOffset, length))
+    }
+    this.queued(callback)
+  }
+
+  /** Queues a whole frame that many connections share, until the end of this turn of the loop. */
+  writeShared (frame: Buffer): void {
+    this.append(frame)
+    if (this.batchBytes >= MAX_BATCH) return this.flush()
+    if (this.turnScheduled) return
+    this.turnScheduled = true
+    if (turn.push(this) === 1) setImmediate(flushTurn)
+  }
+
+  /** Hands the batch to the socket. */
+  flush (): void {
+    this.urgent = false
+    if (this.batchBytes === 0) return
+    this.closeOpenSegment()
+    const segments = this.segments!
+    const bytes = this.batchBytes
+    const done = this.takeCallbacks()
+    this.segments = null
+    this.batchBytes = 0
+
+    if (segments.length === 1) this.writeSegment(segments[0]!, done)
+    else if (bytes < REFERENCE_FROM) this.writeSegment(this.join(segments, bytes), done)
+    else this.writeSegments(segments, done)
+    this.owner.onFlushed()
+  }
+
+  private writeSegment (segment: Buffer, done: SendCallback | undefined): void {
+    this.socket.write(segment, done)
+    // What the kernel has taken already frees its place in the scratch buffer, if nothing was put behind it.
+    if (segment.buffer === scratch.buffer && segment.byteOffset + segment.length === scratchEnd && isWrittenThrough(this.socket)) {
+      scratchEnd = segment.byteOffset
+    }
+  }
+
+  private writeSegments (segments: Buffer[], done: SendCallback | undefined): void {
+    const last = segments.length - 1
+    this.socket.cork()
+    for (let i = 0; i < last; i++) this.socket.write(segments[i]!)
+    this.socket.write(segments[last]!, done)
+    this.socket.uncork()
+  }
+
+  /** Many small buffers cost more in one `writev` than copying them does. */
+  private join (segments: Buffer[], bytes: number): Buffer {
+    const start = this.reserve(bytes)
+    let end = start
+    for (const segment of segments) end += segment.copy(scratch, end)
+    scratchEnd = end
+    return scratch.subarray(start, end)
+  }
+
+  /** Drops the batch. */
+  discard (error: Error): void {
+    this.segments = this.openScratch = null
+    this.batchBytes = 0
+    this.takeCallbacks()?.(error)
+  }
+
+  /** Makes room for so many bytes in the scratch buffer. @returns where */
+  private reserve (bytes: number): number {
+    if (scratchEnd + bytes > SCRATCH_SIZE) {
+      scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
+      scratchEnd = 0
+    }
+    return scratchEnd
+  }
+
+  /** Adds a range of the scratch buffer to the batch. */
+  private extend (start: number, end: number): void {
+    if (this.openScratch === scratch && this.openEnd === start) {
+      this.openEnd = end
+    } else {
+      this.closeOpenSegment()
+      this.openScratch = scratch
+      this.openStart = start
+      this.openEnd = end
+    }
+    scratchEnd = end
+    this.batchBytes += end - start
+  }
+
+  /** Adds bytes to the batch by reference. */
+  private append (bytes: Buffer): void {
+    this.closeOpenSegment()
+    if (this.segments === null) this.segments = [bytes]
+    else this.segments.push(bytes)
+    this.batchBytes += bytes.length
+  }
+
+  private closeOpenSegment (): void {
+    if (this.openScratch === null) return
+    const segment = this.openScratch.subarray(this.openStart, this.openEnd)
+    this.openScratch = null
+    if (this.segments === null) this.segments = [segment]
+    else this.segments.push(segment)
+  }
+
+  private queued (callback: SendCallback | undefined): void {
+    if (callback !== undefined) {
+      if (this.callbacks === null) this.callbacks = [callback]
+      else this.callbacks.push(callback)
+    }
+    if (this.batchBytes >= MAX_BATCH) {
+      this.flush()
+    } else if (this.held) {
+      this.urgent = true
+    } else if (!this.tickScheduled) {
+      this.tickScheduled = true
+      process.nextTick(flushTick, this)
+    }
+  }
+
+  private takeCallbacks (): SendCallback | undefined {
+    const { callbacks } = this
+    if (callbacks === null) return undefined
+    this.callbacks = null
+    return error => {
+      for (const callback of callbacks) {
+        try {
+          callback(error)
+        } catch (thrown) {
+          this.owner.onCallbackError(thrown)
+        }
+      }
+    }
+  }
+}
+
+/**
+ * Whether the socket holds no reference to what it was given: only a plain TCP or Unix socket writes
+ * synchronously what the kernel takes, and counts it down only then.
+ */
+function isWrittenThrough (socket: Duplex): boolean {
+  return socket.writableLength === 0 && socket instanceof Socket && !(socket instanceof TLSSocket)
+}

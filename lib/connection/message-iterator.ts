@@ -1,0 +1,102 @@
+import type { WebSocketConnection } from '../../types/connection.js'
+
+type Message = string | Buffer
+
+interface Waiter {
+  resolve: (result: IteratorResult<Message>) => void
+  reject: (error: Error) => void
+}
+
+/** Bytes of messages that may wait for the loop's body; over it the connection is paused. */
+const MAX_QUEUED = 64 * 1024
+
+/** What a queued message costs beside its bytes. */
+const QUEUED_OVERHEAD = 64
+
+/** The view of a connection that `for await` gets: pulls messages, and holds the peer back while the loop is busy. */
+export class MessageIterator implements AsyncIterableIterator<Message> {
+  private readonly connection: WebSocketConnection
+  private readonly queue: Message[] = []
+  private readonly waiters: Waiter[] = []
+  private queuedBytes = 0
+  private isPausing = false
+  private isDone = false
+  private error: Error | null = null
+
+  /** @param isOver whether the connection has already emitted its last event */
+  constructor (connection: WebSocketConnection, isOver: boolean) {
+    this.connection = connection
+    if (isOver) {
+      this.isDone = true
+      return
+    }
+    connection.on('message', this.onMessage)
+    connection.on('error', this.onError)
+    connection.on('close', this.onClose)
+  }
+
+  [Symbol.asyncIterator] (): this {
+    return this
+  }
+
+  next (): Promise<IteratorResult<Message>> {
+    const message = this.queue.shift()
+    if (message !== undefined) {
+      this.queuedBytes -= Buffer.byteLength(message) + QUEUED_OVERHEAD
+      if (this.isPausing && this.queue.length === 0) {
+        this.isPausing = false
+        this.connection.resume()
+      }
+      return Promise.resolve({ value: message, done: false })
+    }
+    if (this.error !== null) {
+      const { error } = this
+      this.error = null
+      return Promise.reject(error)
+    }
+    if (this.isDone) return Promise.resolve({ value: undefined, done: true })
+    return new Promise((resolve, reject) => {
+      this.waiters.push({ resolve, reject })
+    })
+  }
+
+  /** The loop was left: further messages are for other listeners, and the connection stays open. */
+  return (): Promise<IteratorResult<Message>> {
+    this.queue.length = 0
+    this.finish()
+    if (this.isPausing) this.connection.resume()
+    return Promise.resolve({ value: undefined, done: true })
+  }
+
+  private readonly onMessage = (data: Buffer, isBinary: boolean): void => {
+    const message = isBinary ? data : data.toString()
+    const waiter = this.waiters.shift()
+    if (waiter !== undefined) return waiter.resolve({ value: message, done: false })
+    this.queue.push(message)
+    this.queuedBytes += data.length + QUEUED_OVERHEAD
+    if (!this.isPausing && this.queuedBytes > MAX_QUEUED) {
+      this.isPausing = true
+      this.connection.pause()
+    }
+  }
+
+  private readonly onError = (error: Error): void => {
+    this.error = error
+  }
+
+  private readonly onClose = (): void => {
+    this.finish()
+  }
+
+  private finish (): void {
+    this.isDone = true
+    this.connection.off('message', this.onMessage)
+    this.connection.off('error', this.onError)
+    this.connection.off('close', this.onClose)
+    for (const waiter of this.waiters.splice(0)) {
+      if (this.error !== null) waiter.reject(this.error)
+      else waiter.resolve({ value: undefined, done: true })
+      this.error = null
+    }
+  }
+}

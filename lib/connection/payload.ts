@@ -1,0 +1,70 @@
+import { isReceivableCloseCode } from '../protocol/close-codes.js'
+import { MAX_CONTROL_PAYLOAD } from '../protocol/opcodes.js'
+
+/**
+ * The bytes of what a user gave, without a copy: a view is read through its own offset and length.
+ *
+ * @throws {TypeError} for anything but a string, an ArrayBuffer, a SharedArrayBuffer or a view of one.
+ *   Numbers above all: as a length they have leaked memory before (CVE-2016-10518).
+ */
+export function toBytes (data: unknown): Buffer {
+  if (Buffer.isBuffer(data)) return data
+  if (typeof data === 'string') return Buffer.from(data)
+  if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return Buffer.from(data)
+  throw new TypeError(`data must be a string, a Buffer, an ArrayBuffer or a view of one, not ${describe(data)}`)
+}
+
+/**
+ * The payload of a Ping or Pong (RFC 6455 §5.5).
+ *
+ * @throws {TypeError} as `toBytes`
+ * @throws {RangeError} if it is longer than 125 bytes
+ */
+export function toControlPayload (data: unknown): Buffer {
+  const payload = data === undefined ? Buffer.alloc(0) : toBytes(data)
+  if (payload.length > MAX_CONTROL_PAYLOAD) {
+    throw new RangeError(`data of a control frame must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${payload.length}`)
+  }
+  return payload
+}
+
+/**
+ * The code and the reason of a Close frame from our own user (RFC 6455 §5.5.1, §7.4).
+ *
+ * @throws {TypeError} if they are not of these types
+ * @throws {RangeError} if the code may not be sent, or the reason is longer than 123 bytes
+ */
+export function checkClose (code: unknown, reason: unknown): Buffer {
+  if (code !== undefined) {
+    if (typeof code !== 'number') throw new TypeError(`close code must be a number, not ${describe(code)}`)
+    if (!isReceivableCloseCode(code)) {
+      throw new RangeError(`close code must be 1000–1003, 1007–1014 or 3000–4999, not ${code}`)
+    }
+  }
+  // Without a code there is no place for a reason; `ws` drops it as well.
+  if (code === undefined || reason === undefined || reason === '') return Buffer.alloc(0)
+  if (typeof reason !== 'string' && !Buffer.isBuffer(reason)) {
+    throw new TypeError(`close reason must be a string or a Buffer, not ${describe(reason)}`)
+  }
+  const bytes = toBytes(reason)
+  if (bytes.length > MAX_CONTROL_PAYLOAD - 2) {
+    throw new RangeError(`close reason must be at most ${MAX_CONTROL_PAYLOAD - 2} bytes of UTF-8, not ${bytes.length}`)
+  }
+  return bytes
+}
+
+/** The longest start of a text that fits into a Close frame and ends with a whole character. */
+export function truncateReason (reason: string): Buffer {
+  const bytes = Buffer.from(reason)
+  if (bytes.length <= MAX_CONTROL_PAYLOAD - 2) return bytes
+  let end = MAX_CONTROL_PAYLOAD - 2
+  while ((bytes[end]! & 0xc0) === 0x80) end--
+  return bytes.subarray(0, end)
+}
+
+function describe (value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'number') return `the number ${value}`
+  return typeof value === 'object' ? `a ${value.constructor?.name ?? 'plain object'}` : typeof value
+}

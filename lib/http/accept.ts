@@ -1,0 +1,132 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { TLSSocket } from 'node:tls'
+import type { OriginPolicy, VerifyClient } from '../../types/options.js'
+import { Connection, type Agreement } from '../connection/connection.js'
+import type { PluginSettings, RouteSettings } from '../options.js'
+import { HandshakeError } from '../protocol/errors.js'
+import { computeAccept, selectSubprotocol, validateHandshake } from '../protocol/handshake.js'
+import { ServerConnectionHost } from '../server/connection-host.js'
+import type { Server } from '../server/websocket-server.js'
+import { isOriginAllowed } from './origin.js'
+import type { Accept, WebSocketRoute } from './routes.js'
+
+/** The subprotocol that was chosen is not one that the client would accept: an error of the server's own. */
+class SubprotocolError extends Error {
+  readonly code = 'FST_WS_ERR_SUBPROTOCOL'
+}
+
+/**
+ * Makes the function that answers an upgrade once all hooks have let it pass: RFC 6455 §4.2.2, the origin
+ * policy, and the 101. The 101 is an ordinary reply of Fastify, so that it has the headers and cookies that
+ * hooks have set, `onSend` and `onResponse` run, and the log tells of it.
+ *
+ * @param isClosing whether `app.close()` has begun
+ */
+export function createAccept (settings: PluginSettings, server: Server, isClosing: () => boolean): Accept {
+  return function accept (route, upgrade, instance, request, reply) {
+    if (isClosing()) throw new HandshakeError('Service Unavailable', 'FST_WS_ERR_CLOSING', 503, { 'Retry-After': '1' })
+    const handshake = validateHandshake(request.raw)
+    const pending = authorize(route.settings.origin, settings.verifyClient, request)
+    if (pending instanceof Promise) return pending.then(switchProtocols)
+    switchProtocols()
+    return undefined
+
+    function switchProtocols (): FastifyReply {
+      const protocol = chooseSubprotocol(handshake.subprotocols, route.settings, settings, request)
+      if (protocol !== '') reply.header('Sec-WebSocket-Protocol', protocol)
+      const agreement: Agreement = { protocol, extensions: '', url: urlOf(request) }
+      upgrade.whenAccepted((socket, early) => {
+        const host = new ServerConnectionHost(
+          server,
+          route.connections,
+          request.log,
+          instance.initialConfig.disableRequestLogging !== true,
+          settings.errorHandler === null ? null : { errorHandler: settings.errorHandler, instance, request, reply }
+        )
+        const connection = new Connection(socket, route.connectionSettings, agreement, host)
+        server.add(connection)
+        server.emit('connection', connection, request.raw)
+        run(route, connection, instance, request, host)
+        connection._begin(early)
+      })
+      return reply
+        .code(101)
+        .headers({ Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Accept': computeAccept(handshake.key) })
+        .send()
+    }
+  }
+}
+
+/** Calls the user's handler. Delivery begins when it has settled, if it did not begin before with a listener. */
+function run (route: WebSocketRoute, connection: Connection, instance: FastifyInstance, request: FastifyRequest, host: ServerConnectionHost): void {
+  let result: unknown
+  try {
+    result = route.handler.call(instance, connection, request)
+  } catch (error) {
+    host.onError(connection, toError(error))
+  }
+  if (!isThenable(result)) return connection._startDelivery()
+  result.then(
+    () => connection._startDelivery(),
+    (error: unknown) => {
+      host.onError(connection, toError(error))
+      connection._startDelivery()
+    }
+  )
+}
+
+function isThenable (value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
+function toError (thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`the handler threw ${String(thrown)}`, { cause: thrown })
+}
+
+/** @throws {HandshakeError} (or rejects with one) if the origin or `verifyClient` refuses */
+function authorize (origin: OriginPolicy, verifyClient: VerifyClient | null, request: FastifyRequest): void | Promise<void> {
+  const isAllowed = isOriginAllowed(origin, request)
+  const goOn = (allowed: boolean): void | Promise<void> => {
+    if (!allowed) throw new HandshakeError('Origin is not allowed', 'FST_WS_ERR_ORIGIN', 403)
+    if (verifyClient !== null) return verify(verifyClient, request)
+  }
+  return isAllowed instanceof Promise ? isAllowed.then(goOn) : goOn(isAllowed)
+}
+
+/** RFC 6455 §4.2.2 item 5, `/subprotocol/`. @returns `''` for none */
+function chooseSubprotocol (offered: readonly string[], route: RouteSettings, { handleProtocols }: PluginSettings, request: FastifyRequest): string {
+  const { protocols } = route
+  let chosen: string | false
+  if (typeof protocols === 'function') {
+    chosen = protocols(offered, request)
+  } else if (protocols.length === 0 && handleProtocols !== null) {
+    chosen = offered.length > 0 && handleProtocols(new Set(offered), request.raw)
+  } else {
+    chosen = selectSubprotocol(offered, protocols)
+  }
+  if (chosen === false || chosen === undefined) return ''
+  if (!offered.includes(chosen)) {
+    throw new SubprotocolError(`the subprotocol that was chosen, ${JSON.stringify(chosen)}, is not among those that the client offered`)
+  }
+  return chosen
+}
+
+/** `verifyClient` as `ws` calls it. @throws {HandshakeError} if it refuses */
+function verify (verifyClient: VerifyClient, request: FastifyRequest): void | Promise<void> {
+  const info = { origin: request.headers.origin, secure: request.raw.socket instanceof TLSSocket, req: request.raw }
+  if (verifyClient.length < 2) {
+    if ((verifyClient as (from: typeof info) => boolean)(info)) return
+    throw new HandshakeError('Unauthorized', 'FST_WS_ERR_VERIFY_CLIENT', 401)
+  }
+  return new Promise((resolve, reject) => {
+    verifyClient(info, (isAccepted, statusCode = 401, message = 'Unauthorized', headers = {}) => {
+      if (isAccepted) resolve()
+      else reject(new HandshakeError(message, 'FST_WS_ERR_VERIFY_CLIENT', statusCode, headers))
+    })
+  })
+}
+
+/** RFC 6455 §3, from the target as the client sent it. */
+function urlOf (request: FastifyRequest): string {
+  return `${request.protocol === 'https' ? 'wss' : 'ws'}://${request.host}${request.originalUrl}`
+}

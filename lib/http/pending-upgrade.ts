@@ -1,0 +1,201 @@
+import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { afterEarlierResponses } from './pending-response.js'
+
+/** Bytes that are read while hooks run; then the client is held back through TCP. */
+const MAX_EARLY = 64 * 1024
+
+const kUpgrade = Symbol('fastify-ws-routes.upgrade')
+
+interface UpgradeRequest extends IncomingMessage {
+  [kUpgrade]?: PendingUpgrade
+}
+
+/** Milliseconds. */
+export interface UpgradeTimeouts {
+  readonly handshakeTimeout: number
+  readonly closeTimeout: number
+}
+
+/** The upgrade that a request asks for, if it asks for a WebSocket. */
+export function getUpgrade (request: IncomingMessage): PendingUpgrade | undefined {
+  return (request as UpgradeRequest)[kUpgrade]
+}
+
+/** Gets the socket after the 101, and what was read from it since the request. */
+export type AcceptCallback = (socket: Duplex, early: Buffer[]) => void
+
+/**
+ * An upgrade request from its event to the end of its 101 or of its refusal. Guards the socket, which Node has
+ * left without parser, timeouts and error listener; reads, so that a client that leaves is noticed; and gives
+ * Fastify a response on it.
+ */
+export class PendingUpgrade {
+  private readonly request: IncomingMessage
+  private readonly socket: Duplex
+  private readonly timeouts: UpgradeTimeouts
+  private readonly onDone: (upgrade: PendingUpgrade) => void
+  private response: ServerResponse | null = null
+  private early: Buffer[] = []
+  private earlyBytes = 0
+  private timer: NodeJS.Timeout
+  private isExpired = false
+  private isOver = false
+  private isRefused = false
+  private onAccept: AcceptCallback | null = null
+
+  /**
+   * @param head what Node has read behind the request
+   * @param onDone called once, when the socket has become a connection or is closed
+   */
+  constructor (request: IncomingMessage, socket: Duplex, head: Buffer, timeouts: UpgradeTimeouts, onDone: (upgrade: PendingUpgrade) => void) {
+    this.request = request
+    this.socket = socket
+    this.timeouts = timeouts
+    this.onDone = onDone
+    ;(request as UpgradeRequest)[kUpgrade] = this
+
+    socket.on('error', this.onError)
+    socket.on('close', this.onClose)
+    socket.on('end', this.onEnd)
+    disableTimeout(socket)
+    this.timer = setTimeout(this.onTimeout, timeouts.handshakeTimeout)
+    if (head.length > 0) this.onData(head)
+    socket.on('data', this.onData)
+  }
+
+  /** Whether there is nobody any more to answer to. */
+  get isGone (): boolean {
+    return this.isOver || this.socket.destroyed
+  }
+
+  /** Sends the request through the router, with a response on the socket, once it is its turn. */
+  route (dispatch: (request: IncomingMessage, response: ServerResponse) => void): void {
+    afterEarlierResponses(this.socket, () => {
+      // An earlier response may have said `Connection: close`.
+      if (this.isOver || this.socket.writableEnded) return this.abort()
+      const response = new ServerResponse(this.request)
+      // A refusal ends the connection, and says so (RFC 9112 §9.6).
+      response.shouldKeepAlive = false
+      this.response = response
+      // The types know of sockets only; any Duplex does.
+      response.assignSocket(this.socket as never)
+      if (this.isExpired) this.refuse(503)
+      else this.dispatch(dispatch, response)
+      // After Fastify's own listener, so that its log and hooks tell of the 101 first.
+      response.once('finish', this.onFinish)
+    })
+  }
+
+  private dispatch (dispatch: (request: IncomingMessage, response: ServerResponse) => void, response: ServerResponse): void {
+    try {
+      dispatch(this.request, response)
+    } catch {
+      // Thrown by what the user gave to Fastify itself, such as `rewriteUrl`: nobody else could answer.
+      this.refuse(500)
+    }
+  }
+
+  /** Hands over the socket when the response, a 101, was written. */
+  whenAccepted (callback: AcceptCallback): void {
+    this.onAccept = callback
+  }
+
+  /** Answers with 500 or 503, if nothing was answered yet. */
+  refuse (statusCode: 500 | 503): void {
+    const { response } = this
+    this.isExpired = true
+    if (response === null || response.headersSent) return
+    const error = STATUS_CODES[statusCode]
+    const body = JSON.stringify({ statusCode, error, message: error })
+    for (const name of response.getHeaderNames()) response.removeHeader(name)
+    if (statusCode === 503) response.setHeader('Retry-After', '1')
+    response.writeHead(statusCode, { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': body.length })
+    response.end(body)
+  }
+
+  /** Gives up: closes the socket, and tells the hooks that the request is aborted. */
+  abort (): void {
+    if (!this.isOver) this.finish()
+    this.request.destroy()
+    this.socket.destroy()
+  }
+
+  private finish (): void {
+    this.isOver = true
+    clearTimeout(this.timer)
+    this.early = []
+    this.onDone(this)
+  }
+
+  private readonly onData = (chunk: Buffer): void => {
+    // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
+    if (this.isRefused) return
+    this.early.push(chunk)
+    this.earlyBytes += chunk.length
+    if (this.earlyBytes > MAX_EARLY) this.socket.pause()
+  }
+
+  /** The client left. A 101 or refusal that is already on its way goes on. */
+  private readonly onEnd = (): void => {
+    if (this.response === null || !this.response.headersSent) this.abort()
+  }
+
+  private readonly onError = (): void => {
+    this.socket.destroy()
+  }
+
+  private readonly onClose = (): void => {
+    if (this.isRefused) this.finish()
+    else if (!this.isOver) this.abort()
+  }
+
+  private readonly onTimeout = (): void => {
+    if (this.response?.headersSent === true) {
+      // A long refusal is on its way: it may take its time as long as it moves.
+      if ('setTimeout' in this.socket) (this.socket as TimeoutSocket).setTimeout(this.timeouts.closeTimeout, () => this.socket.destroy())
+    } else {
+      this.refuse(503)
+    }
+  }
+
+  private readonly onFinish = (): void => {
+    const response = this.response!
+    this.response = null
+    clearTimeout(this.timer)
+    if (this.isOver) return
+    // The response listens on the socket, and would live as long as that.
+    response.detachSocket(this.socket as never)
+    if (response.statusCode === 101 && this.onAccept !== null) this.accept(this.onAccept)
+    else this.linger()
+  }
+
+  private accept (onAccept: AcceptCallback): void {
+    const { socket, early } = this
+    this.finish()
+    socket.off('error', this.onError)
+    socket.off('close', this.onClose)
+    socket.off('end', this.onEnd)
+    socket.off('data', this.onData)
+    disableTimeout(socket)
+    onAccept(socket, early)
+  }
+
+  /** Ends the socket, and reads on until the client does the same, for a bounded time. */
+  private linger (): void {
+    this.isRefused = true
+    this.early = []
+    this.socket.end()
+    this.socket.resume()
+    this.timer = setTimeout(() => this.socket.destroy(), this.timeouts.closeTimeout)
+  }
+}
+
+interface TimeoutSocket extends Duplex {
+  setTimeout (milliseconds: number, callback?: () => void): void
+}
+
+/** Those of Fastify and Node, which nobody listens to any more. */
+function disableTimeout (socket: Duplex): void {
+  if ('setTimeout' in socket) (socket as TimeoutSocket).setTimeout(0)
+}

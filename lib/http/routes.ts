@@ -1,0 +1,100 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { WebSocketRouteConnections } from '../../types/connection.js'
+import type { WebSocketHandler } from '../../types/fastify.js'
+import type { ConnectionSettings } from '../connection/connection.js'
+import { OptionError, resolveRouteOptions, type PluginSettings, type RouteSettings } from '../options.js'
+import { HandshakeError } from '../protocol/errors.js'
+import { createUpgradeRequiredError } from '../protocol/handshake.js'
+import type { Server } from '../server/websocket-server.js'
+import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
+import type { RouteTable } from './route-table.js'
+import { isHead, isWebSocketRoute, markAsSeen } from './unseen-routes.js'
+
+const kRoute = Symbol('fastify-ws-routes.route')
+
+type HttpHandler = RouteOptions['handler']
+
+/** What a WebSocket route needs to accept a connection. */
+export interface WebSocketRoute {
+  readonly handler: WebSocketHandler
+  readonly settings: RouteSettings
+  readonly connectionSettings: ConnectionSettings
+  readonly connections: WebSocketRouteConnections
+}
+
+/** Accepts an upgrade for a route, or throws what refuses it. */
+export type Accept = (
+  route: WebSocketRoute, upgrade: PendingUpgrade, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply
+) => FastifyReply | Promise<FastifyReply> | undefined
+
+/** Makes the routes that ask for it WebSocket routes, and keeps upgrades from all others. */
+export function registerRoutes (fastify: FastifyInstance, settings: PluginSettings, server: Server, table: RouteTable, accept: Accept): void {
+  fastify.decorateRequest('ws', {
+    getter () {
+      return getUpgrade(this.raw) !== undefined
+    }
+  })
+
+  fastify.addHook('onRoute', function (routeOptions) {
+    const { method, url, websocket, wsHandler } = routeOptions
+    if (!isWebSocketRoute(websocket, wsHandler)) return
+    if (isHead(method)) {
+      // The copy of a GET route that Fastify adds has the user's handler, which is not for HTTP.
+      if (wsHandler === undefined) routeOptions.handler = requireUpgrade
+      return
+    }
+    const name = `${String(method)} ${url}`
+    const methods = Array.isArray(method) ? method : [method]
+    if (!methods.every(one => one === 'GET' || one === 'HEAD')) {
+      throw new OptionError(`${name}: a WebSocket route can only have the method GET (RFC 6455 §4.1), and HEAD beside it`)
+    }
+    if (wsHandler !== undefined && typeof wsHandler !== 'function') {
+      throw new OptionError(`${name}: option 'wsHandler' must be a function`)
+    }
+
+    const routeSettings = resolveRouteOptions(websocket, settings.route, name)
+    const route: WebSocketRoute = {
+      handler: wsHandler ?? routeOptions.handler as unknown as WebSocketHandler,
+      settings: routeSettings,
+      connectionSettings: { role: 'server', maxPayload: routeSettings.maxPayload, closeTimeout: settings.closeTimeout },
+      connections: server.declareRoute(url)
+    }
+    const httpHandler = wsHandler === undefined ? requireUpgrade : routeOptions.handler
+    routeOptions.handler = function (this: FastifyInstance, request, reply) {
+      const upgrade = getUpgrade(request.raw)
+      if (upgrade === undefined) return httpHandler.call(this, request, reply)
+      return accept(route, upgrade, this, request, reply)
+    } as HttpHandler
+    routeOptions.config = { ...routeOptions.config, [kRoute]: route } as RouteOptions['config']
+
+    markAsSeen(fastify, url)
+    for (const path of pathsOf(routeOptions)) table.add(path)
+  })
+
+  fastify.addHook('onRequest', (request, reply, done) => {
+    if (getUpgrade(request.raw) === undefined || isForWebSocket(request)) return done()
+    if (request.method !== 'GET' && table.matches(request.raw)) {
+      return done(new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' }))
+    }
+    if (request.is404) return done()
+    // To a client that wants a WebSocket there is nothing at an HTTP route.
+    reply.callNotFound()
+  })
+}
+
+function isForWebSocket (request: FastifyRequest): boolean {
+  return request.method === 'GET' && kRoute in request.routeOptions.config
+}
+
+function requireUpgrade (request: FastifyRequest): never {
+  const error = createUpgradeRequiredError()
+  // RFC 9113 §8.2.2: HTTP/2 has neither.
+  if (request.raw.httpVersionMajor >= 2) for (const name of ['Connection', 'Upgrade']) delete error.headers[name]
+  throw error
+}
+
+/** A prefixed `/` is declared once and served twice, with and without the slash. */
+function pathsOf ({ url, prefix, routePath, prefixTrailingSlash }: RouteOptions & { prefix: string, routePath: string }): string[] {
+  const isBoth = routePath === '' && prefix !== '' && (prefixTrailingSlash === undefined || prefixTrailingSlash === 'both')
+  return isBoth ? [url, `${url}/`] : [url]
+}

@@ -1,0 +1,12 @@
+import { plugin } from './plugin.js'
+
+export type * from '../types/connection.js'
+export type * from '../types/options.js'
+export type * from '../types/fastify.js'
+export { CloseCode } from './protocol/close-codes.js'
+export { HandshakeError, InvalidPayloadError, MessageTooBigError, ProtocolError, WebSocketError } from './protocol/errors.js'
+export { OptionError } from './options.js'
+
+export default plugin
+// What `require()` of this module gives (Node ≥ 20.19 and ≥ 22.12).
+export { plugin as 'module.exports' }

@@ -1,0 +1,208 @@
+import { Server as HttpServer } from 'node:http'
+import { Server as HttpsServer } from 'node:https'
+import type {
+  CompatibilityOptions, OriginPolicy, SelectSubprotocol, VerifyClient, WebSocketErrorHandler, WebSocketPluginOptions, WebSocketRouteOptions
+} from '../types/options.js'
+
+/** A route's options with every default filled in. */
+export interface RouteSettings {
+  /** Bytes of one message. */
+  readonly maxPayload: number
+  readonly protocols: readonly string[] | SelectSubprotocol
+  readonly origin: OriginPolicy
+}
+
+/** The plugin's options with every default filled in. */
+export interface PluginSettings {
+  readonly route: RouteSettings
+  /** Milliseconds. */
+  readonly handshakeTimeout: number
+  /** Milliseconds. */
+  readonly closeTimeout: number
+  readonly errorHandler: WebSocketErrorHandler | null
+  readonly preClose: NonNullable<WebSocketPluginOptions['preClose']> | null
+  readonly verifyClient: VerifyClient | null
+  readonly handleProtocols: NonNullable<CompatibilityOptions['handleProtocols']> | null
+  readonly clientTracking: boolean
+  readonly server: HttpServer | HttpsServer | null
+}
+
+const DEFAULTS = {
+  maxPayload: 1024 * 1024,
+  handshakeTimeout: 10_000,
+  closeTimeout: 10_000
+} as const
+
+/** The longest delay of `setTimeout`, in milliseconds: a longer one fires at once. */
+const MAX_TIMEOUT = 2 ** 31 - 1
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+/** An option has a name or a value that it cannot have. */
+export class OptionError extends TypeError {
+  readonly code = 'FST_WS_ERR_INVALID_OPTION'
+}
+
+type Check<T> = (value: unknown, name: string) => T
+
+const ROUTE_CHECKS: { [K in keyof WebSocketRouteOptions]-?: Check<NonNullable<WebSocketRouteOptions[K]>> } = {
+  maxPayload: checkMaxPayload,
+  protocols: checkProtocols,
+  origin: checkOrigin
+}
+
+const PLUGIN_CHECKS: { [K in Exclude<keyof WebSocketPluginOptions, keyof WebSocketRouteOptions>]-?: Check<NonNullable<WebSocketPluginOptions[K]>> } = {
+  handshakeTimeout: checkTimeout,
+  closeTimeout: checkTimeout,
+  errorHandler: checkFunction,
+  preClose: checkFunction,
+  options: checkCompatibilityOptions
+}
+
+const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
+  maxPayload: checkMaxPayload,
+  verifyClient: checkFunction,
+  handleProtocols: checkFunction,
+  clientTracking: checkBoolean,
+  server: checkServer
+}
+
+/**
+ * @throws {OptionError} naming the option and what it accepts
+ */
+export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSettings {
+  const checked = checkOptions({ ...ROUTE_CHECKS, ...PLUGIN_CHECKS }, options, '', ['prefix', 'logLevel', 'logSerializers', 'name', 'encapsulate', 'skipOverride'])
+  const compatibility = checked.options ?? {}
+  return {
+    route: resolveRoute(checked, {
+      maxPayload: compatibility.maxPayload ?? DEFAULTS.maxPayload,
+      protocols: [],
+      origin: 'same-origin'
+    }),
+    handshakeTimeout: checked.handshakeTimeout ?? DEFAULTS.handshakeTimeout,
+    closeTimeout: checked.closeTimeout ?? DEFAULTS.closeTimeout,
+    errorHandler: checked.errorHandler ?? null,
+    preClose: checked.preClose ?? null,
+    verifyClient: compatibility.verifyClient ?? null,
+    handleProtocols: compatibility.handleProtocols ?? null,
+    clientTracking: compatibility.clientTracking ?? true,
+    server: compatibility.server ?? null
+  }
+}
+
+/**
+ * @param options what the route declared as `websocket`
+ * @param route how to name the route in an error
+ * @throws {OptionError} naming the route, the option and what it accepts
+ */
+export function resolveRouteOptions (options: unknown, defaults: RouteSettings, route: string): RouteSettings {
+  if (options === true || options === undefined) return defaults
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new OptionError(`${route}: option 'websocket' must be a boolean or an object of options, not ${describe(options)}`)
+  }
+  return resolveRoute(checkOptions(ROUTE_CHECKS, options, `${route}: `), defaults)
+}
+
+function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings): RouteSettings {
+  return {
+    maxPayload: options.maxPayload ?? defaults.maxPayload,
+    protocols: options.protocols ?? defaults.protocols,
+    origin: options.origin ?? defaults.origin
+  }
+}
+
+/** Checks all options of an object; `undefined` stands for the default. `ignored` are what Fastify itself reads from there. */
+function checkOptions<T extends object> (
+  checks: { [K in keyof T]-?: Check<NonNullable<T[K]>> },
+  options: object,
+  context: string,
+  ignored: readonly string[] = []
+): T {
+  const checked: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || ignored.includes(name)) continue
+    if (!Object.hasOwn(checks, name)) {
+      throw new OptionError(`${context}unknown option '${name}'; there are ${Object.keys(checks).join(', ')}`)
+    }
+    checked[name] = (checks as Record<string, Check<unknown>>)[name]!(value, `${context}option '${name}'`)
+  }
+  return checked as T
+}
+
+function checkMaxPayload (value: unknown, name: string): number {
+  if (value === Infinity) return Infinity
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+    throw new OptionError(`${name} must be a number of bytes, an integer from 0 to 2^53 - 1, or Infinity, not ${describe(value)}`)
+  }
+  return value
+}
+
+function checkTimeout (value: unknown, name: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_TIMEOUT) {
+    throw new OptionError(`${name} must be a number of milliseconds, an integer from 1 to ${MAX_TIMEOUT}, not ${describe(value)}`)
+  }
+  return value
+}
+
+function checkFunction<T extends (...args: never[]) => unknown> (value: unknown, name: string): T {
+  if (typeof value !== 'function') throw new OptionError(`${name} must be a function, not ${describe(value)}`)
+  return value as T
+}
+
+function checkBoolean (value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw new OptionError(`${name} must be true or false, not ${describe(value)}`)
+  return value
+}
+
+function checkServer (value: unknown, name: string): HttpServer | HttpsServer {
+  if (!(value instanceof HttpServer) && !(value instanceof HttpsServer)) {
+    throw new OptionError(`${name} must be a server of node:http or node:https, not ${describe(value)}`)
+  }
+  return value
+}
+
+function checkProtocols (value: unknown, name: string): readonly string[] | SelectSubprotocol {
+  if (typeof value === 'function') return value as SelectSubprotocol
+  if (!Array.isArray(value)) throw new OptionError(`${name} must be an array of subprotocols or a function, not ${describe(value)}`)
+  for (const protocol of value) {
+    // RFC 6455 §4.1: a subprotocol is a token.
+    if (typeof protocol !== 'string' || !TOKEN.test(protocol)) {
+      throw new OptionError(`${name} must have tokens without spaces or separators as its elements, not ${describe(protocol)}`)
+    }
+  }
+  if (new Set(value).size !== value.length) throw new OptionError(`${name} must not have an element twice`)
+  return [...value] as string[]
+}
+
+function checkOrigin (value: unknown, name: string): OriginPolicy {
+  if (typeof value === 'function') return value as OriginPolicy
+  if (!Array.isArray(value)) return checkOriginRule(value, name)
+  return value.map(rule => checkOriginRule(rule, name))
+}
+
+function checkOriginRule (value: unknown, name: string): string | RegExp {
+  if (value === 'same-origin' || value === '*' || value instanceof RegExp) return value
+  if (typeof value === 'string' && isOrigin(value)) return value
+  throw new OptionError(
+    `${name} must be 'same-origin', '*', an origin such as 'https://example.com', a RegExp, an array of these, or a function, not ${describe(value)}`
+  )
+}
+
+/** RFC 6454 §6.2: scheme, host and port, and nothing else. `null` is the origin of sandboxed pages. */
+function isOrigin (value: string): boolean {
+  if (value === 'null') return true
+  const scheme = value.indexOf('://')
+  return scheme > 0 && URL.canParse(value) && !/[/?#\s]/.test(value.slice(scheme + 3))
+}
+
+function checkCompatibilityOptions (value: unknown, name: string): CompatibilityOptions {
+  if (typeof value !== 'object' || value === null) throw new OptionError(`${name} must be an object, not ${describe(value)}`)
+  return checkOptions(COMPATIBILITY_CHECKS, value, `${name}: `)
+}
+
+function describe (value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'function') return 'a function'
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+}

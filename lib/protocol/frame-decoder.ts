@@ -1,0 +1,390 @@
+import { CloseCode, isReceivableCloseCode } from './close-codes.js'
+import { InvalidPayloadError, MessageTooBigError, ProtocolError, type WebSocketError } from './errors.js'
+import { MAX_HEADER_LENGTH } from './frame-encoder.js'
+import { applyMask } from './mask.js'
+import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode } from './opcodes.js'
+import { isValidUtf8, validateUtf8Prefix } from './utf8.js'
+
+/** What the decoder found, in the order of the bytes. */
+export interface FrameSink {
+  /** A whole message, put together from its fragments. The bytes belong to the receiver. */
+  onMessage (data: Buffer, isBinary: boolean): void
+  onPing (data: Buffer): void
+  onPong (data: Buffer): void
+  /** The Close frame. `code` is 1005 if it had none. Nothing follows. */
+  onClose (code: number, reason: Buffer): void
+  /** The peer broke a rule or a limit; `error.closeCode` says how to fail the connection. Nothing follows. */
+  onError (error: WebSocketError): void
+}
+
+export interface FrameDecoderOptions {
+  /** The side that receives: a server requires masks, a client forbids them (RFC 6455 §5.1). */
+  role: 'server' | 'client'
+  /** Bytes of one message; over it the error is a `MessageTooBigError`. */
+  maxPayload: number
+}
+
+const FIN = 0x80
+const RSV = 0x70
+const OPCODE = 0x0f
+const MASK = 0x80
+const LENGTH = 0x7f
+
+const EMPTY = Buffer.alloc(0)
+
+// A message handed out as a view keeps its whole chunk alive. That is accepted for small chunks, which cost
+// no more than a pooled allocation, and where the message is a fair part of the chunk; others are copied.
+const VIEW_FROM_CHUNKS_UP_TO = 4096
+const VIEW_FROM_SHARE = 4
+
+// A message that spans chunks gets a buffer that grows with what has arrived, never with what was announced.
+const SMALLEST_MESSAGE_BUFFER = 256
+const GROWTH = 4
+
+/**
+ * The receiving half of RFC 6455 §5: bytes in any slicing give the same events. Does no I/O and
+ * never throws, unless the sink does. Unmasks in place: the chunks belong to the decoder.
+ *
+ * Retained between calls: the message so far (at most `maxPayload`, in a buffer of at most
+ * `GROWTH` times the bytes received), an incomplete header or control frame, and, while paused, the rest of a chunk.
+ */
+export class FrameDecoder {
+  private readonly sink: FrameSink
+  private readonly requireMask: boolean
+  private readonly maxPayload: number
+
+  private ended = false
+  private stopped = false
+  private decoding = false
+  private rest: Buffer | null = null
+
+  // An incomplete header.
+  private header: Buffer | null = null
+  private headerLength = 0
+
+  // The frame whose payload is being read. `remaining` is -1 between frames.
+  private opcode = 0
+  private fin = false
+  private remaining = -1
+  private key0 = 0
+  private key1 = 0
+  private key2 = 0
+  private key3 = 0
+
+  // The control frame whose payload spans chunks.
+  private control: Buffer | null = null
+  private controlLength = 0
+
+  // The message so far: opcode of its first frame (0: none), its bytes, and up to where they are known to be UTF-8.
+  private messageOpcode = 0
+  private message: Buffer | null = null
+  private messageLength = 0
+  private validated = 0
+
+  constructor (sink: FrameSink, options: FrameDecoderOptions) {
+    this.sink = sink
+    this.requireMask = options.role === 'server'
+    this.maxPayload = options.maxPayload
+  }
+
+  /** Bytes held between calls: capacity, not only content. */
+  get retainedBytes (): number {
+    return (this.message?.length ?? 0) + (this.rest?.length ?? 0) + (this.header?.length ?? 0) + (this.control?.length ?? 0)
+  }
+
+  /** Whether a Close frame or an error ended the stream: further bytes are ignored (RFC 6455 §5.5.1, §7.1.7). */
+  get isEnded (): boolean {
+    return this.ended
+  }
+
+  /** Whether `pause` was called, and `resume` not yet. */
+  get isPaused (): boolean {
+    return this.stopped
+  }
+
+  /** Stops before the next frame, also in the middle of `decode`; bytes that come are kept until `resume`. */
+  pause (): void {
+    this.stopped = true
+  }
+
+  /** Decodes what was kept, then goes on. Inside of an event the running `decode` goes on by itself. */
+  resume (): void {
+    this.stopped = false
+    if (!this.decoding && this.rest !== null) this.decode(EMPTY)
+  }
+
+  /** Forgets everything and ignores all further bytes. */
+  end (): void {
+    this.ended = true
+    this.rest = this.header = this.control = this.message = null
+  }
+
+  decode (chunk: Buffer): void {
+    if (this.ended) return
+    if (this.rest !== null) {
+      chunk = chunk.length === 0 ? this.rest : Buffer.concat([this.rest, chunk])
+      this.rest = null
+    }
+    this.decoding = true
+    let offset = 0
+    try {
+      while (!this.ended && !this.stopped) {
+        if (this.remaining === -1) {
+          offset = this.readHeader(chunk, offset)
+          if (this.remaining === -1) break
+        }
+        // A frame without payload is complete with its header, at the end of a chunk too.
+        if (offset === chunk.length && this.remaining > 0) break
+        offset = (this.opcode & CONTROL_BIT) !== 0 ? this.readControl(chunk, offset) : this.readData(chunk, offset)
+      }
+    } finally {
+      this.decoding = false
+      if (this.stopped && !this.ended && offset < chunk.length) {
+        this.rest = own(chunk, offset, chunk.length)
+      }
+    }
+  }
+
+  /** Reads a header, if it is complete, into the fields of the frame. Returns the offset behind what it took. */
+  private readHeader (chunk: Buffer, offset: number): number {
+    if (this.headerLength === 0) {
+      const available = chunk.length - offset
+      if (available >= 2) {
+        const needed = headerLengthOf(chunk[offset + 1]!)
+        if (available >= needed) {
+          this.parseHeader(chunk, offset)
+          return offset + needed
+        }
+      } else if (available === 0) {
+        return offset
+      }
+    }
+    const header = this.header ??= Buffer.allocUnsafe(MAX_HEADER_LENGTH)
+    while (offset < chunk.length) {
+      header[this.headerLength++] = chunk[offset++]!
+      if (this.headerLength >= 2 && this.headerLength === headerLengthOf(header[1]!)) {
+        this.headerLength = 0
+        this.header = null
+        this.parseHeader(header, 0)
+        return offset
+      }
+    }
+    return offset
+  }
+
+  /** The rules of RFC 6455 §5.2, §5.4 and §5.5 for a complete header. Sets `remaining` unless one is broken. */
+  private parseHeader (bytes: Buffer, at: number): void {
+    const first = bytes[at]!
+    const second = bytes[at + 1]!
+    const opcode = first & OPCODE
+    const fin = (first & FIN) !== 0
+    const masked = (second & MASK) !== 0
+    let length = second & LENGTH
+    let position = at + 2
+
+    if ((first & RSV) !== 0) {
+      return this.fail(new ProtocolError('reserved bits are set', 'FST_WS_ERR_RESERVED_BITS'))
+    }
+    if (masked !== this.requireMask) {
+      return this.fail(new ProtocolError(masked ? 'frame from the server is masked' : 'frame from the client is not masked', 'FST_WS_ERR_MASK_REQUIRED'))
+    }
+
+    if ((opcode & CONTROL_BIT) !== 0) {
+      if (opcode > Opcode.PONG) {
+        return this.fail(new ProtocolError(`opcode ${opcode} is reserved`, 'FST_WS_ERR_INVALID_OPCODE'))
+      }
+      if (!fin) return this.fail(new ProtocolError('control frame is fragmented', 'FST_WS_ERR_CONTROL_FRAME'))
+      if (length > MAX_CONTROL_PAYLOAD) {
+        return this.fail(new ProtocolError('control frame is longer than 125 bytes', 'FST_WS_ERR_CONTROL_FRAME'))
+      }
+    } else {
+      if (opcode > Opcode.BINARY) {
+        return this.fail(new ProtocolError(`opcode ${opcode} is reserved`, 'FST_WS_ERR_INVALID_OPCODE'))
+      }
+      if ((opcode === Opcode.CONTINUATION) !== (this.messageOpcode !== 0)) {
+        return this.fail(new ProtocolError(
+          opcode === Opcode.CONTINUATION ? 'continuation frame without a message' : 'new message before the last fragment of the previous one',
+          'FST_WS_ERR_FRAGMENTATION'
+        ))
+      }
+      if (length === 126) {
+        length = bytes.readUInt16BE(position)
+        position += 2
+        if (length < 126) return this.fail(new ProtocolError('payload length is not in its shortest form', 'FST_WS_ERR_FRAME_LENGTH'))
+      } else if (length === 127) {
+        const high = bytes.readUInt32BE(position)
+        length = high * 0x100000000 + bytes.readUInt32BE(position + 4)
+        position += 8
+        if (high > 0x7fffffff) return this.fail(new ProtocolError('top bit of the payload length is set', 'FST_WS_ERR_FRAME_LENGTH'))
+        if (length < 65536) return this.fail(new ProtocolError('payload length is not in its shortest form', 'FST_WS_ERR_FRAME_LENGTH'))
+      }
+      // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
+      if (this.messageLength + length > this.maxPayload || length > Number.MAX_SAFE_INTEGER) {
+        return this.fail(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
+      }
+    }
+
+    if (masked) {
+      this.key0 = bytes[position]!
+      this.key1 = bytes[position + 1]!
+      this.key2 = bytes[position + 2]!
+      this.key3 = bytes[position + 3]!
+    }
+    this.opcode = opcode
+    this.fin = fin
+    this.remaining = length
+  }
+
+  private readControl (chunk: Buffer, offset: number): number {
+    const end = Math.min(offset + this.remaining, chunk.length)
+    this.unmask(chunk, offset, end)
+    this.remaining -= end - offset
+    if (this.remaining > 0 || this.control !== null) {
+      const control = this.control ??= Buffer.allocUnsafe(MAX_CONTROL_PAYLOAD)
+      chunk.copy(control, this.controlLength, offset, end)
+      this.controlLength += end - offset
+      if (this.remaining > 0) return end
+      const payload = control.subarray(0, this.controlLength)
+      this.control = null
+      this.controlLength = 0
+      this.finishControl(payload)
+      return end
+    }
+    this.finishControl(own(chunk, offset, end))
+    return end
+  }
+
+  private finishControl (payload: Buffer): void {
+    this.remaining = -1
+    if (this.opcode === Opcode.PING) return this.sink.onPing(payload)
+    if (this.opcode === Opcode.PONG) return this.sink.onPong(payload)
+    this.finishClose(payload)
+  }
+
+  /** RFC 6455 §5.5.1 and §7.4. */
+  private finishClose (payload: Buffer): void {
+    if (payload.length === 0) {
+      this.end()
+      return this.sink.onClose(CloseCode.NO_STATUS_RECEIVED, payload)
+    }
+    if (payload.length === 1) {
+      return this.fail(new ProtocolError('close frame with half a status code', 'FST_WS_ERR_CLOSE_PAYLOAD'))
+    }
+    const code = payload.readUInt16BE(0)
+    if (!isReceivableCloseCode(code)) {
+      return this.fail(new ProtocolError(`close frame with invalid status code ${code}`, 'FST_WS_ERR_CLOSE_PAYLOAD'))
+    }
+    if (!isValidUtf8(payload, 2, payload.length)) {
+      return this.fail(new InvalidPayloadError('reason of the close frame is not UTF-8'))
+    }
+    this.end()
+    this.sink.onClose(code, payload.subarray(2))
+  }
+
+  private readData (chunk: Buffer, offset: number): number {
+    if (this.messageOpcode === 0) {
+      this.messageOpcode = this.opcode
+      // The common case: the message is one frame, and all of it is here.
+      if (this.fin && chunk.length - offset >= this.remaining) return this.readWholeMessage(chunk, offset)
+    }
+
+    const end = Math.min(offset + this.remaining, chunk.length)
+    this.unmask(chunk, offset, end)
+    this.remaining -= end - offset
+    this.append(chunk, offset, end)
+
+    const isText = this.messageOpcode === Opcode.TEXT
+    if (isText && end > offset) {
+      this.validated = validateUtf8Prefix(this.message!, this.validated, this.messageLength)
+      if (this.validated === -1) {
+        this.fail(new InvalidPayloadError('text is not UTF-8'))
+        return end
+      }
+    }
+
+    if (this.remaining > 0) return end
+    this.remaining = -1
+    if (this.fin) {
+      if (isText && this.validated !== this.messageLength) {
+        this.fail(new InvalidPayloadError('text ends within a character'))
+        return end
+      }
+      this.finishMessage()
+    }
+    return end
+  }
+
+  private readWholeMessage (chunk: Buffer, offset: number): number {
+    const end = offset + this.remaining
+    const isText = this.messageOpcode === Opcode.TEXT
+    this.unmask(chunk, offset, end)
+    this.remaining = -1
+    this.messageOpcode = 0
+    if (isText && !isValidUtf8(chunk, offset, end)) {
+      this.fail(new InvalidPayloadError('text is not UTF-8'))
+      return end
+    }
+    this.sink.onMessage(own(chunk, offset, end), !isText)
+    return end
+  }
+
+  private finishMessage (): void {
+    const isBinary = this.messageOpcode === Opcode.BINARY
+    const buffer = this.message ?? EMPTY
+    const length = this.messageLength
+    this.messageOpcode = 0
+    this.message = null
+    this.messageLength = 0
+    this.validated = 0
+    this.sink.onMessage(own(buffer, 0, length), isBinary)
+  }
+
+  private append (chunk: Buffer, start: number, end: number): void {
+    const needed = this.messageLength + end - start
+    if (needed === 0) return
+    let buffer = this.message
+    if (buffer === null || buffer.length < needed) {
+      // With the last fragment's header the size is known: no more than that.
+      const final = this.fin ? needed + this.remaining : Infinity
+      buffer = Buffer.allocUnsafeSlow(Math.min(final, this.maxPayload, Math.max(needed * GROWTH, SMALLEST_MESSAGE_BUFFER)))
+      if (this.message !== null) this.message.copy(buffer, 0, 0, this.messageLength)
+      this.message = buffer
+    }
+    chunk.copy(buffer, this.messageLength, start, end)
+    this.messageLength = needed
+  }
+
+  /** Unmasks a piece of the frame's payload and turns the key so that its first byte is for what follows. */
+  private unmask (chunk: Buffer, start: number, end: number): void {
+    if (!this.requireMask) return
+    const { key0, key1, key2, key3 } = this
+    applyMask(chunk, start, end, key0, key1, key2, key3)
+    switch ((end - start) & 3) {
+      case 1:
+        this.key0 = key1; this.key1 = key2; this.key2 = key3; this.key3 = key0
+        break
+      case 2:
+        this.key0 = key2; this.key1 = key3; this.key2 = key0; this.key3 = key1
+        break
+      case 3:
+        this.key0 = key3; this.key1 = key0; this.key2 = key1; this.key3 = key2
+    }
+  }
+
+  private fail (error: WebSocketError): void {
+    this.end()
+    this.sink.onError(error)
+  }
+}
+
+function headerLengthOf (second: number): number {
+  const length = second & LENGTH
+  return (length < 126 ? 2 : length === 126 ? 4 : 10) + ((second & MASK) !== 0 ? 4 : 0)
+}
+
+/** The range as a buffer that the receiver may keep: a view, unless that would pin far more than it shows. */
+function own (bytes: Buffer, start: number, end: number): Buffer {
+  if (start === end) return EMPTY
+  if (bytes.length <= VIEW_FROM_CHUNKS_UP_TO || (end - start) * VIEW_FROM_SHARE >= bytes.length) return bytes.subarray(start, end)
+  return Buffer.from(bytes.subarray(start, end))
+}

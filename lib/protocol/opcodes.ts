@@ -1,0 +1,15 @@
+/** The opcodes of RFC 6455 §5.2; all others are reserved. */
+export const Opcode = {
+  CONTINUATION: 0x0,
+  TEXT: 0x1,
+  BINARY: 0x2,
+  CLOSE: 0x8,
+  PING: 0x9,
+  PONG: 0xa
+} as const
+
+/** RFC 6455 §5.5: all control frames have the top bit of the opcode set. */
+export const CONTROL_BIT = 0x8
+
+/** RFC 6455 §5.5: bytes that a control frame may carry. */
+export const MAX_CONTROL_PAYLOAD = 125

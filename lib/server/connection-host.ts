@@ -1,0 +1,67 @@
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { WebSocketRouteConnections } from '../../types/connection.js'
+import type { WebSocketErrorHandler } from '../../types/options.js'
+import type { Connection, ConnectionHost } from '../connection/connection.js'
+import { CloseCode } from '../protocol/close-codes.js'
+import { WebSocketError } from '../protocol/errors.js'
+import type { Server } from './websocket-server.js'
+
+/** What a user's error handler gets beside the error. Kept only where there is one, since it keeps the request alive. */
+export interface ErrorHandling {
+  readonly errorHandler: WebSocketErrorHandler
+  readonly instance: FastifyInstance
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+}
+
+/** Logs, and closes with 1011. What the peer did wrong has closed the connection before, and is no error of ours. */
+function handleErrorByDefault (error: Error, connection: Connection, log: FastifyBaseLogger): void {
+  if (error instanceof WebSocketError) {
+    log.info({ err: error }, error.message)
+  } else {
+    log.error({ err: error }, error.message)
+    connection.close(CloseCode.INTERNAL_ERROR)
+  }
+}
+
+/** The server's side of one connection: its place in the registry, its log, its error handler. */
+export class ServerConnectionHost implements ConnectionHost {
+  readonly route: WebSocketRouteConnections
+  private readonly server: Server
+  private readonly log: FastifyBaseLogger
+  private readonly logsEnd: boolean
+  private readonly errorHandling: ErrorHandling | null
+  private readonly openedAt = performance.now()
+
+  constructor (server: Server, route: WebSocketRouteConnections, log: FastifyBaseLogger, logsEnd: boolean, errorHandling: ErrorHandling | null) {
+    this.server = server
+    this.route = route
+    this.log = log
+    this.logsEnd = logsEnd
+    this.errorHandling = errorHandling
+  }
+
+  onError (connection: Connection, error: Error): void {
+    const handling = this.errorHandling
+    if (handling === null) return handleErrorByDefault(error, connection, this.log)
+    try {
+      const { errorHandler, instance, request, reply } = handling
+      const result: unknown = errorHandler.call(instance, error, connection, request, reply)
+      if (result instanceof Promise) result.catch(thrown => handleErrorByDefault(thrown, connection, this.log))
+    } catch (thrown) {
+      handleErrorByDefault(thrown as Error, connection, this.log)
+    }
+  }
+
+  onEnd (connection: Connection, code: number): void {
+    this.server.remove(connection)
+    if (!this.logsEnd) return
+    const { messagesReceived, bytesReceived, messagesSent, bytesSent } = connection._counts
+    this.log.info({
+      code,
+      duration: performance.now() - this.openedAt,
+      received: { messages: messagesReceived, bytes: bytesReceived },
+      sent: { messages: messagesSent, bytes: bytesSent }
+    }, 'websocket connection closed')
+  }
+}

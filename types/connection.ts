@@ -1,0 +1,213 @@
+import type { EventEmitter } from 'node:events'
+import type { Duplex, DuplexOptions } from 'node:stream'
+
+/** What `send`, `ping` and `pong` accept. A view is read through its own offset and length. */
+export type WebSocketData = string | Buffer | ArrayBuffer | SharedArrayBuffer | ArrayBufferView
+
+/** Called once the bytes were handed to the socket, or with the error that prevented it. */
+export type SendCallback = (error?: Error | null) => void
+
+export interface SendOptions {
+  /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
+  binary?: boolean
+  /** `false` starts or continues a fragmented message (RFC 6455 §5.4). Default `true`. */
+  fin?: boolean
+}
+
+/** The form in which binary messages are handed to `message` listeners. */
+export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
+
+/** The events of a connection, with the arguments that their listeners get. */
+export interface WebSocketConnectionEvents {
+  /** A whole message. `data` is a Buffer also for text (as in `ws`), unless `binaryType` says otherwise. */
+  message: [data: Buffer, isBinary: boolean]
+  /** The connection is over. 1005: the Close frame had no code; 1006: there was no Close frame (RFC 6455 §7.1.5). */
+  close: [code: number, reason: Buffer]
+  /** The peer broke the protocol or a limit. The `errorHandler` of the plugin gets the same error. */
+  error: [error: Error]
+  /** The peer sent a Ping; the Pong was already sent. */
+  ping: [data: Buffer]
+  pong: [data: Buffer]
+  /** More may be sent, after `send` returned `false`. */
+  drain: []
+  /** Only on the client connection that `injectWS` gives. */
+  open: []
+}
+
+/** What `addEventListener` and the `on…` properties give to their listeners, as browsers have them. */
+export interface WebSocketEvent {
+  readonly type: string
+  readonly target: WebSocketConnection
+}
+
+export interface WebSocketMessageEvent extends WebSocketEvent {
+  readonly type: 'message'
+  /** A string for text; for binary what `binaryType` says. */
+  readonly data: string | Buffer | ArrayBuffer | Buffer[] | Blob
+}
+
+export interface WebSocketCloseEvent extends WebSocketEvent {
+  readonly type: 'close'
+  readonly code: number
+  readonly reason: string
+  /** Whether the close handshake was completed (RFC 6455 §7.1.4). */
+  readonly wasClean: boolean
+}
+
+export interface WebSocketErrorEvent extends WebSocketEvent {
+  readonly type: 'error'
+  readonly error: Error
+  readonly message: string
+}
+
+export interface WebSocketEventMap {
+  open: WebSocketEvent
+  message: WebSocketMessageEvent
+  close: WebSocketCloseEvent
+  error: WebSocketErrorEvent
+}
+
+export type WebSocketEventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
+
+/** All open connections of one route, or of one server. */
+export interface WebSocketConnections {
+  /** The open connections. A live set: it changes as they come and go. */
+  readonly clients: ReadonlySet<WebSocketConnection>
+  /**
+   * Sends one message to all of them, framed once. The frames of one turn of the event loop leave
+   * each receiver in one write, in the order of the calls.
+   *
+   * @returns the number of connections the message was queued for
+   * @throws {TypeError} if `data` is not text or bytes
+   */
+  broadcast (data: WebSocketData, options?: BroadcastOptions): number
+}
+
+export interface BroadcastOptions {
+  /** A connection, or several, that shall not get the message: the sender, mostly. */
+  except?: WebSocketConnection | Iterable<WebSocketConnection>
+  /** Only those for which it returns `true` get the message. */
+  filter?: (connection: WebSocketConnection) => boolean
+  /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
+  binary?: boolean
+}
+
+/** The connections of one route, by `connection.route` or `app.websocketServer.route(url)`. */
+export interface WebSocketRouteConnections extends WebSocketConnections {
+  /** The route's URL as declared, with its prefix: `/chat/:room`. */
+  readonly url: string
+}
+
+/**
+ * `app.websocketServer`: the connections of all routes.
+ * Emits `connection (connection, rawRequest)` for each before its handler is called.
+ */
+export interface WebSocketServer extends WebSocketConnections, EventEmitter {
+  /**
+   * The connections of one route.
+   *
+   * @param url the route's URL as declared, with its prefix
+   * @throws {Error} `FST_WS_ERR_UNKNOWN_ROUTE` if there is no WebSocket route with that URL
+   */
+  route (url: string): WebSocketRouteConnections
+  /**
+   * Closes every connection with 1001 (Going Away), waits `closeTimeout` at most for their close
+   * handshakes, and destroys the rest. New connections are accepted again afterwards, unless the app closes.
+   */
+  close (callback?: (error?: Error) => void): Promise<void>
+}
+
+/**
+ * One WebSocket. Shaped so that code written for a server socket of `ws` works unchanged.
+ *
+ * Messages that arrive before anybody listens wait: until there is a `message` listener or an
+ * iterator, or the route's handler has settled.
+ */
+export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEvents> {
+  readonly CONNECTING: 0
+  readonly OPEN: 1
+  readonly CLOSING: 2
+  readonly CLOSED: 3
+  /** One of the four constants above. */
+  readonly readyState: 0 | 1 | 2 | 3
+  /** The subprotocol that was agreed on, or `''`. */
+  readonly protocol: string
+  /** The extensions that were agreed on, in the form of the header field, or `''`. */
+  readonly extensions: string
+  /** `ws://host/path?query` or `wss://…`, from the request's `Host` and target. */
+  readonly url: string
+  /** Bytes of frames that are queued here and not yet handed to the operating system. */
+  readonly bufferedAmount: number
+  /** Default `'nodebuffer'`. */
+  binaryType: BinaryType
+  readonly isPaused: boolean
+  /** Aborts when the connection is over. */
+  readonly signal: AbortSignal
+  /** The connections of the same route, this one included; `null` on the client side of `injectWS`. */
+  readonly route: WebSocketRouteConnections | null
+
+  /**
+   * Sends a message. Frames that are sent while one incoming chunk is processed, or within one tick,
+   * leave in one write, in the order of the calls. Bytes of 16 KiB and more are passed on by
+   * reference: do not change them before the callback.
+   *
+   * On a connection that is closing or closed nothing is sent and the callback gets an error.
+   *
+   * @returns whether more may be sent now; if `false`, wait for `drain`
+   * @throws {TypeError} if `data` is not text or bytes
+   */
+  send (data: WebSocketData, callback?: SendCallback): boolean
+  send (data: WebSocketData, options: SendOptions | undefined, callback?: SendCallback): boolean
+
+  /**
+   * Sends a Ping (RFC 6455 §5.5.2).
+   *
+   * @throws {RangeError} if `data` is longer than 125 bytes
+   * @throws {TypeError} if `data` is not text or bytes
+   */
+  ping (data?: WebSocketData, mask?: boolean, callback?: SendCallback): void
+  ping (data: WebSocketData | undefined, callback: SendCallback): void
+  ping (callback: SendCallback): void
+
+  /** Sends an unsolicited Pong (RFC 6455 §5.5.3). Throws as `ping` does. */
+  pong (data?: WebSocketData, mask?: boolean, callback?: SendCallback): void
+  pong (data: WebSocketData | undefined, callback: SendCallback): void
+  pong (callback: SendCallback): void
+
+  /**
+   * Starts the close handshake (RFC 6455 §7.1.2) after what was sent before. If the peer does not
+   * complete it within `closeTimeout`, the socket is destroyed.
+   *
+   * @param code 1000–1003, 1007–1014 or 3000–4999; default none, which the peer sees as 1005
+   * @param reason at most 123 bytes of UTF-8
+   * @throws {RangeError} if the code may not be sent or the reason is too long
+   * @throws {TypeError} if they are not of these types
+   */
+  close (code?: number, reason?: string | Buffer): void
+
+  /** Destroys the socket at once, without a close handshake, after handing over what was sent before. */
+  terminate (): void
+
+  /** Stops delivering messages and reading from the socket, so that TCP holds the peer back. */
+  pause (): void
+  resume (): void
+
+  addEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>, options?: { once?: boolean }): void
+  removeEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>): void
+  onopen: ((event: WebSocketEvent) => unknown) | null
+  onmessage: ((event: WebSocketMessageEvent) => unknown) | null
+  onclose: ((event: WebSocketCloseEvent) => unknown) | null
+  onerror: ((event: WebSocketErrorEvent) => unknown) | null
+
+  /**
+   * The messages as they come, strings for text and Buffers for binary. The peer is held back while
+   * the loop's body runs. Ends when the connection is closed; throws what `error` would have told.
+   */
+  [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer>
+
+  /**
+   * A Duplex stream of the messages' bytes, made on the first call: each write is sent as one message
+   * (binary, unless it was a string with `decodeStrings: false`), each message received is one chunk.
+   */
+  stream (options?: DuplexOptions): Duplex
+}
