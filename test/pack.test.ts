@@ -125,7 +125,7 @@ t.test('the packed package', async (t) => {
   } catch (err) {
     const offline = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENOTCACHED/.test((err as Error).message)
     if (!offline || process.env.REQUIRE_SYSTEM_PACKAGES) throw err
-    t.skip('no package registry can be reached')
+    t.pass('installs', { skip: 'no package registry can be reached' })
     return
   }
 
