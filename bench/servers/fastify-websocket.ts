@@ -1,0 +1,11 @@
+import websocket from '@fastify/websocket'
+import Fastify from 'fastify'
+import { announce } from './announce.js'
+
+const app = Fastify()
+await app.register(websocket, { options: { maxPayload: 64 * 1024 * 1024 } })
+app.get('/', { websocket: true }, socket => {
+  socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary }))
+})
+await app.listen({ port: 0, host: '127.0.0.1' })
+announce(app.server)
