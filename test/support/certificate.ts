@@ -1,0 +1,21 @@
+/** A self-signed certificate for `localhost` and 127.0.0.1, for tests alone: its key is public. */
+export const certificate = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgZePQiaepkbJPGK/0
++xknlq8J0naT87lEy7zc6rOFNZyhRANCAAQitxHKjUQtM/MSlHo2GpkmTVPY/vp8
++slam5QHsmDWNoz6gjFivhI/CN5c7N3GWCUBh3LtjpolurzwKxImF3AO
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUD2CUn6D95y4hjjklv/WsBk3hf4IwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMjIwMDYzOVoYDzIxMjYxMDI5
+MjAwNjM5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQitxHKjUQtM/MSlHo2GpkmTVPY/vp8+slam5QHsmDWNoz6gjFivhI/
+CN5c7N3GWCUBh3LtjpolurzwKxImF3AOo28wbTAdBgNVHQ4EFgQUmwbTzCy4c2Ge
+tERE6wylsVklw0swHwYDVR0jBBgwFoAUmwbTzCy4c2GetERE6wylsVklw0swDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIhAI3Nmb+vipAkQ58E7cOZFeqd5G3l+YfB9I4lolNpO098AiAI
+Nx6Ba7oI4ot9A5EbzsbRPnl8Jl1ybFGyrqRgRs8X8A==
+-----END CERTIFICATE-----
+`
+}
