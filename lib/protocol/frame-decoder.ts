@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer'
 import { CloseCode, isReceivableCloseCode } from './close-codes.js'
 import { InvalidPayloadError, MessageTooBigError, ProtocolError, type WebSocketError } from './errors.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
@@ -84,7 +85,8 @@ export class FrameDecoder {
   constructor (sink: FrameSink, options: FrameDecoderOptions) {
     this.sink = sink
     this.requireMask = options.role === 'server'
-    this.maxPayload = options.maxPayload
+    // More than fits into a buffer cannot be handed out, whatever the limit.
+    this.maxPayload = Math.min(options.maxPayload, constants.MAX_LENGTH)
   }
 
   /** Bytes held between calls: capacity, not only content. */
@@ -219,7 +221,7 @@ export class FrameDecoder {
         if (length < 65536) return this.fail(new ProtocolError('payload length is not in its shortest form', 'FST_WS_ERR_FRAME_LENGTH'))
       }
       // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
-      if (this.messageLength + length > this.maxPayload || length > Number.MAX_SAFE_INTEGER) {
+      if (this.messageLength + length > this.maxPayload) {
         return this.fail(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
       }
     }
@@ -291,7 +293,7 @@ export class FrameDecoder {
     const end = Math.min(offset + this.remaining, chunk.length)
     this.unmask(chunk, offset, end)
     this.remaining -= end - offset
-    this.append(chunk, offset, end)
+    if (!this.append(chunk, offset, end)) return end
 
     const isText = this.messageOpcode === Opcode.TEXT
     if (isText && end > offset) {
@@ -306,7 +308,7 @@ export class FrameDecoder {
     this.remaining = -1
     if (this.fin) {
       if (isText && this.validated !== this.messageLength) {
-        this.fail(new InvalidPayloadError('text ends within a character'))
+        this.fail(new InvalidPayloadError('text is not UTF-8'))
         return end
       }
       this.finishMessage()
@@ -339,19 +341,27 @@ export class FrameDecoder {
     this.sink.onMessage(own(buffer, 0, length), isBinary)
   }
 
-  private append (chunk: Buffer, start: number, end: number): void {
+  /** @returns whether there was memory for it; otherwise the connection has failed */
+  private append (chunk: Buffer, start: number, end: number): boolean {
     const needed = this.messageLength + end - start
-    if (needed === 0) return
+    if (needed === 0) return true
     let buffer = this.message
     if (buffer === null || buffer.length < needed) {
       // With the last fragment's header the size is known: no more than that.
       const final = this.fin ? needed + this.remaining : Infinity
-      buffer = Buffer.allocUnsafeSlow(Math.min(final, this.maxPayload, Math.max(needed * GROWTH, SMALLEST_MESSAGE_BUFFER)))
+      try {
+        buffer = Buffer.allocUnsafeSlow(Math.min(final, this.maxPayload, Math.max(needed * GROWTH, SMALLEST_MESSAGE_BUFFER)))
+      } catch {
+        // One message that is too large for this machine ends its connection, not the process.
+        this.fail(new MessageTooBigError('message is longer than there is memory for'))
+        return false
+      }
       if (this.message !== null) this.message.copy(buffer, 0, 0, this.messageLength)
       this.message = buffer
     }
     chunk.copy(buffer, this.messageLength, start, end)
     this.messageLength = needed
+    return true
   }
 
   /** Unmasks a piece of the frame's payload and turns the key so that its first byte is for what follows. */
