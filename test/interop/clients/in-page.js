@@ -29,13 +29,20 @@ globalThis.interop = {
   send (id, messages) {
     const { socket } = connections.get(id)
     for (const { text, base64 } of messages) {
-      socket.send(base64 === undefined ? text : Uint8Array.from(globalThis.atob(base64), char => char.charCodeAt(0)))
+      socket.send(base64 === undefined ? text : fromBase64(base64))
     }
   },
 
   close (id, args) {
     connections.get(id).socket.close(...args)
   }
+}
+
+function fromBase64 (base64) {
+  const binary = globalThis.atob(base64)
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
 }
 
 function toBase64 (bytes) {
