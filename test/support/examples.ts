@@ -1,0 +1,118 @@
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { Teardown } from './app.js'
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
+
+/** A code block of the documentation, or a table that is marked as one. */
+export interface Example {
+  /** What the comment above it says: `<!-- test: name -->`. Empty if there is none. */
+  readonly name: string
+  /** `table` for a table. */
+  readonly language: string
+  readonly text: string
+  /** File and line, for messages. */
+  readonly place: string
+}
+
+/** All code blocks of a Markdown file, and the tables that are marked. */
+export async function examplesOf (file: string): Promise<Example[]> {
+  const lines = (await readFile(join(ROOT, file), 'utf8')).split('\n')
+  const examples: Example[] = []
+  let name = ''
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i]!
+    const comment = /^<!-- test: (.+) -->$/.exec(line)
+    const place = `${file}:${i + 1}`
+    if (comment !== null) {
+      name = comment[1]!
+    } else if (/^\s*(```|~~~)/.test(line)) {
+      const end = lines.indexOf(line.replace(/\w+$/, ''), i + 1)
+      if (end === -1) throw new Error(`${place}: the block has no end`)
+      examples.push({ name, language: line.replace(/^\W+/, ''), text: lines.slice(i + 1, end).join('\n') + '\n', place })
+      i = end
+      name = ''
+    } else if (name !== '') {
+      let end = i
+      while (lines[end]?.startsWith('|') === true) end++
+      if (end === i) throw new Error(`${place}: ${name} is neither a block nor a table`)
+      examples.push({ name, language: 'table', text: lines.slice(i, end).join('\n'), place })
+      i = end
+      name = ''
+    }
+  }
+  return examples
+}
+
+/** The cells of a table, without its head, and without the marks of code. */
+export function cellsOf (table: string): string[][] {
+  return table.split('\n').slice(2).map(row => row.slice(1, -1).split(/(?<!\\)\|/).map(cell => cell.trim()))
+}
+
+/** What the examples that show only a part are a part of, if they do not make an app themselves. */
+const FRAME = [
+  ["import Fastify from 'fastify'", /^import Fastify from/m],
+  ["import websocket from 'fastify-ws-routes'", /^import websocket\b/m],
+  ["import { logger } from './logger.js'", /^import \{ logger \}/m],
+  ['const app = Fastify({ logger })', /^const app = /m],
+  ['await app.register(websocket)', /app\.register\(websocket\b/]
+] as const
+
+/** The text of an example as a program: as it is printed, with what it takes for granted before it. */
+export function toProgram (text: string): string {
+  if (/^import Fastify from/m.test(text)) return text
+  const frame = FRAME.filter(([, isThere]) => !isThere.test(text)).map(([line]) => line)
+  // A part that makes its app is silent; it cannot have our logger.
+  return frame.filter(line => !line.startsWith('import { logger }') || frame.includes(FRAME[3][0])).join('\n') + '\n' + text
+}
+
+const LOGGER = `
+/** What apps have logged as a warning or an error. */
+export const logged: string[] = []
+export const logger = { level: 'warn', stream: { write: (line: string) => { logged.push(line) } } }
+`
+
+/**
+ * An empty project with the package as users get it, built from the sources as they are now, in
+ * `node_modules`; everything else is found in ours.
+ */
+export async function createProject (t: Teardown): Promise<string> {
+  await mkdir(join(ROOT, '.tap'), { recursive: true })
+  const project = await mkdtemp(join(ROOT, '.tap', 'examples-'))
+  t.teardown(() => rm(project, { recursive: true, force: true }))
+  const installed = join(project, 'node_modules', 'fastify-ws-routes')
+  await mkdir(installed, { recursive: true })
+  await Promise.all([
+    writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' })),
+    writeFile(join(project, 'logger.ts'), LOGGER),
+    cp(join(ROOT, 'package.json'), join(installed, 'package.json')),
+    runTsc('-p', 'tsconfig.build.json', '--outDir', join(installed, 'dist'))
+  ])
+  return project
+}
+
+/** Type-checks what is in the project. @throws {Error} with what the compiler says */
+export async function typeCheck (project: string): Promise<void> {
+  await writeFile(join(project, 'tsconfig.json'), JSON.stringify({
+    extends: '../../tsconfig.json',
+    compilerOptions: { rootDir: '.', noUnusedLocals: false, noUnusedParameters: false },
+    include: ['*.ts'],
+    exclude: []
+  }))
+  await runTsc('-p', project)
+}
+
+async function runTsc (...args: string[]): Promise<void> {
+  try {
+    // tap adds its loader to NODE_OPTIONS of every child process, and the compiler cannot be loaded with it
+    await promisify(execFile)('env', ['-u', 'NODE_OPTIONS', process.execPath, TSC, ...args], { cwd: ROOT })
+  } catch (error) {
+    const { stdout } = error as { stdout?: string }
+    throw new Error(`tsc ${args.join(' ')} failed\n${stdout}`, { cause: error })
+  }
+}
