@@ -160,7 +160,7 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
   readonly url: string
   /** Bytes of frames that are queued here and not yet handed to the operating system. */
   readonly bufferedAmount: number
-  /** In which form binary messages are handed out. Text is a Buffer for `message` whatever it says. Default `'nodebuffer'`. */
+  /** In which form binary messages are handed to listeners. Text is a Buffer for `message`, and iterators and streams give Buffers, whatever it says. Default `'nodebuffer'`. */
   binaryType: BinaryType
   /** Whether `pause` was called and `resume` was not. */
   readonly isPaused: boolean

@@ -100,6 +100,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   private _readyState: 0 | 1 | 2 | 3 = OPEN
   private _binaryType: BinaryType = 'nodebuffer'
+  /** @internal The bytes of the message that is being emitted in another form, for the views that hand out bytes. */
+  _converted: Buffer | null = null
 
   // Delivery: whether messages wait for somebody who hears them, and those that do.
   private _waitsForListener = true
@@ -376,13 +378,10 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (this._held !== null) {
       this._isDelivering = true
       while (this._held !== null && !this._isPausedByUser && this._isHeard) {
-        const message: HeldMessage | undefined = this._held.shift()
-        if (message === undefined) {
-          this._held = null
-        } else {
-          this._heldBytes -= message.data.length + HELD_OVERHEAD
-          this._emitMessage(message.data, message.isBinary)
-        }
+        const message: HeldMessage = this._held.shift()!
+        this._heldBytes -= message.data.length + HELD_OVERHEAD
+        this._emitMessage(message.data, message.isBinary)
+        if (this._held?.length === 0) this._held = null
       }
       this._isDelivering = false
       if (this._readyState !== CLOSED) this._updateReading()
@@ -407,7 +406,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   }
 
   private _emitMessage (data: Buffer, isBinary: boolean): void {
-    this._emit('message', this._binaryType === 'nodebuffer' ? data : convertMessage(data, isBinary, this._binaryType), isBinary)
+    if (!isBinary || this._binaryType === 'nodebuffer') return this._emit('message', data, isBinary)
+    const outer = this._converted
+    this._converted = data
+    this._emit('message', convertMessage(data, this._binaryType), isBinary)
+    this._converted = outer
   }
 
   pause (): void {
@@ -688,8 +691,7 @@ function toError (thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(`the handler or a listener threw ${String(thrown)}`, { cause: thrown })
 }
 
-function convertMessage (data: Buffer, isBinary: boolean, type: BinaryType): unknown {
-  if (!isBinary || type === 'nodebuffer') return data
+function convertMessage (data: Buffer, type: BinaryType): unknown {
   if (type === 'fragments') return [data]
   if (type === 'blob') return new Blob([data])
   return data.buffer.slice(data.byteOffset, data.byteOffset + data.length)

@@ -12,6 +12,8 @@ export interface HeldMessage {
 interface HoldingConnection extends WebSocketConnection {
   /** Whether it has already emitted its last event. */
   readonly _isOver: boolean
+  /** The bytes of the message, if `binaryType` has given it another form. */
+  readonly _converted: Buffer | null
   _giveBack (messages: HeldMessage[]): void
   _takeHeld (): HeldMessage[]
 }
@@ -85,7 +87,8 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
     return Promise.resolve({ value: undefined, done: true })
   }
 
-  private readonly onMessage = (data: Buffer, isBinary: boolean): void => {
+  private readonly onMessage = (given: Buffer, isBinary: boolean): void => {
+    const data = this.connection._converted ?? given
     const message: HeldMessage = { data, isBinary }
     const waiter = this.waiters.shift()
     if (waiter !== undefined) return waiter.resolve({ value: toValue(message), done: false })

@@ -4,6 +4,8 @@ import type { WebSocketConnection } from '../../types/connection.js'
 /** A connection that tells whether it has already emitted its last event. */
 interface EndingConnection extends WebSocketConnection {
   readonly _isOver: boolean
+  /** The bytes of the message, if `binaryType` has given it another form. */
+  readonly _converted: Buffer | null
   _reportThrown (error: unknown): void
 }
 
@@ -43,7 +45,7 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
     if (stream.listenerCount('error') === 1) connection._reportThrown(error)
   })
   connection.on('message', (data, isBinary) => {
-    const chunk = stream.readableObjectMode && !isBinary ? String(data) : data
+    const chunk = stream.readableObjectMode && !isBinary ? String(data) : connection._converted ?? data
     if (!stream.push(chunk)) connection.pause()
   })
   connection.once('error', error => stream.destroy(error))

@@ -51,7 +51,7 @@ async function connect (t: Teardown, count: number, handler: (connection: WebSoc
       opened(connection)
       handler(connection)
     })
-  }, { closeTimeout: 500 })
+  })
   for (let i = 0; i < count; i++) {
     const whenOpened = new Promise<WebSocketConnection>(resolve => { opened = resolve })
     const client = await RawClient.open(port)
@@ -264,7 +264,7 @@ async function slowReaders (t: Test, secure: boolean): Promise<void> {
   const connections: WebSocketConnection[] = []
   const { port } = await startApp(t, app => {
     app.get('/', { websocket: true }, connection => { connections.push(connection) })
-  }, { closeTimeout: 500 }, secure ? { https: certificate } as object : {})
+  }, {}, secure ? { https: certificate } as object : {})
 
   const sockets: Socket[] = []
   const received: Buffer[][] = []

@@ -39,7 +39,7 @@ const serveWithWs: Serve = async (t, handler) => {
 const serveWithOurs: Serve = async (t, handler) => {
   const { port } = await startApp(t, app => {
     app.get('/', { websocket: true }, handler)
-  }, { closeTimeout: 500 })
+  })
   return port
 }
 
@@ -57,6 +57,7 @@ async function play (t: Teardown, serve: Serve, { attach, drive }: Scenario): Pr
     opened(connection)
   })
   const client = await RawClient.open(port)
+  t.teardown(() => client.destroy())
   client.socket.on('end', () => client.end())
   const connection = await whenOpened
   await drive({ connection, client, log, closed })

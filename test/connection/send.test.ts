@@ -12,8 +12,9 @@ async function connect (t: Teardown): Promise<{ client: RawClient, connection: W
   const whenOpened = new Promise<WebSocketConnection>(resolve => { opened = resolve })
   const { port } = await startApp(t, app => {
     app.get('/', { websocket: true }, opened)
-  }, { closeTimeout: 500, errorHandler: error => { errors.push(error) } })
+  }, { errorHandler: error => { errors.push(error) } })
   const client = await RawClient.open(port)
+  t.teardown(() => client.destroy())
   return { client, connection: await whenOpened, errors }
 }
 
@@ -154,7 +155,7 @@ t.test('C10: each code that may be sent arrives', async t => {
   let code = 0
   const { port } = await startApp(t, app => {
     app.get('/', { websocket: true }, connection => connection.close(code, 'why'))
-  }, { closeTimeout: 500 })
+  })
   for (code of [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]) {
     const client = await RawClient.open(port)
     t.same(await client.closeFrame(), { code, reason: 'why' })
