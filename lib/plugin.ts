@@ -15,11 +15,31 @@ export class UnseenRouteError extends Error {
   readonly code = 'FST_WS_ERR_UNSEEN_ROUTE'
 }
 
+/** The plugin is registered where it, or its like, already is. */
+export class RegistrationError extends Error {
+  readonly code = 'FST_WS_ERR_REGISTERED_TWICE'
+}
+
+/**
+ * Milliseconds that `app.close()` may take in `preClose` hooks: Fastify rejects it after `pluginTimeout`, which
+ * is as long by default as one silent client may take, and its server has to close then too.
+ */
+function timeToClose ({ initialConfig: { pluginTimeout = 0 } }: FastifyInstance): number {
+  return pluginTimeout === 0 ? Infinity : pluginTimeout * 0.9
+}
+
 async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPluginOptions): Promise<void> {
+  if (fastify.hasDecorator('websocketServer')) {
+    throw new RegistrationError(
+      'fastify-ws-routes is already registered here, or @fastify/websocket, which has websocketServer as a decorator too. ' +
+      'Register one of them, once: what differs from route to route goes into the options of the routes'
+    )
+  }
   const settings = resolvePluginOptions(options)
   const server = new Server(settings.closeTimeout, settings.clientTracking)
   const table = new RouteTable(fastify)
-  const listener = new UpgradeListener(settings.server ?? fastify.server, table, fastify.routing, settings)
+  const httpServer = settings.server ?? fastify.server
+  const listener = new UpgradeListener(httpServer, table, fastify.routing, settings, httpServer === fastify.server)
   let isClosing = false
 
   fastify.decorate('websocketServer', server)
@@ -37,10 +57,16 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     }
   })
 
+  let closingSince = 0
+  fastify.addHook('preClose', async () => { closingSince = performance.now() })
   if (settings.preClose !== null) fastify.addHook('preClose', settings.preClose as () => Promise<unknown>)
   fastify.addHook('preClose', async () => {
     isClosing = true
-    await Promise.all([listener.close(), server.close()])
+    const now = performance.now()
+    const deadline = Math.min(now + settings.closeTimeout, closingSince + timeToClose(fastify))
+    await Promise.all([listener.close(deadline - now), server.closeWithin(deadline - now)])
+    // Those whose 101 was on its way when closing began.
+    await server.closeWithin(deadline - performance.now())
   })
   // Until the server is closed an upgrade may come, and has to be answered: with 503.
   fastify.addHook('onClose', async () => uninstall())

@@ -1,5 +1,8 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+
+/** What holds the response that a socket is written by. */
+type ResponseSocket = Duplex & { _httpMessage?: ServerResponse | null }
 
 /**
  * Calls back once every response to earlier, pipelined requests on this socket was sent (RFC 9112 §9.3.2).
@@ -8,8 +11,13 @@ import type { Duplex } from 'node:stream'
  * look free, `assignSocket` would throw, and the upgrade would be dropped: never interleaved.
  */
 export function afterEarlierResponses (socket: Duplex, callback: () => void): void {
-  const response = (socket as Duplex & { _httpMessage?: ServerResponse | null })._httpMessage
+  const response = (socket as ResponseSocket)._httpMessage
   if (response === null || response === undefined || socket.destroyed) return callback()
   // By its `close` the next response in the queue, if any, has got the socket.
   response.once('close', () => afterEarlierResponses(socket, callback))
+}
+
+/** Whether somebody has put a response to this request on the socket, and so will answer. */
+export function hasResponseTo (request: IncomingMessage, socket: Duplex): boolean {
+  return (socket as ResponseSocket)._httpMessage?.req === request
 }

@@ -8,14 +8,24 @@ interface RouterConfig extends FindMyWay.Config<FindMyWay.HTTPVersion.V1> {
   useSemicolonDelimiter?: boolean
 }
 
+/** What the router keeps for a URL. */
+interface Entry {
+  isWebSocket: boolean
+}
+
+/** As find-my-way has it: a parameter that may be left out makes two routes. */
+const OPTIONAL_PARAMETER = /(\/:[^/()]*?)\?(\/?)/
+
 /**
- * The URLs of the WebSocket routes, in the router that Fastify itself uses and with the same options.
+ * The URLs of the WebSocket routes, in the router that Fastify itself uses and with the same options. Those of
+ * HTTP routes too: a WebSocket route with a wildcard has not what belongs to a more specific one.
  *
  * `fastify.findRoute` cannot say whether a route is one: it needs the constraints and returns what all routes
  * share. Only the path counts here; constraints are left to Fastify.
  */
 export class RouteTable {
   private readonly fastify: FastifyInstance
+  private readonly options: RouterConfig
   private readonly router: FindMyWay.Instance<FindMyWay.HTTPVersion.V1>
 
   constructor (fastify: FastifyInstance) {
@@ -24,7 +34,7 @@ export class RouteTable {
     const config = fastify.initialConfig as RouterConfig
     const router: RouterConfig = fastify.initialConfig.routerOptions ?? {}
     const isOn = (option: keyof RouterConfig): boolean => router[option] === true || config[option] === true
-    const options: RouterConfig = {
+    this.options = {
       ignoreTrailingSlash: isOn('ignoreTrailingSlash'),
       ignoreDuplicateSlashes: isOn('ignoreDuplicateSlashes'),
       useSemicolonDelimiter: isOn('useSemicolonDelimiter'),
@@ -32,20 +42,44 @@ export class RouteTable {
       caseSensitive: router.caseSensitive !== false && config.caseSensitive !== false,
       maxParamLength: Math.max(router.maxParamLength ?? 0, config.maxParamLength ?? 0)
     }
-    this.router = FindMyWay(options)
+    this.router = FindMyWay(this.options)
   }
 
-  add (url: string): void {
-    // A route that differs only in its constraints is there already.
-    if (!this.router.hasRoute('GET', url)) this.router.on('GET', url, noop)
+  add (url: string, isWebSocket: boolean): void {
+    for (const path of expand(url).map(path => this.normalize(path))) {
+      // A route that differs only in its constraints is there already.
+      const known = this.router.findRoute('GET', path)
+      if (known === null) this.router.on('GET', path, noop, { isWebSocket } satisfies Entry)
+      else if (isWebSocket) (known.store as Entry).isWebSocket = true
+    }
   }
 
-  /** Whether the path of this request, as Fastify would rewrite it, is that of a WebSocket route, whatever its method. */
+  /** As the router does when it adds a route, but not when it looks for one. */
+  private normalize (path: string): string {
+    const { ignoreDuplicateSlashes = false, ignoreTrailingSlash = false } = this.options
+    const single = ignoreDuplicateSlashes ? path.replace(/\/{2,}/g, '/') : path
+    return ignoreTrailingSlash && single.length > 1 && single.endsWith('/') ? single.slice(0, -1) : single
+  }
+
+  /** Whether this URL is that of a WebSocket route. */
+  has (url: string): boolean {
+    const found = this.router.find('GET', url)
+    return found !== null && (found.store as Entry).isWebSocket
+  }
+
+  /** Whether the URL of a request that Fastify has not seen yet will be that of a WebSocket route once it is rewritten. */
   matches (request: IncomingMessage): boolean {
     const rewriteUrl = findRewriteUrl(this.fastify)
     const url = rewriteUrl === null ? request.url! : rewriteUrl.call(this.fastify, request)
-    return typeof url === 'string' && this.router.find('GET', url) !== null
+    return typeof url === 'string' && this.has(url)
   }
+}
+
+function expand (url: string): string[] {
+  const optional = OPTIONAL_PARAMETER.exec(url)
+  if (optional === null) return [url === '*' ? '/*' : url]
+  const [whole, parameter, slash] = optional as unknown as [string, string, string]
+  return [url.replace(whole, parameter + slash), url.replace(whole, slash) || '/']
 }
 
 function noop (): void {}

@@ -8,7 +8,7 @@ import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import type { Server } from '../server/websocket-server.js'
 import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
 import type { RouteTable } from './route-table.js'
-import { isHead, isWebSocketRoute, markAsSeen } from './unseen-routes.js'
+import { findHttpRoutes, isHead, isHttpRoute, isWebSocketRoute, markAsSeen } from './unseen-routes.js'
 
 const kRoute = Symbol('fastify-ws-routes.route')
 
@@ -35,9 +35,13 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     }
   })
 
+  for (const url of findHttpRoutes(fastify)) table.add(url, false)
   fastify.addHook('onRoute', function (routeOptions) {
     const { method, url, websocket, wsHandler } = routeOptions
-    if (!isWebSocketRoute(websocket, wsHandler)) return
+    if (!isWebSocketRoute(websocket, wsHandler)) {
+      if (isHttpRoute(routeOptions)) for (const path of pathsOf(routeOptions)) table.add(path, false)
+      return
+    }
     if (isHead(method)) {
       // The copy of a GET route that Fastify adds has the user's handler, which is not for HTTP.
       if (wsHandler === undefined) routeOptions.handler = requireUpgrade
@@ -68,12 +72,12 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     routeOptions.config = { ...routeOptions.config, [kRoute]: route } as RouteOptions['config']
 
     markAsSeen(fastify, url)
-    for (const path of pathsOf(routeOptions)) table.add(path)
+    for (const path of pathsOf(routeOptions)) table.add(path, true)
   })
 
   fastify.addHook('onRequest', (request, reply, done) => {
     if (getUpgrade(request.raw) === undefined || isForWebSocket(request)) return done()
-    if (request.method !== 'GET' && table.matches(request.raw)) {
+    if (request.method !== 'GET' && table.has(request.raw.url!)) {
       return done(new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' }))
     }
     if (request.is404) return done()

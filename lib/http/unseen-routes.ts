@@ -1,20 +1,25 @@
 import diagnosticsChannel from 'node:diagnostics_channel'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 
 interface InitializationMessage {
   readonly fastify: FastifyInstance
 }
 
 const declaredRoutes = new WeakMap<object, Map<string, boolean>>()
+const declaredHttpRoutes = new WeakMap<object, string[]>()
 
 // `onRoute` does not run for routes that were declared before the plugin was loaded, and nothing tells of them
 // afterwards. So every instance is told about from its beginning, if this module was loaded before.
 diagnosticsChannel.subscribe('fastify.initialization', message => {
   const { fastify } = message as InitializationMessage
   const routes = new Map<string, boolean>()
+  const httpRoutes: string[] = []
   declaredRoutes.set(fastify.server, routes)
-  fastify.addHook('onRoute', ({ url, wsHandler, websocket, method }) => {
+  declaredHttpRoutes.set(fastify.server, httpRoutes)
+  fastify.addHook('onRoute', routeOptions => {
+    const { url, wsHandler, websocket, method } = routeOptions
     if (isWebSocketRoute(websocket, wsHandler) && !isHead(method)) routes.set(url, false)
+    else if (isHttpRoute(routeOptions)) httpRoutes.push(url)
   })
 })
 
@@ -26,6 +31,17 @@ export function isWebSocketRoute (websocket: unknown, wsHandler: unknown): boole
 /** Whether a route is for HEAD alone, as those that Fastify adds beside GET. */
 export function isHead (method: string | string[]): boolean {
   return typeof method === 'string' ? method === 'HEAD' : method.every(one => one === 'HEAD')
+}
+
+/** Whether a route that is not for WebSocket answers any GET of its URL. */
+export function isHttpRoute ({ method, constraints }: RouteOptions): boolean {
+  const isForGet = typeof method === 'string' ? method === 'GET' : method.includes('GET')
+  return isForGet && Object.keys(constraints ?? {}).length === 0
+}
+
+/** URLs of such routes that were declared so far. */
+export function findHttpRoutes (fastify: FastifyInstance): readonly string[] {
+  return declaredHttpRoutes.get(fastify.server) ?? []
 }
 
 /** Notes that the plugin has seen the route. */
