@@ -65,21 +65,25 @@ export class PendingUpgrade {
   }
 
   /** Whether there is nobody any more to answer to. */
-  get isGone (): boolean {
-    return this.isOver || this.socket.destroyed
+  private get isGone (): boolean {
+    return this.isOver || this.socket.destroyed || this.request.socket.destroyed
   }
 
   /** Sends the request through the router, with a response on the socket, once it is its turn. */
   route (dispatch: (request: IncomingMessage, response: ServerResponse) => void): void {
-    afterEarlierResponses(this.socket, () => {
+    // The request's own socket: with a body behind it, Node (from 24 on) gives the event another stream.
+    afterEarlierResponses(this.request.socket, () => {
       // An earlier response may have said `Connection: close`.
-      if (this.isOver || this.socket.writableEnded) return this.abort()
-      const response = new ServerResponse(this.request)
-      // A refusal ends the connection, and says so (RFC 9112 §9.6).
-      response.shouldKeepAlive = false
+      if (this.isGone || this.request.socket.writableEnded) return this.abort()
+      const response = new UpgradeResponse(this.request)
       this.response = response
-      // The types know of sockets only; any Duplex does.
-      response.assignSocket(this.socket as never)
+      try {
+        // The types know of sockets only; any Duplex does.
+        response.assignSocket(this.socket as never)
+      } catch {
+        // An earlier response has it still: it was not seen.
+        return this.abort()
+      }
       if (this.isExpired) this.refuse(503)
       else this.dispatch(dispatch, response)
       // After Fastify's own listener, so that its log and hooks tell of the 101 first.
@@ -189,6 +193,28 @@ export class PendingUpgrade {
     this.socket.resume()
     this.timer = setTimeout(() => this.socket.destroy(), this.timeouts.closeTimeout)
   }
+}
+
+/** Any answer but 101 ends the connection, and says so (RFC 9112 §9.6), whatever else it has in `Connection`. */
+class UpgradeResponse extends ServerResponse {
+  override shouldKeepAlive = false
+
+  override writeHead (statusCode: number, ...rest: unknown[]): this {
+    if (statusCode !== 101) {
+      addClose(this.getHeaders(), value => this.setHeader('connection', value))
+      // Fastify gives all that is set on the reply here.
+      const headers = rest.at(-1)
+      if (typeof headers === 'object' && headers !== null) addClose(headers, (value, name) => Reflect.set(headers, name, value))
+    }
+    return Reflect.apply(super.writeHead, this, [statusCode, ...rest])
+  }
+}
+
+function addClose (headers: object, set: (value: string, name: string) => void): void {
+  const name = Object.keys(headers).find(key => key.toLowerCase() === 'connection')
+  if (name === undefined) return
+  const options = String(Reflect.get(headers, name)).split(',').map(option => option.trim())
+  set([...options.filter(option => !/^(?:close|keep-alive)$/i.test(option)), 'close'].join(', '), name)
 }
 
 interface TimeoutSocket extends Duplex {

@@ -53,7 +53,7 @@ export async function turns (count = 20): Promise<void> {
 }
 
 export async function connectSecure (port: number): Promise<RawClient> {
-  const socket = connectTls({ port, host: '127.0.0.1', ca: certificate.cert, servername: 'localhost', allowHalfOpen: true } as Parameters<typeof connectTls>[0])
+  const socket = connectTls({ port, host: '127.0.0.1', ca: certificate.cert, servername: 'localhost' })
   await once(socket, 'secureConnect')
   return new RawClient(socket)
 }
