@@ -1,13 +1,16 @@
 import type {
   ContextConfigDefault, FastifyBaseLogger, FastifyInstance, FastifyRequest, FastifySchema, FastifyTypeProvider,
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
-  RouteGenericInterface
+  RouteGenericInterface, RouteOptions as FullRouteOptions
 } from 'fastify'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { WebSocketConnection, WebSocketServer } from './connection.js'
 import type { WebSocketRouteOptions } from './options.js'
 
-/** A route's handler, called with the encapsulated Fastify instance as `this` once the 101 was sent. */
+/**
+ * A route's handler, called with the encapsulated Fastify instance as `this` once the 101 was sent. What it
+ * throws, or rejects with, goes to the `errorHandler` of the plugin.
+ */
 export type WebSocketHandler<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
@@ -25,14 +28,15 @@ export type WebSocketHandler<
 
 /** What the upgrade request of `injectWS` carries. */
 export interface InjectWSContext {
-  /** Header fields of the request, `cookie` and `origin` among them. */
-  headers?: IncomingHttpHeaders & Record<string, string | string[] | number | undefined>
+  /** Header fields of the request, `cookie` and `origin` among them. `host` is `localhost:80` by default; those of the handshake are set for you. */
+  headers?: OutgoingHttpHeaders
   /** The subprotocols to offer, best first. */
   protocols?: string | readonly string[]
   /** What `request.ip` and `request.socket.remoteAddress` say. Default `'127.0.0.1'`. */
   remoteAddress?: string
 }
 
+/** What `injectWS` calls on its way. */
 export interface InjectWSOptions {
   /** Called with the client connection before any message is read. */
   onInit?: (connection: WebSocketConnection) => void
@@ -58,7 +62,8 @@ declare module 'fastify' {
      *
      * @param path the request target. Default `'/'`
      * @returns the client's connection
-     * @throws {InjectWSError} (as a rejection) if the answer was not 101, with its status, headers and body
+     * @throws {InjectWSError} (as a rejection) if the answer was not 101, with its status, headers and body;
+     *   other errors if there was no answer, or the app does not get ready
      */
     injectWS (path?: string, context?: InjectWSContext, options?: InjectWSOptions): Promise<WebSocketConnection>
 
@@ -67,9 +72,10 @@ declare module 'fastify' {
       ContextConfig = ContextConfigDefault,
       const SchemaCompiler extends FastifySchema = FastifySchema
     > (
-      opts: Omit<RouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'handler' | 'websocket' | 'wsHandler'> & {
+      opts: Omit<FullRouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'handler' | 'websocket' | 'wsHandler'> & {
         websocket: true | WebSocketRouteOptions
         wsHandler?: undefined
+        /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
       }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
@@ -92,20 +98,11 @@ declare module 'fastify' {
     TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
     Logger extends FastifyBaseLogger = FastifyBaseLogger
   > {
-    /** `true` or options: the route's `handler` (or `wsHandler`) speaks WebSocket. */
+    /**
+     * `true` or options: the route's `wsHandler`, or without one its `handler`, speaks WebSocket.
+     * `false`: it does not, whatever handlers there are.
+     */
     websocket?: boolean | WebSocketRouteOptions
-  }
-
-  interface RouteOptions<
-    RawServer extends RawServerBase = RawServerDefault,
-    RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
-    RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
-    RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
-    ContextConfig = ContextConfigDefault,
-    SchemaCompiler extends FastifySchema = FastifySchema,
-    TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
-    Logger extends FastifyBaseLogger = FastifyBaseLogger
-  > {
     /** The WebSocket handler of a route whose `handler` answers plain HTTP. */
     wsHandler?: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
   }
@@ -123,8 +120,24 @@ declare module 'fastify' {
       const SchemaCompiler extends FastifySchema = FastifySchema
     > (
       path: string,
-      opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & { websocket: true | WebSocketRouteOptions },
+      opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
+        websocket: true | WebSocketRouteOptions
+        wsHandler?: undefined
+      },
       handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    > (
+      path: string,
+      opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
+        websocket: true | WebSocketRouteOptions
+        wsHandler?: undefined
+        /** The WebSocket handler. Plain HTTP requests are answered 426. */
+        handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+      }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 }

@@ -1,11 +1,11 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, preCloseAsyncHookHandler, preCloseHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { WebSocketConnection } from './connection.js'
 
 /**
- * Chooses the subprotocol (RFC 6455 §4.2.2) from those that the client offered, in its order.
- * `false` accepts the connection without one.
+ * Chooses the subprotocol (RFC 6455 §4.2.2) from those that the client offered, in its order; there may be none.
+ * `false` accepts the connection without one; one that was not offered ends the handshake with 500.
  */
 export type SelectSubprotocol = (offered: readonly string[], request: FastifyRequest) => string | false
 
@@ -15,11 +15,12 @@ export type OriginFunction = (origin: string, request: FastifyRequest) => boolea
 /** One rule of the origin policy. A string is an origin as browsers send it (`https://example.com`), `'*'` or `'same-origin'`. */
 export type OriginRule = string | RegExp
 
+/** One rule, several of which one has to match, or a function. */
 export type OriginPolicy = OriginRule | readonly OriginRule[] | OriginFunction
 
 /** The options that a route can set for itself, in `websocket: { … }`. */
 export interface WebSocketRouteOptions {
-  /** Bytes of one message; over it the connection is closed with 1009. Default 1 MiB. `Infinity` means unlimited. */
+  /** Bytes of one message; over it the connection is closed with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
   maxPayload?: number
   /** The subprotocols that the route speaks, best first, or a function that chooses one. Default none. */
   protocols?: readonly string[] | SelectSubprotocol
@@ -30,14 +31,22 @@ export interface WebSocketRouteOptions {
   origin?: OriginPolicy
 }
 
-/** What `errorHandler` gets: everything that a handler or a listener threw, and what peers did wrong. */
+/**
+ * Gets everything that a handler, a listener or a callback threw, which leaves the connection as it is, and what
+ * peers did wrong (a `WebSocketError`), which is closing it already. `this` is the instance that the route belongs to;
+ * `request` and `reply` are those of the handshake. What the handler itself throws, or rejects with, is logged, and
+ * closes the connection with 1011.
+ */
 export type WebSocketErrorHandler = (
   this: FastifyInstance,
   error: Error,
   connection: WebSocketConnection,
   request: FastifyRequest,
   reply: FastifyReply
-) => void | Promise<void>
+) => unknown
+
+/** A `preClose` hook of Fastify: async, or with a callback. */
+export type PreCloseHandler = (this: FastifyInstance, done: HookHandlerDoneFunction) => void | Promise<unknown>
 
 /** What `verifyClient` of `ws` gets. */
 export interface VerifyClientInfo {
@@ -46,15 +55,22 @@ export interface VerifyClientInfo {
   req: IncomingMessage
 }
 
-export type VerifyClient =
-  | ((info: VerifyClientInfo) => boolean)
-  | ((info: VerifyClientInfo, callback: (accept: boolean, statusCode?: number, message?: string, headers?: Record<string, string>) => void) => void)
+/** Accepts the client or refuses it: over HTTP, with 401 if no other status is given. */
+export type VerifyClientCallback = (accept: boolean, statusCode?: number, message?: string, headers?: Record<string, string>) => void
+
+/**
+ * As in `ws`: a function of one parameter returns whether it accepts the client, one of two tells it to its callback.
+ * A promise is no answer: it would always be true.
+ */
+export type VerifyClient = (info: VerifyClientInfo, callback: VerifyClientCallback) => boolean | void | Promise<void>
 
 /** The names of `ws` and `@fastify/websocket`, nested under `options`. */
 export interface CompatibilityOptions {
+  /** As `maxPayload` beside `options`, which prevails. */
   maxPayload?: number
+  /** Called after all hooks and the origin policy, just before the 101. */
   verifyClient?: VerifyClient
-  /** Chooses the subprotocol of routes that declare no `protocols`. */
+  /** Chooses the subprotocol of routes that declare no `protocols`, if the client offers any. */
   handleProtocols?: (protocols: Set<string>, request: IncomingMessage) => string | false
   /** `false` leaves `websocketServer.clients` empty. Default `true`. */
   clientTracking?: boolean
@@ -64,13 +80,14 @@ export interface CompatibilityOptions {
 
 /** The options of the plugin. Those of `WebSocketRouteOptions` are the defaults of all routes. */
 export interface WebSocketPluginOptions extends WebSocketRouteOptions {
-  /** Milliseconds from the upgrade request to the 101, hooks included; over it the answer is 503. Default 10 s. */
+  /** Milliseconds from the upgrade request to the 101, hooks included; over it the answer is 503. An integer from 1 to 2^31 - 1. Default 10 s. */
   handshakeTimeout?: number
-  /** Milliseconds that a close handshake, and all of `app.close()`, may take before sockets are destroyed. Default 10 s. */
+  /** Milliseconds that a close handshake, and all of `app.close()`, may take before sockets are destroyed. An integer from 1 to 2^31 - 1. Default 10 s. */
   closeTimeout?: number
-  /** Default: logs, and closes with 1011. */
+  /** Default: logs, and closes with 1011. What peers did wrong is logged at level `info`, and has a close code of its own. */
   errorHandler?: WebSocketErrorHandler
   /** Runs when `app.close()` begins, before the connections that are left are closed with 1001. */
-  preClose?: preCloseHookHandler | preCloseAsyncHookHandler
+  preClose?: PreCloseHandler
+  /** What `@fastify/websocket` has there. */
   options?: CompatibilityOptions
 }

@@ -85,7 +85,7 @@ export class MessageTooBigError extends WebSocketError {
  * so that throwing one from a route gives the right answer by itself.
  */
 export class HandshakeError extends Error {
-  /** Stable identifier, `FST_WS_ERR_HANDSHAKE_*`. */
+  /** Stable identifier, `FST_WS_ERR_*`. */
   readonly code: ErrorCode
   /** HTTP status of the refusal. */
   readonly statusCode: number

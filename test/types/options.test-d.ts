@@ -1,0 +1,132 @@
+import Fastify, {
+  type FastifyInstance, type FastifyReply, type FastifyRequest, type HookHandlerDoneFunction, type preCloseAsyncHookHandler,
+  type preCloseHookHandler
+} from 'fastify'
+import { createServer, type IncomingMessage } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTcpServer } from 'node:net'
+import websocket, {
+  type CompatibilityOptions, type VerifyClientInfo, type WebSocketConnection, type WebSocketErrorHandler, type WebSocketPluginOptions,
+  type WebSocketRouteOptions
+} from 'fastify-ws-routes'
+import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
+
+// The options of the plugin and of routes.
+
+const app = Fastify()
+
+app.register(websocket)
+app.register(websocket, {})
+await app.register(websocket, {
+  maxPayload: Infinity,
+  protocols: ['a', 'b'],
+  origin: ['same-origin', 'https://example.com', /\.example\.com$/],
+  handshakeTimeout: 1,
+  closeTimeout: 1,
+  errorHandler (error, connection, request, reply) {
+    expectType<FastifyInstance>(this)
+    expectType<Error>(error)
+    expectType<WebSocketConnection>(connection)
+    expectType<FastifyRequest>(request)
+    expectType<FastifyReply>(reply)
+    connection.terminate()
+  },
+  preClose (done) {
+    expectType<FastifyInstance>(this)
+    this.websocketServer.broadcast('bye')
+    done()
+  },
+  options: {
+    maxPayload: 1,
+    clientTracking: false,
+    server: createServer(),
+    verifyClient (info, answer) {
+      expectType<VerifyClientInfo>(info)
+      expectType<string | undefined>(info.origin)
+      expectType<boolean>(info.secure)
+      expectType<IncomingMessage>(info.req)
+      answer(true)
+      answer(false, 403, 'Forbidden', { 'X-Reason': 'none' })
+      // @ts-expect-error a status is a number
+      answer(false, '403')
+    },
+    handleProtocols (protocols, request) {
+      expectType<Set<string>>(protocols)
+      expectType<IncomingMessage>(request)
+      return false
+    }
+  }
+})
+
+// what all plugins take
+app.register(websocket, { prefix: '/v1', logLevel: 'warn' })
+app.register(websocket, () => ({ maxPayload: 1 }))
+app.register(import('fastify-ws-routes'), { maxPayload: 1 })
+
+const options: WebSocketPluginOptions[] = [
+  { preClose: async function () { expectType<FastifyInstance>(this) } },
+  { preClose: (done) => { expectType<HookHandlerDoneFunction>(done) } },
+  { preClose: {} as preCloseHookHandler },
+  { preClose: {} as preCloseAsyncHookHandler },
+  { errorHandler: async (error) => error.message },
+  { errorHandler: (error, connection) => connection.send(error.message) },
+  { origin: '*' },
+  { origin: /x/g },
+  { origin: (origin, request) => { expectType<string>(origin); expectType<FastifyRequest>(request); return request.ip === origin } },
+  { origin: async (origin) => origin === 'https://example.com' },
+  { protocols: (offered, request) => { expectType<readonly string[]>(offered); expectType<FastifyRequest>(request); return false } },
+  { options: { verifyClient: (info) => { expectType<VerifyClientInfo>(info); return info.secure } } },
+  { options: { verifyClient: async (info, callback) => { callback(info.secure) } } },
+  { options: { handleProtocols: (protocols) => protocols.values().next().value ?? false } },
+  { options: { server: createTlsServer() } }
+]
+for (const one of options) app.register(websocket, one)
+
+const errorHandler: WebSocketErrorHandler = function (error, connection) {
+  expectType<FastifyInstance>(this)
+  expectType<Error>(error)
+  expectType<WebSocketConnection>(connection)
+}
+app.register(websocket, { errorHandler })
+
+expectAssignable<WebSocketRouteOptions>({ maxPayload: 1, protocols: ['a'] as const, origin: ['*'] as const })
+expectAssignable<WebSocketPluginOptions>({} as WebSocketRouteOptions)
+
+// --- what is refused
+
+// @ts-expect-error there is no such option
+app.register(websocket, { maxPaylod: 1 })
+// @ts-expect-error in `options` neither
+app.register(websocket, { options: { port: 3000 } })
+// @ts-expect-error a number of bytes
+app.register(websocket, { maxPayload: '1mb' })
+// @ts-expect-error a number of milliseconds
+app.register(websocket, { closeTimeout: '10s' })
+// @ts-expect-error
+app.register(websocket, { handshakeTimeout: null })
+// @ts-expect-error an array or a function
+app.register(websocket, { protocols: 'chat' })
+// @ts-expect-error of strings
+app.register(websocket, { protocols: [1] })
+// @ts-expect-error a function says which, or false
+app.register(websocket, { protocols: () => true })
+// @ts-expect-error a function says whether
+app.register(websocket, { origin: () => 'https://example.com' })
+// @ts-expect-error true is no policy
+app.register(websocket, { origin: true })
+// @ts-expect-error it is given an error first
+app.register(websocket, { errorHandler: (connection: WebSocketConnection) => connection.close() })
+// @ts-expect-error a handler is a function
+app.register(websocket, { errorHandler: true })
+// @ts-expect-error
+app.register(websocket, { preClose: 1 })
+// @ts-expect-error a server that speaks HTTP
+app.register(websocket, { options: { server: createTcpServer() } })
+// @ts-expect-error
+app.register(websocket, { options: { clientTracking: 'yes' } })
+
+// as in `ws`, a promise would be taken for true
+expectNotAssignable<CompatibilityOptions['verifyClient']>(async () => false)
+expectNotAssignable<CompatibilityOptions['verifyClient']>(async (info: VerifyClientInfo) => info.secure)
+expectNotAssignable<CompatibilityOptions['handleProtocols']>(async () => 'chat')
+expectNotAssignable<WebSocketPluginOptions>({ protocols: async () => 'chat' })
