@@ -83,6 +83,25 @@ for (const order of PLUGIN_ORDERS) {
     client.destroy()
   })
 
+  t.test(`A7, B1: an upgrade pipelined to @fastify/http-proxy, ${order}`, async t => {
+    const upstream = await startUpstream(t)
+    const { port } = await startBeside(t, order, async app => {
+      app.get('/later', async () => {
+        await new Promise(resolve => setTimeout(resolve, 100))
+        return 'first'
+      })
+      await app.register(httpProxy, { upstream: `http://127.0.0.1:${upstream.port}`, prefix: '/proxy', websocket: true })
+    })
+    const client = await RawClient.connect(port)
+    // The proxy alone assigns its response at once: ERR_HTTP_SOCKET_ASSIGNED, uncaught.
+    client.write(`GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n${upgradeRequest('/proxy/')}`)
+    t.equal((await client.response()).body, 'first')
+    t.equal((await client.head()).status, 101)
+    client.write(text('hello'))
+    t.equal((await client.frame()).payload.toString(), 'upstream /: hello')
+    client.destroy()
+  })
+
   t.test(`B8: app.close() is bounded with a silent client of @fastify/http-proxy, ${order}`, async t => {
     const upstream = await startUpstream(t)
     const { app, port } = await startBeside(t, order, async app => {

@@ -35,7 +35,7 @@ export async function startBeside (
   const app = Fastify(fastify) as FastifyInstance
   t.teardown(() => app.close())
   if (order === 'before our plugin') await attach(app)
-  await app.register(websocket, { closeTimeout: 2000, ...plugin })
+  await app.register(websocket, { closeTimeout: 500, ...plugin })
   if (order === 'after our plugin') await attach(app)
   addRoutes(app)
   await configure?.(app)
