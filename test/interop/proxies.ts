@@ -41,7 +41,7 @@ async function listen (): Promise<{ port: number, fd: number, release: () => voi
  * A free port for a program that has to open it itself: not one of those that the system gives to who asks for
  * any, so that nobody gets it meanwhile.
  */
-async function findPort (): Promise<number> {
+export async function findPort (): Promise<number> {
   for (;;) {
     const port = randomInt(15_000, 30_000)
     const server = createServer().listen(port, '127.0.0.1')

@@ -44,7 +44,10 @@ export async function startInteropServer (
     answers.emit(request.url, reply.statusCode)
   })
 
-  app.get('/page', (_request, reply) => reply.type('text/html').send('<!doctype html><title>interop</title><link rel="icon" href="data:,">'))
+  const page = '<!doctype html><title>interop</title><link rel="icon" href="data:,">'
+  app.get('/page', (_request, reply) => reply.type('text/html').send(page))
+  // A page whose origin is `null`.
+  app.get('/sandboxed', (_request, reply) => reply.header('Content-Security-Policy', 'sandbox allow-scripts').type('text/html').send(page))
 
   app.get('/echo', { websocket: true }, connection => {
     connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
@@ -80,6 +83,11 @@ export async function startInteropServer (
       onRequest: async (_request, reply) => reply.code(401).header('WWW-Authenticate', 'Bearer').type('application/json').send(body)
     }, connection => connection.send('secret'))
   }
+
+  app.get('/cookie', {
+    websocket: true,
+    onRequest: async (_request, reply) => { reply.header('Set-Cookie', 'visits=1; Path=/') }
+  }, connection => connection.close(1000))
 
   app.get('/about-me', { websocket: true }, (connection, request) => {
     const { ip, protocol, host, hostname } = request

@@ -14,6 +14,9 @@ export interface ProgramOptions {
 
 const running = new Set<ChildProcess>()
 
+/** Those whose end is wanted. */
+const stopping = new WeakSet<ChildProcess>()
+
 // When the test process itself is ended, by tap's timeout for one, no teardown runs.
 process.on('exit', killAll)
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
@@ -37,22 +40,24 @@ export function startProgram (t: ProcessTest, command: string, args: readonly st
   const child = spawn(command, args, spawnOptions)
   running.add(child)
   let stderr = ''
-  let isStopping = false
   child.stderr!.setEncoding('utf8').on('data', (text: string) => { stderr = (stderr + text).slice(-8192) })
   // Its end is told below; a write after it is no other fault.
   child.stdin!.on('error', () => {})
   const over = (): void => {
     running.delete(child)
-    if (!isStopping) t.fail(`${command} ended too early (${child.exitCode ?? child.signalCode}): ${stderr}`)
+    if (!stopping.has(child)) t.fail(`${command} ended too early (${child.exitCode ?? child.signalCode}): ${stderr}`)
   }
   child.on('exit', over)
   child.on('error', over)
-  t.teardown(async () => {
-    isStopping = true
-    if (!running.has(child)) return
-    const exited = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exited
-  })
+  t.teardown(() => stopProgram(child, 'SIGKILL'))
   return child
+}
+
+/** Ends a program before the test does, and waits until it has ended. */
+export async function stopProgram (child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  stopping.add(child)
+  if (!running.has(child)) return
+  const exited = once(child, 'exit')
+  child.kill(signal)
+  await exited
 }

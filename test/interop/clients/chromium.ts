@@ -114,10 +114,14 @@ export function pageClient (page: Page): Client {
   }
 }
 
-/** The client of Chromium: before it connects, its page goes to that of the same server. */
+/** A Chromium of its own, and the client of a page of it. */
 export async function startChromiumClient (t: Teardown): Promise<Client> {
   const context = await newContext(await launchChromium(t))
-  const page = await context.newPage()
+  return chromiumClient(await context.newPage())
+}
+
+/** The client of a page that goes to a page of the same server before it connects. */
+export function chromiumClient (page: Page): Client {
   const client = pageClient(page)
   return {
     ...client,
