@@ -82,7 +82,11 @@ export interface CompatibilityOptions {
 export interface WebSocketPluginOptions extends WebSocketRouteOptions {
   /** Milliseconds from the upgrade request to the 101, hooks included; over it the answer is 503. An integer from 1 to 2^31 - 1. Default 10 s. */
   handshakeTimeout?: number
-  /** Milliseconds that a close handshake, and all of `app.close()`, may take before sockets are destroyed. An integer from 1 to 2^31 - 1. Default 10 s. */
+  /**
+   * Milliseconds that a close handshake, and all of `app.close()`, may take before sockets are destroyed. An integer from
+   * 1 to 2^31 - 1. Default 10 s. `app.close()` waits no longer than nine tenths of Fastify's `pluginTimeout`, after which
+   * Fastify would make it reject.
+   */
   closeTimeout?: number
   /** Default: logs, and closes with 1011. What peers did wrong is logged at level `info`, and has a close code of its own. */
   errorHandler?: WebSocketErrorHandler
