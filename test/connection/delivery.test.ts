@@ -127,7 +127,7 @@ t.test('B9, B10: a handler that has settled and never listens: messages are drop
 })
 
 t.test('B9: a handler that never settles and never listens: bounded, and app.close() ends it', async t => {
-  const { app, port, socket } = await serve(t, () => new Promise(() => {}))
+  const { app, port, socket } = await serve(t, () => new Promise(() => {}), 300)
   const client = await open(t, port)
   for (let i = 0; i < 200; i++) client.write(binary(Buffer.alloc(50_000)))
   await turns(200)
