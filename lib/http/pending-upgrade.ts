@@ -71,7 +71,7 @@ export class PendingUpgrade {
 
   /** Sends the request through the router, with a response on the socket, once it is its turn. */
   route (dispatch: (request: IncomingMessage, response: ServerResponse) => void): void {
-    // The request's own socket: with a body behind it, Node (from 24 on) gives the event another stream.
+    // The request's own socket: where a body follows, Node 26 gives the event another stream.
     afterEarlierResponses(this.request.socket, () => {
       // An earlier response may have said `Connection: close`.
       if (this.isGone || this.request.socket.writableEnded) return this.abort()
