@@ -37,6 +37,27 @@ async function makeFolder (t: Teardown): Promise<string> {
   return folder
 }
 
+const quickStart = `import Fastify from 'fastify'
+import websocket from 'fastify-ws-routes'
+
+const app = Fastify({ logger: true })
+await app.register(websocket, { maxPayload: 64 * 1024 })
+
+app.get('/echo', { websocket: true }, (connection, request) => {
+  connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
+})
+
+app.route({
+  method: 'GET',
+  url: '/feed',
+  handler: (request, reply) => reply.send({ hello: 'http' }),   // plain HTTP
+  wsHandler: (connection, request) => connection.send('hello'),  // WebSocket, same URL
+  websocket: { maxPayload: 1024, protocols: ['feed.v2', 'feed.v1'] } // per-route options
+})
+
+await app.listen({ port: 3000 })
+`
+
 /** Compiles files. @returns the places of the errors that are in them; the messages name the overloads, which differ */
 async function compile (folder: string, name: string, files: string[]): Promise<string[]> {
   const config = join(folder, `${name}.json`)
@@ -51,16 +72,19 @@ async function compile (folder: string, name: string, files: string[]): Promise<
   const errors = output.match(/^\S.*error TS\d+.*$/gm) ?? []
   const elsewhere = errors.filter(error => !/^.*?\(\d+,\d+\): error/.test(error))
   if (elsewhere.length > 0) throw new Error(elsewhere.join('\n'))
-  return errors.map(error => error.replace(/\): error.*$/, ')').replace(/^.*\//, ''))
+  return errors.map(error => error.replace(/\): error.*$/, ')').replace(/^.*\//, '')).sort()
 }
 
-t.test('Fastify\'s own tests of its types say the same with our declarations and without', async t => {
+// Compilers on a busy machine take their time; this is only against hanging.
+t.setTimeout(300_000)
+
+t.test('Fastify\'s own tests of its types say the same with our declarations and without; the quick start compiles', async t => {
   const folder = await makeFolder(t)
   const tests = (await readdir(fastifyTests)).filter(name => name.endsWith('.tst.ts')).map(name => join(fastifyTests, name))
   t.ok(tests.length >= 10, 'Fastify ships its tests')
 
-  const ours = join(folder, 'ours.mts')
-  await writeFile(ours, "import 'fastify-ws-routes'\n")
+  const ours = join(folder, 'quick-start.mts')
+  await writeFile(ours, quickStart)
   // An overload that takes HTTP handlers away from Fastify's, to see that it would be noticed.
   const greedy = join(folder, 'greedy.mts')
   await writeFile(greedy, `
@@ -80,31 +104,9 @@ t.test('Fastify\'s own tests of its types say the same with our declarations and
 
   const without = await compile(folder, 'without', tests)
   t.strictSame(await compile(folder, 'with', [...tests, ours]), without)
-  t.notSame(await compile(folder, 'greedy', [...tests, greedy]), without)
-})
-
-t.test('the quick start compiles as it is printed', async t => {
-  const folder = await makeFolder(t)
-  const quickStart = join(folder, 'quick-start.mts')
-  await writeFile(quickStart, `import Fastify from 'fastify'
-import websocket from 'fastify-ws-routes'
-
-const app = Fastify({ logger: true })
-await app.register(websocket, { maxPayload: 64 * 1024 })
-
-app.get('/echo', { websocket: true }, (connection, request) => {
-  connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
-})
-
-app.route({
-  method: 'GET',
-  url: '/feed',
-  handler: (request, reply) => reply.send({ hello: 'http' }),   // plain HTTP
-  wsHandler: (connection, request) => connection.send('hello'),  // WebSocket, same URL
-  websocket: { maxPayload: 1024, protocols: ['feed.v2', 'feed.v1'] } // per-route options
-})
-
-await app.listen({ port: 3000 })
-`)
-  t.strictSame(await compile(folder, 'quick-start', [quickStart]), [])
+  const routeTests = 'route.tst.ts'
+  t.notSame(
+    await compile(folder, 'greedy', [join(fastifyTests, routeTests), greedy]),
+    without.filter(place => place.startsWith(routeTests))
+  )
 })
