@@ -117,7 +117,8 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
         for (const connection of closing) connection._socket.destroy()
-        setImmediate(done)
+        // Their ends are told behind the first; should one never be, nobody waits for it.
+        setImmediate(() => setImmediate(done))
       }, timeout)
       const done = (): void => {
         clearTimeout(timer)
