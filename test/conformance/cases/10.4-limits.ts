@@ -1,0 +1,222 @@
+import type { FastifyInstance } from 'fastify'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { binary, continuation, ping, text, type RawClient } from '../../support/raw-client.js'
+import { digest, expectBytes, expectClosed, fragments, LARGE, noise, serverFrame, type Cases } from '../support.js'
+
+const MiB = 1024 * 1024
+const GiB = 1024 * MiB
+
+/** `/<limit>`: digests messages up to the limit. */
+function limitedRoutes (app: FastifyInstance, limits: readonly number[]): void {
+  for (const maxPayload of limits) {
+    app.get(`/${maxPayload}`, { websocket: { maxPayload } }, connection => {
+      connection.on('message', (data, isBinary) => connection.send(digest(data, isBinary)))
+    })
+  }
+}
+
+async function expectDigest (t: Parameters<Cases>[0], client: RawClient, payload: Buffer, message: string): Promise<void> {
+  await expectBytes(t, client, serverFrame(0x1, digest(payload, true)), message)
+}
+
+/**
+ * A text frame of which only the header and a byte that is not UTF-8 come: refused with 1009 if the announced
+ * length is over the limit, and with 1007 if it is not. So what is allowed is known without sending gigabytes.
+ */
+function announceText (announce: number | bigint): Buffer {
+  return text(Buffer.of(0xff), { announce })
+}
+
+/** Bytes in use after a collection: those on the heap and those of buffers. */
+function memoryInUse (): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  collect()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
+}
+
+/** When it has answered a Ping, the server has dealt with all that came before. */
+async function settle (client: RawClient): Promise<void> {
+  client.write(ping('done?'))
+  const { opcode } = await client.frame()
+  if (opcode !== 0xa) throw new Error(`opcode ${opcode} instead of a Pong`)
+}
+
+export const limits: Cases = (t, serve) => {
+  const LIMITS = [0, 1, 125, 126, 65_535, 65_536, MiB]
+
+  t.test('C1, §10.4: a message of just the limit is accepted, one byte more is refused when it is announced', async t => {
+    const open = await serve(t, app => limitedRoutes(app, LIMITS))
+    for (const limit of LIMITS) {
+      const client = await open(`/${limit}`)
+      const payload = noise(limit)
+      client.write(binary(payload))
+      await expectDigest(t, client, payload, `${limit} bytes`)
+      client.write(binary('', { announce: limit + 1 }))
+      await expectClosed(t, client, 1009, `${limit + 1} bytes, announced`)
+    }
+  })
+
+  t.test('C1, §10.4: the limit is on the sum over all fragments, and is known from a header too', async t => {
+    const open = await serve(t, app => limitedRoutes(app, [1000]))
+    const cases: [name: string, frames: Buffer[], code: number | null][] = [
+      ['600 + 400', [binary(noise(600), { fin: false }), continuation(noise(1000).subarray(600))], null],
+      ['1000 + 0', [binary(noise(1000), { fin: false }), continuation('')], null],
+      ['1000 × 1', [fragments(0x2, noise(1000), 1)], null],
+      ['600 + 401, only announced', [binary(noise(600), { fin: false }), continuation('', { announce: 401 })], 1009],
+      ['600 + 300 + 101, only announced', [binary(noise(600), { fin: false }), continuation(noise(300), { fin: false }), continuation('', { announce: 101 })], 1009],
+      ['1000 + 1, only announced', [binary(noise(1000), { fin: false }), continuation('', { announce: 1, fin: false })], 1009],
+      ['1001 × 1', [fragments(0x2, noise(1001), 1)], 1009],
+      ['1 + as much as a length can say', [binary('x', { fin: false }), continuation('', { announce: 2n ** 63n - 1n })], 1009]
+    ]
+    for (const [name, frames, code] of cases) {
+      const client = await open('/1000')
+      client.write(Buffer.concat(frames))
+      if (code === null) await expectDigest(t, client, noise(1000), name)
+      else await expectClosed(t, client, code, name)
+    }
+  })
+
+  t.test('§10.4: control frames do not count, and each message counts for itself', async t => {
+    const open = await serve(t, app => limitedRoutes(app, [10]))
+    const client = await open('/10')
+    for (let i = 0; i < 3; i++) {
+      client.write(Buffer.concat([binary('12345', { fin: false }), ping('p'.repeat(125)), continuation('67890')]))
+      await expectBytes(t, client, serverFrame(0xa, 'p'.repeat(125)), 'a Ping larger than the limit')
+      await expectDigest(t, client, Buffer.from('1234567890'), 'and a message of just the limit')
+    }
+    client.write(binary('', { announce: 11 }))
+    await expectClosed(t, client, 1009, 'until there is one byte too many')
+  })
+
+  t.test('C1, §10.4: lengths that are only announced take no memory', async t => {
+    const open = await serve(t, app => limitedRoutes(app, [GiB]))
+    const clients: RawClient[] = []
+    for (let i = 0; i < 20; i++) clients.push(await open(`/${GiB}`))
+    const before = process.memoryUsage().arrayBuffers
+    for (const client of clients) {
+      await settle(client)
+      // The Ping and the start of the frame are one chunk: the Pong tells that both were decoded.
+      client.write(Buffer.concat([ping(), binary('starts', { announce: 256 * MiB })]))
+      await client.frame()
+    }
+    const taken = process.memoryUsage().arrayBuffers - before
+    t.ok(taken < 16 * MiB, `${taken} bytes for 20 connections that announced 256 MiB each`)
+  })
+
+  t.test('C2, §10.4: tiny fragments cost no more than a small multiple of their payload', async t => {
+    const open = await serve(t, app => limitedRoutes(app, [MiB]))
+    const client = await open(`/${MiB}`)
+    await settle(client)
+    const count = 130_000
+    const before = memoryInUse()
+    // 0.9 MB on the wire. A list of pieces would be more than 10 MB.
+    client.write(fragments(0x2, noise(count), 1).subarray(0, -7))
+    await settle(client)
+    const taken = memoryInUse() - before
+    t.ok(taken < 4 * MiB, `${taken} bytes for ${count} fragments of one byte`)
+    client.write(continuation(noise(count).subarray(-1)))
+    await expectDigest(t, client, noise(count), 'and they are a message')
+  })
+
+  t.test('C2, §10.4: a fragment that comes in tiny chunks costs no more than it holds', async t => {
+    const open = await serve(t, app => limitedRoutes(app, [MiB]))
+    const clients: RawClient[] = []
+    for (let i = 0; i < 10; i++) clients.push(await open(`/${MiB}`))
+    const payload = noise(500)
+    const bytes = binary(payload)
+    const before = memoryInUse()
+    await Promise.all(clients.map(client => client.writeSliced(bytes.subarray(0, -1), 1)))
+    const taken = memoryInUse() - before
+    // A chunk from a socket may pin 64 KiB: 500 of them for each connection would be hundreds of MiB.
+    t.ok(taken < 4 * MiB, `${taken} bytes for ten times 499 chunks of one byte`)
+    for (const client of clients) {
+      client.write(bytes.subarray(-1))
+      await expectDigest(t, client, payload, 'and it is a message')
+    }
+  })
+
+  t.test('C2, §10.4: empty fragments without end cost nothing, and the message may still end', async t => {
+    const open = await serve(t, app => limitedRoutes(app, [10]))
+    const client = await open('/10')
+    client.write(binary('begin', { fin: false }))
+    await settle(client)
+    const before = memoryInUse()
+    const empty = Buffer.concat(Array.from({ length: 10_000 }, () => continuation('', { fin: false })))
+    for (let i = 0; i < 20; i++) {
+      client.write(empty)
+      await settle(client)
+    }
+    const taken = memoryInUse() - before
+    t.ok(taken < 2 * MiB, `${taken} bytes for 200 000 empty fragments`)
+    client.write(continuation('end'))
+    await expectDigest(t, client, Buffer.from('beginend'), 'ended')
+  })
+
+  t.test('C2, §10.4: a message that never ends is ended by the limit', async t => {
+    const open = await serve(t, app => limitedRoutes(app, [65_536]))
+    for (const size of [1, 100, 5000]) {
+      const client = await open('/65536')
+      client.write(fragments(0x2, noise(70_000), size).subarray(0, -1))
+      await expectClosed(t, client, 1009, `fragments of ${size} bytes`)
+    }
+  })
+
+  t.test('C5, §10.4: an undefined limit is the default, and a limit above 2^31 is itself', async t => {
+    const defaults = (app: FastifyInstance): void => {
+      app.get('/default', { websocket: true }, () => {})
+      app.get('/undefined', { websocket: { maxPayload: undefined } }, () => {})
+      for (const maxPayload of [2 * GiB, 2 ** 32 - 1]) app.get(`/${maxPayload}`, { websocket: { maxPayload } }, () => {})
+      app.get('/unlimited', { websocket: { maxPayload: Infinity } }, () => {})
+    }
+    const apps: [name: string, open: Awaited<ReturnType<typeof serve>>][] = [
+      ['no option for all', await serve(t, defaults)],
+      ['undefined for all', await serve(t, defaults, { maxPayload: undefined, options: { maxPayload: undefined } })]
+    ]
+    const cases: [path: string, announce: number, code: number][] = [
+      ['/default', MiB, 1007],
+      ['/default', MiB + 1, 1009],
+      ['/default', 2 ** 32, 1009],
+      ['/undefined', MiB, 1007],
+      ['/undefined', MiB + 1, 1009],
+      [`/${2 * GiB}`, 2 * GiB, 1007],
+      [`/${2 * GiB}`, 2 * GiB + 1, 1009],
+      [`/${2 ** 32 - 1}`, 2 ** 32 - 1, 1007],
+      [`/${2 ** 32 - 1}`, 2 ** 32, 1009],
+      ['/unlimited', 2 ** 32 - 1, 1007]
+    ]
+    for (const [name, open] of apps) {
+      for (const [path, announce, code] of cases) {
+        const client = await open(path)
+        client.write(announceText(announce))
+        await expectClosed(t, client, code, `${name}, ${path}: ${announce} bytes`)
+      }
+    }
+  })
+
+  t.test('C5, §10.4: the limit of all routes, the one of `options`, and a route\'s own', async t => {
+    const routes = (app: FastifyInstance): void => {
+      app.get('/', { websocket: true }, () => {})
+      app.get('/own', { websocket: { maxPayload: 300 } }, () => {})
+    }
+    const cases: [options: Parameters<typeof serve>[2], path: string, limit: number][] = [
+      [{ maxPayload: 200 }, '/', 200],
+      [{ maxPayload: 200 }, '/own', 300],
+      [{ options: { maxPayload: 100 } }, '/', 100],
+      [{ maxPayload: 200, options: { maxPayload: 100 } }, '/', 200],
+      [{ maxPayload: LARGE }, '/own', 300],
+      [{ maxPayload: 4 * GiB - 1 }, '/', 4 * GiB - 1]
+    ]
+    for (const [options, path, limit] of cases) {
+      const open = await serve(t, routes, options)
+      for (const [announce, code] of [[limit, 1007], [limit + 1, 1009]] as const) {
+        const client = await open(path)
+        client.write(announceText(announce))
+        await expectClosed(t, client, code, `${JSON.stringify(options)} ${path}: ${announce} bytes`)
+      }
+    }
+  })
+}
