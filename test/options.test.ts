@@ -1,0 +1,295 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import { createServer, type IncomingMessage } from 'node:http'
+import t from 'tap'
+import websocket, { OptionError, type WebSocketPluginOptions, type WebSocketRouteOptions } from '../lib/index.js'
+import { resolvePluginOptions, resolveRouteOptions } from '../lib/options.js'
+import { echo, startApp } from './support/app.js'
+import { binary, frame, RawClient } from './support/raw-client.js'
+import { turns } from './support/server-sockets.js'
+
+const ORIGIN = /must be 'same-origin', '\*', an origin such as/
+const TIMEOUT = /must be a number of milliseconds, an integer from 1 to 2147483647/
+const MAX_PAYLOAD = /must be a number of bytes, an integer from 0 to 2\^53 - 1, or Infinity/
+const TOKENS = /must have tokens/
+
+/** Values that an option cannot have, and what the error says. */
+const WRONG_FOR_ROUTES: Array<[keyof WebSocketRouteOptions, unknown[], RegExp]> = [
+  ['maxPayload', [null, -1, 1.5, NaN, -Infinity, 2 ** 53, '1024', 10n, true, {}, [1]], MAX_PAYLOAD],
+  ['protocols', [null, 'chat', 5, {}, true, new Set(['chat'])], /must be an array of subprotocols or a function/],
+  ['protocols', [[''], ['a b'], ['a,b'], ['ü'], ['a\r\nb'], ['"a"'], [5], [null], [undefined], ['ok', 'not ok']], TOKENS],
+  ['protocols', [['a', 'b', 'a']], /must not have an element twice/],
+  ['origin', [null, true, false, 5, '', 'example.com', 'same_origin', 'https://example.com/', 'https://example.com/path', 'https://exa mple.com', 'https://', '//example.com', {}, ['https://ok.example', 'nope'], [5], [null], [[]], ['*', () => true]], ORIGIN]
+]
+
+const WRONG_FOR_PLUGIN: Array<[string, unknown[], RegExp]> = [
+  ...WRONG_FOR_ROUTES,
+  ['handshakeTimeout', [null, 0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000', false, {}], TIMEOUT],
+  ['closeTimeout', [null, 0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000', false, {}], TIMEOUT],
+  ['errorHandler', [null, true, 'log', {}], /must be a function/],
+  ['preClose', [null, true, 'now', {}], /must be a function/],
+  ['options', [null, true, 'x', 5, [], () => {}], /must be an object/]
+]
+
+const WRONG_COMPATIBILITY: Array<[string, unknown[], RegExp]> = [
+  ['maxPayload', [null, -1, '1024', 1.5], MAX_PAYLOAD],
+  ['verifyClient', [null, true, {}], /must be a function/],
+  ['handleProtocols', [null, ['chat'], 'chat'], /must be a function/],
+  ['clientTracking', [null, 0, 1, 'false'], /must be true or false/],
+  ['server', [null, {}, 8080, Fastify()], /must be a server of node:http or node:https/]
+]
+
+async function register (options: object): Promise<unknown> {
+  const app = Fastify()
+  try {
+    await app.register(websocket, options as WebSocketPluginOptions)
+    return null
+  } catch (error) {
+    return error
+  } finally {
+    await app.close()
+  }
+}
+
+function show (value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  return value === null || typeof value !== 'object' ? String(value) : `${value.constructor.name} ${Array.isArray(value) ? value.map(show).join() : ''}`
+}
+
+t.test('every option of the plugin, wrong in every way: registration fails with an error that names it', async t => {
+  for (const [name, values, message] of WRONG_FOR_PLUGIN) {
+    for (const value of values) {
+      const error = await register({ [name]: value })
+      t.ok(error instanceof OptionError && error instanceof TypeError, `${name}: ${show(value)}`)
+      t.match(error, { code: 'FST_WS_ERR_INVALID_OPTION', message })
+      t.match((error as Error).message, `option '${name}'`)
+    }
+  }
+})
+
+t.test('every option of a route, wrong in every way: its declaration fails with an error that names route and option', async t => {
+  const app = Fastify() as FastifyInstance
+  t.teardown(() => app.close())
+  await app.register(websocket)
+  let count = 0
+  for (const [name, values, message] of WRONG_FOR_ROUTES) {
+    for (const value of values) {
+      const url = `/route/${count++}`
+      try {
+        app.get(url, { websocket: { [name]: value } }, () => {})
+        t.fail(`${name}: ${show(value)} was accepted`)
+      } catch (error) {
+        t.ok(error instanceof OptionError, `${name}: ${show(value)}`)
+        t.match((error as Error).message, message)
+        t.match((error as Error).message, `GET ${url}: option '${name}'`)
+      }
+    }
+  }
+  // With the prefix, as the user knows the route.
+  await app.register(async instance => {
+    t.throws(() => instance.get('/x', { websocket: { maxPayload: -1 } }, () => {}), { message: /GET \/api\/x: option 'maxPayload'/ })
+  }, { prefix: '/api' })
+})
+
+t.test('the names of ws and @fastify/websocket: wrong values are named with the option they are under', async t => {
+  for (const [name, values, message] of WRONG_COMPATIBILITY) {
+    for (const value of values) {
+      const error = await register({ options: { [name]: value } })
+      t.ok(error instanceof OptionError, `${name}: ${show(value)}`)
+      t.match((error as Error).message, message)
+      t.match((error as Error).message, `option 'options': option '${name}'`)
+    }
+  }
+})
+
+t.test('unknown options are named, with those that there are', async t => {
+  for (const name of ['maxpayload', 'maxBuffer', 'timeout', 'constructor', '__proto__x', 'verifyClient', 'handleProtocols', 'toString']) {
+    const error = await register({ [name]: 1 })
+    t.ok(error instanceof OptionError, name)
+    t.match((error as Error).message, `unknown option '${name}'`)
+    for (const known of ['maxPayload', 'protocols', 'origin', 'handshakeTimeout', 'closeTimeout', 'errorHandler', 'preClose', 'options']) {
+      t.match((error as Error).message, known)
+    }
+  }
+  const error = await register({ options: { path: '/ws' } })
+  t.match((error as Error).message, "option 'options': unknown option 'path'")
+
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(websocket)
+  for (const name of ['handshakeTimeout', 'closeTimeout', 'errorHandler', 'options', 'max_payload']) {
+    t.throws(() => app.get('/typo', { websocket: { [name]: 1 } as WebSocketRouteOptions }, () => {}), { message: `GET /typo: unknown option '${name}'` })
+  }
+})
+
+t.test('websocket itself is a boolean or an object, and wsHandler a function', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(websocket)
+  for (const value of [null, 0, '', 1, 'yes', [], () => {}]) {
+    t.throws(() => app.route({ method: 'GET', url: '/wrong', websocket: value as unknown as true, handler: () => {} }),
+      { code: 'FST_WS_ERR_INVALID_OPTION', message: /GET \/wrong: option 'websocket' must be a boolean or an object/ }, show(value))
+  }
+  for (const value of [null, true, 'handler', {}]) {
+    t.throws(() => app.route({ method: 'GET', url: '/wrong', handler: async () => 'http', wsHandler: value as unknown as () => void }),
+      { code: 'FST_WS_ERR_INVALID_OPTION', message: /GET \/wrong: option 'wsHandler' must be a function/ }, show(value))
+  }
+  const another = Fastify()
+  t.teardown(() => another.close())
+  await another.register(websocket)
+  another.get('/http', { websocket: false }, async () => 'plain')
+  t.equal((await another.inject('/http')).body, 'plain')
+})
+
+t.test('methods other than GET cannot have a WebSocket, and the error says why', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(websocket)
+  for (const method of ['POST', 'PUT', 'DELETE', ['GET', 'POST'], ['OPTIONS', 'GET']]) {
+    t.throws(() => app.route({ method, url: '/m', websocket: true, handler: () => {} }), { message: /\/m: a WebSocket route can only have the method GET/ }, String(method))
+  }
+})
+
+t.test('defaults', async t => {
+  const { route, ...plugin } = resolvePluginOptions({})
+  t.same(route, { maxPayload: 1024 * 1024, protocols: [], origin: 'same-origin' })
+  t.same(plugin, {
+    handshakeTimeout: 10_000,
+    closeTimeout: 10_000,
+    errorHandler: null,
+    preClose: null,
+    verifyClient: null,
+    handleProtocols: null,
+    clientTracking: true,
+    server: null
+  })
+})
+
+t.test('C5: undefined is the default, everywhere', async t => {
+  const nothing = {
+    maxPayload: undefined,
+    protocols: undefined,
+    origin: undefined,
+    handshakeTimeout: undefined,
+    closeTimeout: undefined,
+    errorHandler: undefined,
+    preClose: undefined,
+    options: { maxPayload: undefined, verifyClient: undefined, handleProtocols: undefined, clientTracking: undefined, server: undefined }
+  } as unknown as WebSocketPluginOptions
+  t.same(resolvePluginOptions(nothing), resolvePluginOptions({}))
+  const defaults = resolvePluginOptions({ maxPayload: 5, protocols: ['p'], origin: '*' }).route
+  t.same(resolveRouteOptions({ maxPayload: undefined, protocols: undefined, origin: undefined }, defaults, 'GET /'), defaults)
+  t.same(resolveRouteOptions({}, defaults, 'GET /'), defaults)
+  t.same(resolveRouteOptions(true, defaults, 'GET /'), defaults)
+})
+
+t.test('the route says what counts, then the plugin, then the compatibility option', async t => {
+  t.equal(resolvePluginOptions({ options: { maxPayload: 7 } }).route.maxPayload, 7)
+  const { route } = resolvePluginOptions({ maxPayload: 8, origin: ['https://a.example', /b/], options: { maxPayload: 7 } })
+  t.equal(route.maxPayload, 8)
+  const resolved = resolveRouteOptions({ maxPayload: 0, protocols: [] }, route, 'GET /')
+  t.equal(resolved.maxPayload, 0, '0 is a value')
+  t.same(resolved.origin, ['https://a.example', /b/])
+})
+
+t.test('what Fastify itself takes from the options of register is not ours to refuse', async t => {
+  t.equal(await register({ prefix: '/x', logLevel: 'warn' }), null)
+})
+
+t.test('the options cannot be changed from outside once they were read', async t => {
+  const protocols = ['a']
+  const origin = ['https://a.example']
+  const { route } = resolvePluginOptions({ protocols, origin })
+  protocols.push('not a token')
+  origin.push('nonsense')
+  t.same(route.protocols, ['a'])
+  t.same(route.origin, ['https://a.example'])
+})
+
+/** A binary frame's header alone, announcing so many bytes. */
+const announcing = (length: number): Buffer => frame(2, '', { announce: BigInt(length), lengthBytes: length < 126 ? 0 : length < 65536 ? 2 : 8 })
+
+t.test('C5: maxPayload is what it says, for the wire: the default, 4 * 2 ** 30, 2 ** 53 - 1, Infinity, 0', async t => {
+  const { port } = await startApp(t, app => {
+    app.get('/default', { websocket: true }, () => {})
+    app.get('/undefined', { websocket: { maxPayload: undefined } as unknown as WebSocketRouteOptions }, () => {})
+    app.get('/zero', { websocket: { maxPayload: 0 } }, connection => {
+      connection.on('message', data => connection.send(data))
+    })
+    app.get('/one', { websocket: { maxPayload: 1 } }, () => {})
+    app.get('/3g', { websocket: { maxPayload: 3 * 2 ** 30 } }, () => {})
+    app.get('/small-default', { websocket: { maxPayload: 1024 * 1024 - 1 } }, () => {})
+    app.get('/infinity', { websocket: { maxPayload: Infinity } }, () => {})
+  })
+  const announce = async (path: string, length: number): Promise<RawClient> => {
+    const client = await RawClient.open(port, path)
+    t.teardown(() => client.destroy())
+    client.write(announcing(length))
+    return client
+  }
+  const MiB = 1024 * 1024
+  const tooLong: Array<[string, number]> = [
+    ['/default', MiB + 1],
+    // undefined is not unlimited
+    ['/undefined', MiB + 1],
+    ['/zero', 1],
+    ['/one', 2],
+    // what is over 2 ** 31 is not cut to 32 bits
+    ['/3g', 3 * 2 ** 30 + 1],
+    ['/small-default', MiB]
+  ]
+  for (const [path, length] of tooLong) t.equal((await (await announce(path, length)).closeFrame()).code, 1009, `${path} ${length}`)
+  for (const [path, length] of [['/default', MiB], ['/undefined', MiB], ['/one', 1], ['/3g', 3 * 2 ** 30], ['/infinity', 3 * 2 ** 30]] as const) {
+    const client = await announce(path, length)
+    await turns(50)
+    t.equal(client.received.length, 0, `${path} ${length} is waited for`)
+  }
+  const client = await RawClient.open(port, '/zero')
+  t.teardown(() => client.destroy())
+  client.write(binary(''))
+  t.equal((await client.frame()).payload.length, 0)
+})
+
+t.test('C5: 4 * 2 ** 30 is itself, not 0', async t => {
+  t.equal(resolvePluginOptions({ maxPayload: 4 * 2 ** 30 }).route.maxPayload, 4 * 2 ** 30)
+  t.equal(resolvePluginOptions({ maxPayload: 2 ** 53 - 1 }).route.maxPayload, 2 ** 53 - 1)
+  t.equal(resolvePluginOptions({ maxPayload: Infinity }).route.maxPayload, Infinity)
+  const { port } = await startApp(t, echo, { maxPayload: 4 * 2 ** 30 })
+  const client = await RawClient.open(port)
+  t.teardown(() => client.destroy())
+  client.write(announcing(4 * 2 ** 30 + 1))
+  t.equal((await client.closeFrame()).code, 1009)
+  const second = await RawClient.open(port)
+  t.teardown(() => second.destroy())
+  second.write(binary('x'))
+  t.equal((await second.frame()).payload.toString(), 'x')
+})
+
+t.test('options.server: upgrades of another server go through Fastify\'s router', async t => {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  await startApp(t, echo, { options: { server } })
+  const { port } = server.address() as { port: number }
+  const client = await RawClient.open(port)
+  client.write(binary('through'))
+  t.equal((await client.frame()).payload.toString(), 'through')
+  client.destroy()
+})
+
+t.test('options.handleProtocols chooses for routes that declare none', async t => {
+  const calls: unknown[] = []
+  const handleProtocols = (protocols: Set<string>, request: IncomingMessage): string | false => {
+    calls.push([...protocols, request.url])
+    return 'b'
+  }
+  const { app } = await startApp(t, app => {
+    app.get('/own', { websocket: { protocols: ['a'] } }, () => {})
+    app.get('/none', { websocket: true }, () => {})
+  }, { options: { handleProtocols } })
+  for (const [path, offered, expected] of [['/none', ['a', 'b'], 'b'], ['/own', ['b', 'a'], 'a'], ['/none', [], '']] as const) {
+    const client = await app.injectWS(path, { protocols: offered })
+    t.equal(client.protocol, expected)
+    client.terminate()
+  }
+  t.same(calls, [['a', 'b', '/none']])
+})
