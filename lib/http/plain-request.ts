@@ -19,9 +19,6 @@ const PARSES_BODY = Number.parseInt(process.versions.node) >= 26
 export function serveAsPlainRequest (server: HttpServer, request: IncomingMessage, stream: Duplex, head: Buffer): void {
   const { socket } = request
   if (stream !== socket) return serveWhileParsing(server, request, stream)
-  // Node's own, which it will add again.
-  socket.removeAllListeners('pause')
-  socket.removeAllListeners('resume')
   socket.unshift(Buffer.concat([Buffer.from(formatHeaderSection(request), 'latin1'), takeBody(request), head]))
   // Documented for `connection`; on a TLS server the sockets of that event are not yet decrypted.
   server.emit(server instanceof TlsServer ? 'secureConnection' : 'connection', socket)

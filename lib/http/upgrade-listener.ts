@@ -78,6 +78,8 @@ export class UpgradeListener {
   handle (request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const upgrade = new PendingUpgrade(request, socket, head, this.timeouts, this.onDone)
     this.pending.add(upgrade)
+    // Fastify does so itself, unless told not to; then a hook could hold up the end.
+    if (this.isClosing) upgrade.refuse(503)
     upgrade.route(this.dispatch)
   }
 
