@@ -40,7 +40,7 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
           server,
           route.connections,
           request.log,
-          instance.initialConfig.disableRequestLogging !== true,
+          isRequestLogged(instance, request),
           settings.errorHandler === null ? null : { errorHandler: settings.errorHandler, instance, request, reply }
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
@@ -55,6 +55,11 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
         .send()
     }
   }
+}
+
+/** As Fastify decides it for its own lines; what a `logController` decides is not public. */
+function isRequestLogged ({ initialConfig: { disableRequestLogging } }: FastifyInstance, request: FastifyRequest): boolean {
+  return !(typeof disableRequestLogging === 'function' ? disableRequestLogging(request) : disableRequestLogging)
 }
 
 /** Tells those who listen to the server. */
