@@ -295,7 +295,10 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _fail (error: WebSocketError): void {
     this._failure = error
     this._sendClose(error.closeCode, truncateReason(error.message))
-    this._endSocket()
+    // While the peer is still understood, its Close frame is waited for: a proxy that has our FIN while it is sending
+    // would break off both ways, and with them our Close frame.
+    if (this._decoder.isEnded) this._endSocket()
+    else this._updateReading()
     if (this.listenerCount('error') > 0) this._emit('error', error)
     this._host?.onError(this, error)
   }
@@ -433,8 +436,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Reads, or holds the peer back through TCP, as the reasons to stop have come or gone. */
   private _updateReading (): void {
-    if (this._isPausedByUser || this._isChoked || this._heldBytes > MAX_HELD) {
-      if (this._decoder.isEnded) return
+    // After a failure nothing more is delivered, and the end has to be seen.
+    if (!this._decoder.isFailed && (this._isPausedByUser || this._isChoked || this._heldBytes > MAX_HELD)) {
       this._decoder.pause()
       this._socket.pause()
       return

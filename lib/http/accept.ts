@@ -130,8 +130,12 @@ function chooseSubprotocol (
 function verify (verifyClient: VerifyClient, request: FastifyRequest): void | Promise<void> {
   const info = { origin: request.headers.origin, secure: request.raw.socket instanceof TLSSocket, req: request.raw }
   if (verifyClient.length < 2) {
-    if ((verifyClient as (from: typeof info) => boolean)(info)) return
-    throw new HandshakeError('Unauthorized', 'FST_WS_ERR_VERIFY_CLIENT', 401)
+    const requireTrue = (isAccepted: boolean): void => {
+      if (!isAccepted) throw new HandshakeError('Unauthorized', 'FST_WS_ERR_VERIFY_CLIENT', 401)
+    }
+    // The types know no async function here, and `ws` would take its promise for a yes.
+    const result = (verifyClient as (from: typeof info) => boolean | Promise<boolean>)(info)
+    return result instanceof Promise ? result.then(requireTrue) : requireTrue(result)
   }
   return new Promise((resolve, reject) => {
     const result = verifyClient(info, (isAccepted, statusCode = 401, message = 'Unauthorized', headers = {}) => {

@@ -47,6 +47,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
       if (wsHandler === undefined) routeOptions.handler = requireUpgrade
       return
     }
+    markAsSeen(fastify, url)
     const name = `${String(method)} ${url}`
     const methods = Array.isArray(method) ? method : [method]
     if (!methods.every(one => one === 'GET' || one === 'HEAD')) {
@@ -71,7 +72,6 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     } as HttpHandler
     routeOptions.config = { ...routeOptions.config, [kRoute]: route } as RouteOptions['config']
 
-    markAsSeen(fastify, url)
     for (const path of pathsOf(routeOptions)) table.add(path, true)
   })
 

@@ -14,7 +14,10 @@ export interface FrameSink {
   onPong (data: Buffer): void
   /** The Close frame. `code` is 1005 if it had none. Nothing follows. */
   onClose (code: number, reason: Buffer): void
-  /** The peer broke a rule or a limit; `error.closeCode` says how to fail the connection. Nothing follows. */
+  /**
+   * The peer broke a rule or a limit; `error.closeCode` says how to fail the connection. Nothing follows, but `onClose`
+   * behind a message that was too big: there the peer is still understood.
+   */
   onError (error: WebSocketError): void
 }
 
@@ -55,6 +58,7 @@ export class FrameDecoder {
   private readonly maxPayload: number
 
   private ended = false
+  private isSkipping = false
   private stopped = false
   private decoding = false
   private rest: Buffer | null = null
@@ -113,6 +117,11 @@ export class FrameDecoder {
   resume (): void {
     this.stopped = false
     if (!this.decoding && this.rest !== null) this.decode(EMPTY)
+  }
+
+  /** Whether there is nothing more to expect but, maybe, a Close frame. */
+  get isFailed (): boolean {
+    return this.ended || this.isSkipping
   }
 
   /** Forgets everything and ignores all further bytes. */
@@ -220,10 +229,6 @@ export class FrameDecoder {
         if (high > 0x7fffffff) return this.fail(new ProtocolError('top bit of the payload length is set', 'FST_WS_ERR_FRAME_LENGTH'))
         if (length < 65536) return this.fail(new ProtocolError('payload length is not in its shortest form', 'FST_WS_ERR_FRAME_LENGTH'))
       }
-      // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
-      if (this.messageLength + length > this.maxPayload) {
-        return this.fail(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
-      }
     }
 
     if (masked) {
@@ -235,6 +240,11 @@ export class FrameDecoder {
     this.opcode = opcode
     this.fin = fin
     this.remaining = length
+
+    // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
+    if ((opcode & CONTROL_BIT) === 0 && this.messageLength + length > this.maxPayload && !this.isSkipping) {
+      this.skip(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
+    }
   }
 
   private readControl (chunk: Buffer, offset: number): number {
@@ -258,6 +268,7 @@ export class FrameDecoder {
 
   private finishControl (payload: Buffer): void {
     this.remaining = -1
+    if (this.opcode !== Opcode.CLOSE && this.isSkipping) return
     if (this.opcode === Opcode.PING) return this.sink.onPing(payload)
     if (this.opcode === Opcode.PONG) return this.sink.onPong(payload)
     this.finishClose(payload)
@@ -286,8 +297,11 @@ export class FrameDecoder {
   private readData (chunk: Buffer, offset: number): number {
     if (this.messageOpcode === 0) {
       this.messageOpcode = this.opcode
+      if (this.isSkipping) return this.skipData(chunk, offset)
       // The common case: the message is one frame, and all of it is here.
       if (this.fin && chunk.length - offset >= this.remaining) return this.readWholeMessage(chunk, offset)
+    } else if (this.isSkipping) {
+      return this.skipData(chunk, offset)
     }
 
     const end = Math.min(offset + this.remaining, chunk.length)
@@ -381,9 +395,28 @@ export class FrameDecoder {
     }
   }
 
-  private fail (error: WebSocketError): void {
-    this.end()
+  private skipData (chunk: Buffer, offset: number): number {
+    const end = Math.min(offset + this.remaining, chunk.length)
+    this.remaining -= end - offset
+    if (this.remaining > 0) return end
+    this.remaining = -1
+    if (this.fin) this.messageOpcode = 0
+    return end
+  }
+
+  /** Refuses a message. The peer, which may be in the middle of it, shall have the time to answer with its Close frame. */
+  private skip (error: WebSocketError): void {
+    this.isSkipping = true
+    this.message = null
+    this.messageLength = this.validated = 0
     this.sink.onError(error)
+  }
+
+  private fail (error: WebSocketError): void {
+    const wasRefused = this.isSkipping
+    this.end()
+    // One error is told, the first.
+    if (!wasRefused) this.sink.onError(error)
   }
 }
 

@@ -32,6 +32,13 @@ t.test('of one parameter: what it returns decides, the refusal is 401', async t 
   t.match(seen, [{ origin: 'https://example.com', secure: false }, { origin: undefined, secure: false }])
 })
 
+t.test('async, of one parameter: no promise is taken for a yes', async t => {
+  const verifyClient = (async (info: VerifyClientInfo) => info.req.headers['x-token'] === 'right') as unknown as VerifyClient
+  const testApp = await start(t, verifyClient)
+  t.equal(await upgrade(testApp, { 'x-token': 'right' }), null)
+  t.match(await upgrade(testApp, { 'x-token': 'wrong' }), { statusCode: 401 })
+})
+
 t.test('of two parameters: the callback decides, with status, reason and header fields', async t => {
   const testApp = await start(t, (info, answer) => {
     if (info.req.headers['x-token'] === 'right') setImmediate(answer, true)

@@ -4,5 +4,5 @@ import { startHaproxy } from './proxies.js'
 import { proxySuite } from './proxy-suite.js'
 
 t.test('behind haproxy', needs('haproxy'), async t => {
-  await proxySuite(t, startHaproxy, { name: 'haproxy', halfCloses: true, wholeSuiteInBrowser: true })
+  await proxySuite(t, startHaproxy, { halfCloses: true, wholeSuiteInBrowser: true })
 })

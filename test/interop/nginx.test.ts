@@ -5,5 +5,5 @@ import { proxySuite } from './proxy-suite.js'
 
 // nginx closes both directions as soon as one side has sent a FIN.
 t.test('behind nginx', needs('nginx'), async t => {
-  await proxySuite(t, startNginx, { name: 'nginx', halfCloses: false, wholeSuiteInBrowser: false })
+  await proxySuite(t, startNginx, { halfCloses: false, wholeSuiteInBrowser: false })
 })

@@ -15,7 +15,6 @@ import { interopSuite } from './suite.js'
 
 /** What differs between proxies. */
 export interface ProxyTraits {
-  name: string
   /** Whether it passes on a FIN and keeps the other direction open. */
   halfCloses: boolean
   wholeSuiteInBrowser: boolean
@@ -33,18 +32,17 @@ interface AboutMe {
 }
 
 export async function proxySuite (t: Test, start: StartProxy, traits: ProxyTraits): Promise<void> {
-  const proxy = traits.name
   t.test('ws', async t => {
     const server = await startInteropServer(t)
     const { port } = await start(t, { target: portOf(server) })
-    await interopSuite(t, wsClient, { url: `ws://127.0.0.1:${port}` }, server, proxy)
+    await interopSuite(t, wsClient, { url: `ws://127.0.0.1:${port}` }, server)
   })
 
   t.test('ws, the proxy ends TLS', needs('openssl'), async t => {
     const ca = await createCertificate(t)
     const server = await startInteropServer(t)
     const { port } = await start(t, { target: portOf(server), bundleFile: ca.bundleFile })
-    await interopSuite(t, wsClient, { url: `wss://localhost:${port}`, options: { ca } }, server, proxy)
+    await interopSuite(t, wsClient, { url: `wss://localhost:${port}`, options: { ca } }, server)
   })
 
   // Its requests have an `Origin`: 'same-origin' has to find that `https` there and plain HTTP here are the same.
@@ -54,7 +52,7 @@ export async function proxySuite (t: Test, start: StartProxy, traits: ProxyTrait
     const { port } = await start(t, { target: portOf(server), bundleFile })
     const client = await startChromiumClient(t)
     const url = `wss://localhost:${port}`
-    if (traits.wholeSuiteInBrowser) return interopSuite(t, client, { url }, server, proxy)
+    if (traits.wholeSuiteInBrowser) return interopSuite(t, client, { url }, server)
     const connection = await client.open(`${url}/echo`)
     connection.send('hello')
     t.equal(await connection.next(), 'hello')

@@ -268,9 +268,12 @@ const FIXED_COST = 14 + 125
 function checkBounds (chunks: readonly Buffer[], role: Role, maxPayload: number): string | undefined {
   const { decoder, recorder, events } = createDecoder({ role, maxPayload })
   let isOver = false
+  let wasRefused = false
   let problem: string | undefined
   recorder.onEvent = event => {
-    if (isOver) problem ??= `${event.type} after the end`
+    // A peer whose message was too big is still understood: its Close frame may follow.
+    if (isOver && !(event.type === 'close' && wasRefused)) problem ??= `${event.type} after the end`
+    wasRefused = event.type === 'error' && event.name === 'MessageTooBigError'
     isOver = event.type === 'close' || event.type === 'error'
     if (event.type === 'message' && event.data.length > maxPayload) problem ??= `a message of ${event.data.length} bytes, over ${maxPayload}`
   }
@@ -281,8 +284,9 @@ function checkBounds (chunks: readonly Buffer[], role: Role, maxPayload: number)
     const { retainedBytes } = decoder
     if (retainedBytes > maxPayload + FIXED_COST) problem ??= `${retainedBytes} bytes retained with a limit of ${maxPayload}`
     if (retainedBytes > 4 * received + 256 + FIXED_COST) problem ??= `${retainedBytes} bytes retained for ${received} received`
-    if (isOver && retainedBytes !== 0) problem ??= `${retainedBytes} bytes retained after ${events.at(-1)!.type}`
-    if (decoder.isEnded !== isOver) problem ??= `isEnded is ${String(decoder.isEnded)}`
+    if (isOver && retainedBytes > (decoder.isEnded ? 0 : FIXED_COST)) problem ??= `${retainedBytes} bytes retained after ${events.at(-1)!.type}`
+    if (decoder.isFailed !== isOver) problem ??= `isFailed is ${String(decoder.isFailed)}`
+    if (decoder.isEnded !== isOver && !wasRefused) problem ??= `isEnded is ${String(decoder.isEnded)}`
   }
   return problem
 }
@@ -310,6 +314,30 @@ t.test('C2: on mutated valid bytes the decoder never throws and never retains mo
     const problem = checkBounds(slice(mutate(bytesOf(conversation, role)), sizes), role, maxPayload)
     if (problem !== undefined) throw new Error(problem)
   }), { numRuns: 2 * RUNS })
+})
+
+t.test('C1: behind a message that is too big the Close frame is understood, and nothing else', async t => {
+  const tooBig = binary(Buffer.alloc(300, 1), { fin: false })
+  const behind = Buffer.concat([ping('p'), continuation('more'), text('a message'), close(1001, 'bye'), ping('after')])
+  for (const size of [1, 7, 1000]) {
+    const { decoder, events } = createDecoder({ maxPayload: 100 })
+    for (const chunk of slice(Buffer.concat([tooBig, behind]), [size])) {
+      decoder.decode(ownCopy(chunk))
+      t.ok(decoder.retainedBytes <= FIXED_COST)
+    }
+    t.same(events.map(({ type }) => type), ['error', 'close'], `in pieces of ${size} bytes`)
+    t.match(events, [{ closeCode: 1009 }, { code: 1001, reason: Buffer.from('bye') }])
+    t.ok(decoder.isEnded)
+  }
+})
+
+t.test('C11: what breaks a rule behind a message that is too big is the end, and no second error', async t => {
+  for (const wrong of [frame(0x3), text('not masked', { mask: null }), continuation('of nothing'), close(1004)]) {
+    const { decoder, events } = createDecoder({ maxPayload: 100 })
+    decoder.decode(Buffer.concat([binary(Buffer.alloc(101)), wrong, close(1000)]))
+    t.same(events.map(({ type }) => type), ['error'])
+    t.ok(decoder.isEnded)
+  }
 })
 
 t.test('C1: a length that is only announced takes no memory', async t => {
