@@ -41,6 +41,10 @@ const EMPTY = Buffer.alloc(0)
 const VIEW_FROM_CHUNKS_UP_TO = 4096
 const VIEW_FROM_SHARE = 4
 
+// Small copies share slabs of this size, in bytes.
+const SLAB_SIZE = 8192
+const SLAB_UP_TO = 2048
+
 // A message that spans chunks gets a buffer that grows with what has arrived, never with what was announced.
 const SMALLEST_MESSAGE_BUFFER = 256
 const GROWTH = 4
@@ -429,5 +433,26 @@ function headerLengthOf (second: number): number {
 function own (bytes: Buffer, start: number, end: number): Buffer {
   if (start === end) return EMPTY
   if (bytes.length <= VIEW_FROM_CHUNKS_UP_TO || (end - start) * VIEW_FROM_SHARE >= bytes.length) return bytes.subarray(start, end)
-  return Buffer.from(bytes.subarray(start, end))
+  return copy(bytes, start, end)
+}
+
+// Node's own pool for small buffers is too large in new versions for what one of them may keep alive.
+let slab = Buffer.alloc(0)
+let slabEnd = 0
+
+function copy (bytes: Buffer, start: number, end: number): Buffer {
+  const length = end - start
+  let target: Buffer
+  if (length > SLAB_UP_TO) {
+    target = Buffer.allocUnsafeSlow(length)
+  } else {
+    if (slabEnd + length > slab.length) {
+      slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+      slabEnd = 0
+    }
+    target = slab.subarray(slabEnd, slabEnd + length)
+    slabEnd += length
+  }
+  bytes.copy(target, 0, start, end)
+  return target
 }

