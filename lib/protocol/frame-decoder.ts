@@ -3,13 +3,15 @@ import { CloseCode, isReceivableCloseCode } from './close-codes.js'
 import { InvalidPayloadError, MessageTooBigError, ProtocolError, type WebSocketError } from './errors.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
 import { applyMask } from './mask.js'
-import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode } from './opcodes.js'
+import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode, RSV1 } from './opcodes.js'
 import { isValidUtf8, validateUtf8Prefix } from './utf8.js'
 
 /** What the decoder found, in the order of the bytes. */
 export interface FrameSink {
   /** A whole message, put together from its fragments. The bytes belong to the receiver. */
   onMessage (data: Buffer, isBinary: boolean): void
+  /** A whole message that is compressed (RFC 7692 §6): still to be inflated and, if it is text, to be checked. */
+  onCompressedMessage (data: Buffer, isBinary: boolean): void
   onPing (data: Buffer): void
   onPong (data: Buffer): void
   /** The Close frame. `code` is 1005 if it had none. Nothing follows. */
@@ -53,6 +55,9 @@ export class FrameDecoder {
   private readonly sink: FrameSink
   private readonly requireMask: boolean
   private readonly maxPayload: number
+  private readonly isCompressionAgreed: boolean
+  // What cannot be compressed grows by the headers of its blocks. Whether it fits is for who inflates it to say.
+  private readonly maxCompressed: number
 
   private ended = false
   private stopped = false
@@ -78,15 +83,19 @@ export class FrameDecoder {
 
   // The message so far: opcode of its first frame (0: none), its bytes, and up to where they are known to be UTF-8.
   private messageOpcode = 0
+  private isCompressed = false
   private message: Buffer | null = null
   private messageLength = 0
   private validated = 0
 
-  constructor (sink: FrameSink, options: FrameDecoderOptions) {
+  /** @param isCompressionAgreed whether permessage-deflate gives RSV1 its meaning (RFC 7692 §6) */
+  constructor (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false) {
     this.sink = sink
     this.requireMask = options.role === 'server'
     // More than fits into a buffer cannot be handed out, whatever the limit.
     this.maxPayload = Math.min(options.maxPayload, constants.MAX_LENGTH)
+    this.isCompressionAgreed = isCompressionAgreed
+    this.maxCompressed = Math.min(this.maxPayload + this.maxPayload / 8 + MAX_CONTROL_PAYLOAD, constants.MAX_LENGTH)
   }
 
   /** Bytes held between calls: capacity, not only content. */
@@ -184,7 +193,9 @@ export class FrameDecoder {
     let length = second & LENGTH
     let position = at + 2
 
-    if ((first & RSV) !== 0) {
+    // RFC 7692 §6: RSV1 is for the first frame of a data message; later ones and control frames have it clear.
+    const isCompressed = (first & RSV) === RSV1 && this.isCompressionAgreed && (opcode === Opcode.TEXT || opcode === Opcode.BINARY)
+    if ((first & RSV) !== 0 && !isCompressed) {
       return this.fail(new ProtocolError('reserved bits are set', 'FST_WS_ERR_RESERVED_BITS'))
     }
     if (masked !== this.requireMask) {
@@ -221,7 +232,8 @@ export class FrameDecoder {
         if (length < 65536) return this.fail(new ProtocolError('payload length is not in its shortest form', 'FST_WS_ERR_FRAME_LENGTH'))
       }
       // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
-      if (this.messageLength + length > this.maxPayload) {
+      if (opcode !== Opcode.CONTINUATION) this.isCompressed = isCompressed
+      if (this.messageLength + length > (this.isCompressed ? this.maxCompressed : this.maxPayload)) {
         return this.fail(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
       }
     }
@@ -295,7 +307,7 @@ export class FrameDecoder {
     this.remaining -= end - offset
     if (!this.append(chunk, offset, end)) return end
 
-    const isText = this.messageOpcode === Opcode.TEXT
+    const isText = this.messageOpcode === Opcode.TEXT && !this.isCompressed
     if (isText && end > offset) {
       this.validated = validateUtf8Prefix(this.message!, this.validated, this.messageLength)
       if (this.validated === -1) {
@@ -322,6 +334,10 @@ export class FrameDecoder {
     this.unmask(chunk, offset, end)
     this.remaining = -1
     this.messageOpcode = 0
+    if (this.isCompressed) {
+      this.sink.onCompressedMessage(own(chunk, offset, end), !isText)
+      return end
+    }
     if (isText && !isValidUtf8(chunk, offset, end)) {
       this.fail(new InvalidPayloadError('text is not UTF-8'))
       return end
@@ -338,7 +354,8 @@ export class FrameDecoder {
     this.message = null
     this.messageLength = 0
     this.validated = 0
-    this.sink.onMessage(own(buffer, 0, length), isBinary)
+    if (this.isCompressed) this.sink.onCompressedMessage(own(buffer, 0, length), isBinary)
+    else this.sink.onMessage(own(buffer, 0, length), isBinary)
   }
 
   /** @returns whether there was memory for it; otherwise the connection has failed */
