@@ -270,7 +270,7 @@ function isOrigin (value: string): boolean {
 }
 
 function checkCompatibilityOptions (value: unknown, name: string): CompatibilityOptions {
-  if (typeof value !== 'object' || value === null) throw new OptionError(`${name} must be an object, not ${describe(value)}`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new OptionError(`${name} must be an object, not ${describe(value)}`)
   return checkOptions(COMPATIBILITY_CHECKS, value, `${name}: `)
 }
 

@@ -1,5 +1,7 @@
 import type { EventEmitter } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex, DuplexOptions } from 'node:stream'
+import type { CompatibilityOptions } from './options.js'
 
 /** What `send`, `ping` and `pong` accept. A view is read through its own offset and length. */
 export type WebSocketData = string | Buffer | ArrayBuffer | SharedArrayBuffer | ArrayBufferView
@@ -7,6 +9,7 @@ export type WebSocketData = string | Buffer | ArrayBuffer | SharedArrayBuffer | 
 /** Called once the bytes were handed to the socket, or with the error that prevented it. */
 export type SendCallback = (error?: Error | null) => void
 
+/** The options of `send`. */
 export interface SendOptions {
   /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
   binary?: boolean
@@ -24,14 +27,15 @@ export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
 
 /** The events of a connection, with the arguments that their listeners get. */
 export interface WebSocketConnectionEvents {
-  /** A whole message. `data` is a Buffer also for text (as in `ws`), unless `binaryType` says otherwise. */
+  /** A whole message. `data` is a Buffer, for text too (as in `ws`); binary data is what `binaryType` says. */
   message: [data: Buffer, isBinary: boolean]
   /** The connection is over. 1005: the Close frame had no code; 1006: there was no Close frame (RFC 6455 §7.1.5). */
   close: [code: number, reason: Buffer]
   /** The peer broke the protocol or a limit. The `errorHandler` of the plugin gets the same error. */
   error: [error: Error]
-  /** The peer sent a Ping; the Pong was already sent. */
+  /** The peer sent a Ping (RFC 6455 §5.5.2). It is answered without a listener. */
   ping: [data: Buffer]
+  /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. */
   pong: [data: Buffer]
   /** More may be sent, after `send` returned `false`. */
   drain: []
@@ -45,26 +49,31 @@ export interface WebSocketEvent {
   readonly target: WebSocketConnection
 }
 
+/** A whole message. */
 export interface WebSocketMessageEvent extends WebSocketEvent {
   readonly type: 'message'
   /** A string for text; for binary what `binaryType` says. */
   readonly data: string | Buffer | ArrayBuffer | Buffer[] | Blob
 }
 
+/** The connection is over. */
 export interface WebSocketCloseEvent extends WebSocketEvent {
   readonly type: 'close'
+  /** As in the `close` event: 1005 and 1006 stand for the lack of one. */
   readonly code: number
   readonly reason: string
   /** Whether the close handshake was completed (RFC 6455 §7.1.4). */
   readonly wasClean: boolean
 }
 
+/** The peer broke the protocol or a limit. */
 export interface WebSocketErrorEvent extends WebSocketEvent {
   readonly type: 'error'
   readonly error: Error
   readonly message: string
 }
 
+/** The events that have a browser's form. */
 export interface WebSocketEventMap {
   open: WebSocketEvent
   message: WebSocketMessageEvent
@@ -72,6 +81,7 @@ export interface WebSocketEventMap {
   error: WebSocketErrorEvent
 }
 
+/** A function, or an object with one, as in browsers. */
 export type WebSocketEventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
 
 /** All open connections of one route, or of one server. */
@@ -80,7 +90,8 @@ export interface WebSocketConnections {
   readonly clients: ReadonlySet<WebSocketConnection>
   /**
    * Sends one message to all of them, framed once. The frames of one turn of the event loop leave
-   * each receiver in one write, in the order of the calls.
+   * each receiver in one write, in the order of the calls. Left out are connections that are closing,
+   * and those in the middle of a fragmented message, which no other may interrupt (RFC 6455 §5.4).
    *
    * @returns the number of connections the message was queued for
    * @throws {TypeError} if `data` is not text or bytes
@@ -88,6 +99,7 @@ export interface WebSocketConnections {
   broadcast (data: WebSocketData, options?: BroadcastOptions): number
 }
 
+/** The options of `broadcast`. */
 export interface BroadcastOptions {
   /** A connection, or several, that shall not get the message: the sender, mostly. */
   except?: WebSocketConnection | Iterable<WebSocketConnection>
@@ -105,11 +117,19 @@ export interface WebSocketRouteConnections extends WebSocketConnections {
   readonly url: string
 }
 
-/**
- * `app.websocketServer`: the connections of all routes.
- * Emits `connection (connection, rawRequest)` for each before its handler is called.
- */
-export interface WebSocketServer extends WebSocketConnections, EventEmitter {
+/** The events of `app.websocketServer`, with the arguments that their listeners get. */
+export interface WebSocketServerEvents {
+  /** A connection on any route, before the route's handler is called. `request` is Node's, `request.raw` in the handler. */
+  connection: [connection: WebSocketConnection, request: IncomingMessage]
+}
+
+/** `app.websocketServer`: the connections of all routes. */
+export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebSocketServerEvents> {
+  /**
+   * For libraries that assign `handleProtocols` as they do it with `ws`, graphql-ws for one. It chooses the
+   * subprotocol of routes that declare no `protocols`, and of no others.
+   */
+  readonly options: Pick<CompatibilityOptions, 'handleProtocols'>
   /**
    * The connections of one route.
    *
@@ -119,7 +139,9 @@ export interface WebSocketServer extends WebSocketConnections, EventEmitter {
   route (url: string): WebSocketRouteConnections
   /**
    * Closes every connection with 1001 (Going Away), waits `closeTimeout` at most for their close
-   * handshakes, and destroys the rest. New connections are accepted again afterwards, unless the app closes.
+   * handshakes, and destroys the rest. New connections are still accepted, unless the app closes.
+   *
+   * @param callback called when all are closed, as `ws` does; it never gets an error
    */
   close (callback?: (error?: Error) => void): Promise<void>
 }
@@ -141,12 +163,13 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
   readonly protocol: string
   /** The extensions that were agreed on, in the form of the header field, or `''`. */
   readonly extensions: string
-  /** `ws://host/path?query` or `wss://…`, from the request's `Host` and target. */
+  /** `ws://host/path?query` or `wss://…` (RFC 6455 §3): `request.protocol`, `request.host` and the target as it was sent. */
   readonly url: string
   /** Bytes of frames that are queued here and not yet handed to the operating system. */
   readonly bufferedAmount: number
-  /** Default `'nodebuffer'`. */
+  /** In which form binary messages are handed out. Text is a Buffer for `message` whatever it says. Default `'nodebuffer'`. */
   binaryType: BinaryType
+  /** Whether `pause` was called and `resume` was not. */
   readonly isPaused: boolean
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
@@ -158,7 +181,8 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
    * leave in one write, in the order of the calls. Bytes of 16 KiB and more are passed on by
    * reference: do not change them before the callback.
    *
-   * On a connection that is closing or closed nothing is sent and the callback gets an error.
+   * On a connection that is closing or closed nothing is sent, the callback gets an error, and no
+   * `drain` follows the `false`.
    *
    * @returns whether more may be sent now; if `false`, wait for `drain`
    * @throws {TypeError} if `data` is not text or bytes
@@ -167,8 +191,10 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
   send (data: WebSocketData, options: SendOptions | undefined, callback?: SendCallback): boolean
 
   /**
-   * Sends a Ping (RFC 6455 §5.5.2).
+   * Sends a Ping (RFC 6455 §5.5.2). On a connection that is closing or closed nothing is sent and the
+   * callback gets an error.
    *
+   * @param mask without effect: RFC 6455 §5.1 says which side masks
    * @throws {RangeError} if `data` is longer than 125 bytes
    * @throws {TypeError} if `data` is not text or bytes
    */
@@ -183,12 +209,13 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
 
   /**
    * Starts the close handshake (RFC 6455 §7.1.2) after what was sent before. If the peer does not
-   * complete it within `closeTimeout`, the socket is destroyed.
+   * complete it within `closeTimeout`, the socket is destroyed. Nothing more can be sent, and a
+   * connection that was paused is resumed, since the peer's answer may come behind messages.
    *
    * @param code 1000–1003, 1007–1014 or 3000–4999; default none, which the peer sees as 1005
-   * @param reason at most 123 bytes of UTF-8
+   * @param reason at most 123 bytes of UTF-8; without a code there is no place for one, and it is not sent
    * @throws {RangeError} if the code may not be sent or the reason is too long
-   * @throws {TypeError} if they are not of these types
+   * @throws {TypeError} if the code is not a number, or the reason not a string or Buffer
    */
   close (code?: number, reason?: string | Buffer): void
 
@@ -197,8 +224,10 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
 
   /** Stops delivering messages and reading from the socket, so that TCP holds the peer back. */
   pause (): void
+  /** Undoes `pause`, from the next tick on. */
   resume (): void
 
+  /** As browsers have it. A listener that is there already is not added again. */
   addEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>, options?: { once?: boolean }): void
   removeEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>): void
   onopen: ((event: WebSocketEvent) => unknown) | null
@@ -213,8 +242,9 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
   [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer>
 
   /**
-   * A Duplex stream of the messages' bytes, made on the first call: each write is sent as one message
-   * (binary, unless it was a string with `decodeStrings: false`), each message received is one chunk.
+   * Makes a Duplex stream of the messages: each write is sent as one message, binary, unless it is a
+   * string that `decodeStrings: false` or an object mode has left one; each message received is one chunk, text as
+   * a string only with `readableObjectMode`. Its end closes the connection, its destruction terminates it.
    */
   stream (options?: DuplexOptions): Duplex
 }

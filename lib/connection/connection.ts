@@ -14,7 +14,7 @@ import { isValidUtf8 } from '../protocol/utf8.js'
 import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
-import { MessageIterator } from './message-iterator.js'
+import { MessageIterator, type HeldMessage } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
 import type { SharedMessage } from './shared-message.js'
 import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
@@ -71,11 +71,6 @@ export interface Agreement {
 
 type DomHandler<K extends DomEventType> = ((event: WebSocketEventMap[K]) => unknown) | null
 
-interface HeldMessage {
-  readonly data: Buffer
-  readonly isBinary: boolean
-}
-
 /** Messages and bytes of their payloads, each way. */
 export interface ConnectionCounts {
   messagesReceived: number
@@ -120,8 +115,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _readyState: 0 | 1 | 2 | 3 = OPEN
   private _binaryType: BinaryType = 'nodebuffer'
 
-  // Delivery: whether somebody can hear, and the messages that wait until then.
-  private _isHeard = false
+  // Delivery: whether messages wait for somebody who hears them, and those that do.
+  private _waitsForListener = true
+  private _isDelivering = false
   private _held: HeldMessage[] | null = null
   private _heldBytes = 0
 
@@ -134,6 +130,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _needsDrain = false
   private _pendingPong: Buffer | null = null
 
+  private _failure: WebSocketError | null = null
   private _closeFrameSent = false
   private _closeFrameReceived = false
   private _closeCode: number = CloseCode.ABNORMAL_CLOSURE
@@ -195,7 +192,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const bytes = isText ? null : toBytes(data)
     if (this._readyState !== OPEN) return this._refuseToSend(callback)
 
-    const fin = options === undefined || options.fin !== false
+    const fin = options?.fin !== false
     const isBinary = options?.binary ?? !isText
     const opcode = this._isFragmenting ? Opcode.CONTINUATION : isBinary ? Opcode.BINARY : Opcode.TEXT
     const compress = options?.compress !== false
@@ -253,6 +250,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _mayGoOn (): boolean {
     if (!this._writer.isSaturated) return true
     this._needsDrain = true
+    this._chokeIfOverLimit()
     return false
   }
 
@@ -264,14 +262,14 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   onCallbackError (error: unknown): void {
-    this._reportError(toError(error))
+    this._reportThrown(error)
   }
 
   // --- closing
 
   close (code?: number, reason?: string | Buffer): void {
-    const reasonBytes = checkClose(code, reason)
     if (this._readyState !== OPEN) return
+    const reasonBytes = checkClose(code, reason)
     this._sendClose(code, reasonBytes)
     // The peer's Close frame may be behind messages that nobody will ask for any more.
     this._isPausedByUser = false
@@ -282,6 +280,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   terminate (): void {
     if (this._readyState === CLOSED) return
     this._readyState = CLOSING
+    // Whoever does this asks for no more messages.
+    this._held = null
+    this._heldBytes = 0
     this._writer.flush()
     this._socket.destroy()
   }
@@ -309,9 +310,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Fails the connection (RFC 6455 §7.1.7). */
   private _fail (error: WebSocketError): void {
+    this._failure = error
     this._sendClose(error.closeCode, truncateReason(error.message))
     this._endSocket()
-    this._reportError(error)
+    if (this.listenerCount('error') > 0) this._emit('error', error)
+    this._host?.onError(this, error)
   }
 
   // --- what the decoder finds
@@ -320,7 +323,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   onMessage (data: Buffer, isBinary: boolean): void {
     this._counts.messagesReceived++
     this._counts.bytesReceived += data.length
-    if (this._isHeard && this._held === null) {
+    if (this._held === null && this._isHeard) {
       this._emitMessage(data, isBinary)
       return
     }
@@ -409,29 +412,52 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._updateReading()
   }
 
-  /** @internal Somebody can hear, or the handler has settled and nobody will. */
+  /** Whether a message would be heard, or there is nobody any more to wait for. */
+  private get _isHeard (): boolean {
+    return !this._waitsForListener || this.listenerCount('message') > 0
+  }
+
+  /** @internal The handler has settled, or closed the connection: from now on messages wait for nobody. */
   _startDelivery (): void {
-    this._isHeard = true
+    this._waitsForListener = false
     this._deliverHeld()
   }
 
-  private _deliverHeld (): void {
-    const held = this._held
-    if (held !== null) {
-      let index = 0
-      while (index < held.length && !this._isPausedByUser) {
-        const message = held[index++]!
-        this._heldBytes -= message.data.length + HELD_OVERHEAD
-        this._emitMessage(message.data, message.isBinary)
+  /** @internal Delivers the messages that wait, as far as somebody hears them, and `close` behind them. */
+  _deliverHeld (): void {
+    // A listener that is called from here may lead here again, by `close` for one.
+    if (this._isDelivering) return
+    if (this._held !== null) {
+      this._isDelivering = true
+      while (this._held !== null && !this._isPausedByUser && this._isHeard) {
+        const message: HeldMessage | undefined = this._held.shift()
+        if (message === undefined) {
+          this._held = null
+        } else {
+          this._heldBytes -= message.data.length + HELD_OVERHEAD
+          this._emitMessage(message.data, message.isBinary)
+        }
       }
-      if (index < held.length) {
-        held.splice(0, index)
-        return
-      }
-      this._held = null
+      this._isDelivering = false
       if (this._readyState !== CLOSED) this._updateReading()
     }
-    if (this._readyState === CLOSED) this._emitClose()
+    if (this._readyState === CLOSED && this._held === null) this._emitCloseIfHeard()
+  }
+
+  /** @internal Messages that an iterator took and nobody asked it for: they wait again, before all others. */
+  _giveBack (messages: HeldMessage[]): void {
+    if (messages.length === 0 || this._isHeard) return
+    this._held = this._held === null ? messages : [...messages, ...this._held]
+    for (const { data } of messages) this._heldBytes += data.length + HELD_OVERHEAD
+    if (this._readyState !== CLOSED) this._updateReading()
+  }
+
+  /** @internal For an iterator that is made when there are no more events. */
+  _takeHeld (): HeldMessage[] {
+    const held = this._held ?? []
+    this._held = null
+    this._heldBytes = 0
+    return held
   }
 
   private _emitMessage (data: Buffer, isBinary: boolean): void {
@@ -452,7 +478,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   _resumeReading (): void {
-    if (this._isHeard) this._deliverHeld()
+    this._deliverHeld()
     if (this._readyState !== CLOSED) this._updateReading()
   }
 
@@ -477,10 +503,14 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     } finally {
       this._writer.release()
     }
-    if (!this._isChoked && this._writer.bufferedAmount > READ_STOPS_ABOVE) {
-      this._isChoked = true
-      this._updateReading()
-    }
+    this._chokeIfOverLimit()
+  }
+
+  /** Only the server does: two sides that wait for each other to read would wait for ever. */
+  private _chokeIfOverLimit (): void {
+    if (this._isChoked || this._settings.role === 'client' || this._writer.bufferedAmount <= READ_STOPS_ABOVE) return
+    this._isChoked = true
+    this._updateReading()
   }
 
   // --- what the socket tells
@@ -525,20 +555,22 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
     if (this._held !== null) {
       // Messages come before `close`. If nobody asks for them in time, they are dropped.
-      this._closeTimer = setTimeout(dropHeld, this._settings.closeTimeout, this)
-    } else if (this._isHeard || this.listenerCount('close') > 0) {
-      this._emitClose()
+      this._closeTimer = setTimeout(dropHeld, this._settings.closeTimeout, this).unref()
+    } else {
+      this._emitCloseIfHeard()
     }
   }
 
   /** @internal */
   _dropHeld (): void {
     this._held = null
-    this._emitClose()
+    this._heldBytes = 0
+    this._emitCloseIfHeard()
   }
 
-  private _emitClose (): void {
-    if (this._closeEmitted) return
+  /** `close` too waits, until the handler has settled or somebody listens. */
+  private _emitCloseIfHeard (): void {
+    if (this._closeEmitted || !(this._isHeard || this.listenerCount('close') > 0)) return
     this._closeEmitted = true
     if (this._closeTimer !== null) clearTimeout(this._closeTimer)
     this._emit('close', this._closeCode, this._closeReason)
@@ -561,24 +593,22 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     try {
       (this.emit as (event: string, ...args: unknown[]) => boolean)(event, ...args)
     } catch (error) {
-      this._reportError(toError(error))
+      this._reportThrown(error)
     }
   }
 
   /** What an async listener rejects with (`captureRejections`). */
   [Symbol.for('nodejs.rejection')] (error: unknown): void {
-    this._reportError(toError(error))
+    this._reportThrown(error)
   }
 
-  private _reportError (error: Error): void {
-    if (error instanceof WebSocketError && this.listenerCount('error') > 0) {
-      try {
-        this.emit('error', error)
-      } catch (thrown) {
-        this._host?.onError(this, toError(thrown))
-      }
-    }
-    this._host?.onError(this, error)
+  /** @internal What the handler, a listener or a callback threw or rejected with. */
+  _reportThrown (thrown: unknown): void {
+    // A loop or a listener that throws on what the peer did wrong tells nothing new.
+    if (thrown === this._failure && thrown !== null) return
+    if (this._host !== null) this._host.onError(this, toError(thrown))
+    // The client of `injectWS` belongs to a test, which shall notice.
+    else process.nextTick(rethrow, thrown)
   }
 
   override on (event: never, listener: never): this {
@@ -599,9 +629,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   /** Delivery starts when a listener is there, in the next tick: those added beside it hear everything too. */
   private _listenerAdded (event: string | symbol): this {
     if (event === 'message') {
-      if (!this._isHeard) process.nextTick(startDelivery, this)
+      if (this._held !== null || (this._readyState === CLOSED && !this._closeEmitted)) process.nextTick(deliverHeld, this)
     } else if (event === 'close' && this._readyState === CLOSED && this._held === null && !this._closeEmitted) {
-      process.nextTick(startDelivery, this)
+      process.nextTick(deliverHeld, this)
     }
     return this
   }
@@ -645,7 +675,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   // --- other views
 
   [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer> {
-    return new MessageIterator(this, this._closeEmitted)
+    return new MessageIterator(this)
   }
 
   stream (options?: DuplexOptions): Duplex {
@@ -684,8 +714,8 @@ function destroySocket (socket: Duplex): void {
   socket.destroy()
 }
 
-function startDelivery (connection: Connection): void {
-  connection._startDelivery()
+function deliverHeld (connection: Connection): void {
+  connection._deliverHeld()
 }
 
 function resumeReading (connection: Connection): void {
@@ -700,12 +730,16 @@ function dropHeld (connection: Connection): void {
   connection._dropHeld()
 }
 
+function rethrow (thrown: unknown): never {
+  throw thrown
+}
+
 function wasClean (connection: WebSocketConnection): boolean {
   return (connection as Connection)._wasClean
 }
 
 function toError (thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`a listener threw ${String(thrown)}`, { cause: thrown })
+  return thrown instanceof Error ? thrown : new Error(`the handler or a listener threw ${String(thrown)}`, { cause: thrown })
 }
 
 function convertMessage (data: Buffer, isBinary: boolean, type: BinaryType): unknown {

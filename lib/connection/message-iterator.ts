@@ -2,6 +2,20 @@ import type { WebSocketConnection } from '../../types/connection.js'
 
 type Message = string | Buffer
 
+/** A message that waits to be heard. */
+export interface HeldMessage {
+  readonly data: Buffer
+  readonly isBinary: boolean
+}
+
+/** A connection that takes back what was not asked for. */
+interface HoldingConnection extends WebSocketConnection {
+  /** Whether it has already emitted its last event. */
+  readonly _isOver: boolean
+  _giveBack (messages: HeldMessage[]): void
+  _takeHeld (): HeldMessage[]
+}
+
 interface Waiter {
   resolve: (result: IteratorResult<Message>) => void
   reject: (error: Error) => void
@@ -15,18 +29,18 @@ const QUEUED_OVERHEAD = 64
 
 /** The view of a connection that `for await` gets: pulls messages, and holds the peer back while the loop is busy. */
 export class MessageIterator implements AsyncIterableIterator<Message> {
-  private readonly connection: WebSocketConnection
-  private readonly queue: Message[] = []
+  private readonly connection: HoldingConnection
+  private queue: HeldMessage[] = []
   private readonly waiters: Waiter[] = []
   private queuedBytes = 0
   private isPausing = false
   private isDone = false
   private error: Error | null = null
 
-  /** @param isOver whether the connection has already emitted its last event */
-  constructor (connection: WebSocketConnection, isOver: boolean) {
+  constructor (connection: HoldingConnection) {
     this.connection = connection
-    if (isOver) {
+    if (connection._isOver) {
+      this.queue = connection._takeHeld()
       this.isDone = true
       return
     }
@@ -42,12 +56,12 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   next (): Promise<IteratorResult<Message>> {
     const message = this.queue.shift()
     if (message !== undefined) {
-      this.queuedBytes -= Buffer.byteLength(message) + QUEUED_OVERHEAD
+      this.queuedBytes -= message.data.length + QUEUED_OVERHEAD
       if (this.isPausing && this.queue.length === 0) {
         this.isPausing = false
         this.connection.resume()
       }
-      return Promise.resolve({ value: message, done: false })
+      return Promise.resolve({ value: toValue(message), done: false })
     }
     if (this.error !== null) {
       const { error } = this
@@ -60,18 +74,21 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
     })
   }
 
-  /** The loop was left: further messages are for other listeners, and the connection stays open. */
+  /** The loop was left: the messages it has not asked for are for who comes next, and the connection stays open. */
   return (): Promise<IteratorResult<Message>> {
-    this.queue.length = 0
+    const unread = this.queue
+    this.queue = []
     this.finish()
+    this.connection._giveBack(unread)
     if (this.isPausing) this.connection.resume()
+    this.isPausing = false
     return Promise.resolve({ value: undefined, done: true })
   }
 
   private readonly onMessage = (data: Buffer, isBinary: boolean): void => {
-    const message = isBinary ? data : data.toString()
+    const message: HeldMessage = { data, isBinary }
     const waiter = this.waiters.shift()
-    if (waiter !== undefined) return waiter.resolve({ value: message, done: false })
+    if (waiter !== undefined) return waiter.resolve({ value: toValue(message), done: false })
     this.queue.push(message)
     this.queuedBytes += data.length + QUEUED_OVERHEAD
     if (!this.isPausing && this.queuedBytes > MAX_QUEUED) {
@@ -99,4 +116,8 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
       this.error = null
     }
   }
+}
+
+function toValue ({ data, isBinary }: HeldMessage): Message {
+  return isBinary ? data : data.toString()
 }

@@ -4,6 +4,7 @@ import type { WebSocketConnection } from '../../types/connection.js'
 /** A connection that tells whether it has already emitted its last event. */
 interface EndingConnection extends WebSocketConnection {
   readonly _isOver: boolean
+  _reportThrown (error: unknown): void
 }
 
 /** A Duplex over the messages of a connection; see `stream` in `types/connection.ts`. */
@@ -37,6 +38,10 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
     }
   })
 
+  // A peer shall not be able to end the process through a stream whose errors nobody watches.
+  stream.on('error', error => {
+    if (stream.listenerCount('error') === 1) connection._reportThrown(error)
+  })
   connection.on('message', (data, isBinary) => {
     const chunk = stream.readableObjectMode && !isBinary ? String(data) : data
     if (!stream.push(chunk)) connection.pause()

@@ -34,7 +34,7 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
     return undefined
 
     function switchProtocols (): FastifyReply {
-      const protocol = chooseSubprotocol(handshake.subprotocols, route.settings, settings, request)
+      const protocol = chooseSubprotocol(handshake.subprotocols, route.settings, server.options.handleProtocols ?? settings.handleProtocols, request)
       if (protocol !== '') reply.header('Sec-WebSocket-Protocol', protocol)
       const deflate = agreeOnDeflate(handshake.extensions, route.settings)
       if (deflate !== null) reply.header('Sec-WebSocket-Extensions', deflate.header)
@@ -49,8 +49,8 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
         server.add(connection)
-        server.emit('connection', connection, request.raw)
-        run(route, connection, instance, request, host)
+        announce(server, connection, request)
+        run(route, connection, instance, request)
         connection._begin(early)
       })
       return reply
@@ -61,19 +61,28 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
   }
 }
 
+/** Tells those who listen to the server. */
+function announce (server: Server, connection: Connection, request: FastifyRequest): void {
+  try {
+    server.emit('connection', connection, request.raw)
+  } catch (error) {
+    connection._reportThrown(error)
+  }
+}
+
 /** Calls the user's handler. Delivery begins when it has settled, if it did not begin before with a listener. */
-function run (route: WebSocketRoute, connection: Connection, instance: FastifyInstance, request: FastifyRequest, host: ServerConnectionHost): void {
+function run (route: WebSocketRoute, connection: Connection, instance: FastifyInstance, request: FastifyRequest): void {
   let result: unknown
   try {
     result = route.handler.call(instance, connection, request)
   } catch (error) {
-    host.onError(connection, toError(error))
+    connection._reportThrown(error)
   }
   if (!isThenable(result)) return connection._startDelivery()
   result.then(
     () => connection._startDelivery(),
     (error: unknown) => {
-      host.onError(connection, toError(error))
+      connection._reportThrown(error)
       connection._startDelivery()
     }
   )
@@ -81,10 +90,6 @@ function run (route: WebSocketRoute, connection: Connection, instance: FastifyIn
 
 function isThenable (value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-}
-
-function toError (thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`the handler threw ${String(thrown)}`, { cause: thrown })
 }
 
 /** @throws {HandshakeError} (or rejects with one) if the origin or `verifyClient` refuses */
@@ -98,7 +103,12 @@ function authorize (origin: OriginPolicy, verifyClient: VerifyClient | null, req
 }
 
 /** RFC 6455 §4.2.2 item 5, `/subprotocol/`. @returns `''` for none */
-function chooseSubprotocol (offered: readonly string[], route: RouteSettings, { handleProtocols }: PluginSettings, request: FastifyRequest): string {
+function chooseSubprotocol (
+  offered: readonly string[],
+  route: RouteSettings,
+  handleProtocols: PluginSettings['handleProtocols'],
+  request: FastifyRequest
+): string {
   const { protocols } = route
   let chosen: string | false
   if (typeof protocols === 'function') {
@@ -135,10 +145,12 @@ function verify (verifyClient: VerifyClient, request: FastifyRequest): void | Pr
     throw new HandshakeError('Unauthorized', 'FST_WS_ERR_VERIFY_CLIENT', 401)
   }
   return new Promise((resolve, reject) => {
-    verifyClient(info, (isAccepted, statusCode = 401, message = 'Unauthorized', headers = {}) => {
+    const result = verifyClient(info, (isAccepted, statusCode = 401, message = 'Unauthorized', headers = {}) => {
       if (isAccepted) resolve()
       else reject(new HandshakeError(message, 'FST_WS_ERR_VERIFY_CLIENT', statusCode, headers))
     })
+    // An async function tells its callback, but may fail before it does.
+    if (result instanceof Promise) result.catch(reject)
   })
 }
 

@@ -20,7 +20,7 @@ diagnosticsChannel.subscribe('fastify.initialization', message => {
 
 /** Whether a route's options make it a WebSocket route. */
 export function isWebSocketRoute (websocket: unknown, wsHandler: unknown): boolean {
-  return websocket !== false && (Boolean(websocket) || wsHandler !== undefined)
+  return websocket !== false && (websocket !== undefined || wsHandler !== undefined)
 }
 
 /** Whether a route is for HEAD alone, as those that Fastify adds beside GET. */

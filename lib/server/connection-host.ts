@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest }
 import type { WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
 import type { Connection, ConnectionHost } from '../connection/connection.js'
-import { CloseCode } from '../protocol/close-codes.js'
+import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
 import { WebSocketError } from '../protocol/errors.js'
 import type { Server } from './websocket-server.js'
 
@@ -14,10 +14,15 @@ export interface ErrorHandling {
   readonly reply: FastifyReply
 }
 
-/** Logs, and closes with 1011. What the peer did wrong has closed the connection before, and is no error of ours. */
-function handleErrorByDefault (error: Error, connection: Connection, log: FastifyBaseLogger): void {
+/**
+ * Logs, and closes with 1011, or with what the error itself says. What the peer did wrong has closed the
+ * connection before, and is no error of ours.
+ */
+function handleErrorByDefault (thrown: unknown, connection: Connection, log: FastifyBaseLogger): void {
+  const error = thrown instanceof Error ? thrown : new Error(`the errorHandler threw ${String(thrown)}`, { cause: thrown })
   if (error instanceof WebSocketError) {
     log.info({ err: error }, error.message)
+    connection.close(isReceivableCloseCode(error.closeCode) ? error.closeCode : CloseCode.INTERNAL_ERROR)
   } else {
     log.error({ err: error }, error.message)
     connection.close(CloseCode.INTERNAL_ERROR)
@@ -49,7 +54,7 @@ export class ServerConnectionHost implements ConnectionHost {
       const result: unknown = errorHandler.call(instance, error, connection, request, reply)
       if (result instanceof Promise) result.catch(thrown => handleErrorByDefault(thrown, connection, this.log))
     } catch (thrown) {
-      handleErrorByDefault(thrown as Error, connection, this.log)
+      handleErrorByDefault(thrown, connection, this.log)
     }
   }
 

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type {
-  BroadcastOptions, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketRouteConnections, WebSocketServer
+  BroadcastOptions, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketRouteConnections, WebSocketServer,
+  WebSocketServerEvents
 } from '../../types/connection.js'
 import type { Connection } from '../connection/connection.js'
 import { toBytes } from '../connection/payload.js'
@@ -47,19 +48,22 @@ class RouteConnections implements WebSocketRouteConnections {
 }
 
 /** The registry of the living connections: `app.websocketServer`. */
-export class Server extends EventEmitter implements WebSocketServer, WebSocketConnections {
+export class Server extends EventEmitter<WebSocketServerEvents> implements WebSocketServer, WebSocketConnections {
   readonly clients: Set<Connection>
+  readonly options: WebSocketServer['options'] = {}
   private readonly open: Set<Connection>
   private readonly routes = new Map<string, RouteConnections>()
   private readonly closeTimeout: number
-  private onEmpty: (() => void)[] = []
+  /** The connections that each running `close` still waits for, and what ends its waiting. */
+  private readonly closings = new Map<Set<Connection>, () => void>()
 
   /**
    * @param closeTimeout milliseconds for all close handshakes of `close`
    * @param tracking whether `clients` shows the connections
    */
   constructor (closeTimeout: number, tracking: boolean) {
-    super()
+    // A rejection of an async listener goes where what the connection's own listeners throw goes.
+    super({ captureRejections: true })
     this.closeTimeout = closeTimeout
     this.open = new Set()
     this.clients = tracking ? this.open : new Set()
@@ -90,29 +94,37 @@ export class Server extends EventEmitter implements WebSocketServer, WebSocketCo
   remove (connection: Connection): void {
     this.open.delete(connection)
     this.routes.get(connection.route!.url)!.clients.delete(connection)
-    if (this.open.size > 0) return
-    for (const done of this.onEmpty.splice(0)) done()
+    for (const [closing, done] of this.closings) {
+      if (closing.delete(connection) && closing.size === 0) done()
+    }
+  }
+
+  /** What an async listener of `connection` rejects with (`captureRejections`). */
+  [Symbol.for('nodejs.rejection')] (error: unknown, _event: string, connection: Connection): void {
+    connection._reportThrown(error)
   }
 
   async close (callback?: (error?: Error) => void): Promise<void> {
-    const closing = [...this.open]
-    for (const connection of closing) connection.close(CloseCode.GOING_AWAY)
-    await this.whenEmpty()
+    await this.closeWithin(this.closeTimeout)
     callback?.()
   }
 
-  /** Waits for the connections to end, `closeTimeout` at most, then destroys those that are left. */
-  private async whenEmpty (): Promise<void> {
-    if (this.open.size === 0) return
+  /** Closes every connection there is now, and destroys those that are left after so many milliseconds. */
+  async closeWithin (timeout: number): Promise<void> {
+    const closing = new Set(this.open)
+    for (const connection of [...closing]) connection.close(CloseCode.GOING_AWAY)
+    if (closing.size === 0) return
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
-        for (const connection of this.open) connection._socket.destroy()
-        setImmediate(resolve)
-      }, this.closeTimeout)
-      this.onEmpty.push(() => {
+        for (const connection of closing) connection._socket.destroy()
+        setImmediate(done)
+      }, timeout)
+      const done = (): void => {
         clearTimeout(timer)
+        this.closings.delete(closing)
         resolve()
-      })
+      }
+      this.closings.set(closing, done)
     })
   }
 }

@@ -1,11 +1,9 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
+import type { Test } from 'tap'
 
 /** What a test has of `tap`'s: the clean-up, and a way to say that something else went wrong. */
-export interface ProcessTest {
-  teardown (clean: () => unknown): void
-  fail (message: string, extra?: Record<string, unknown>): unknown
-}
+export type ProcessTest = Pick<Test, 'teardown' | 'fail'>
 
 export interface ProgramOptions {
   env?: NodeJS.ProcessEnv
@@ -45,7 +43,7 @@ export function startProgram (t: ProcessTest, command: string, args: readonly st
   child.stdin!.on('error', () => {})
   const over = (): void => {
     running.delete(child)
-    if (!isStopping) t.fail(`${command} ended too early`, { exitCode: child.exitCode, signal: child.signalCode, stderr })
+    if (!isStopping) t.fail(`${command} ended too early (${child.exitCode ?? child.signalCode}): ${stderr}`)
   }
   child.on('exit', over)
   child.on('error', over)
