@@ -25,7 +25,8 @@ export class SharedMessage {
 
   /** The frame without compression. */
   get frame (): Buffer {
-    return this.plainFrame ??= encodeFrame(this.opcode, this.payload)
+    this.plainFrame ??= encodeFrame(this.opcode, this.payload)
+    return this.plainFrame
   }
 
   /** Compresses on this thread, unless that was done before for the same window. Refers to no earlier message. */
