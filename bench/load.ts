@@ -35,8 +35,8 @@ export interface LoadResult {
 const MASK = [0x12, 0x34, 0x56, 0x78] as const
 const RSV1 = 0x40
 
-/** Different messages of a kind, so that compression with context takeover finds no message again as a whole soon. */
-const JSON_MESSAGES = 64
+/** Bytes of different messages, so that compression with context takeover finds none again in its window. */
+const JSON_BYTES = 256 * 1024
 
 function makePayloads ({ kind, bytes }: Load['payload']): Buffer[] {
   switch (kind) {
@@ -44,7 +44,7 @@ function makePayloads ({ kind, bytes }: Load['payload']): Buffer[] {
     case 'ascii': return [Buffer.alloc(bytes, 'The quick brown fox jumps over the lazy dog. ')]
     // Whole characters of two and three bytes.
     case 'text': return [Buffer.alloc(bytes - bytes % 15, 'äöü€漢字')]
-    case 'json': return Array.from({ length: JSON_MESSAGES }, () => makeJson(bytes))
+    case 'json': return Array.from({ length: Math.max(4, Math.ceil(JSON_BYTES / bytes)) }, () => makeJson(bytes))
   }
 }
 

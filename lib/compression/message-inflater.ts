@@ -1,11 +1,17 @@
-import { constants } from 'node:buffer'
-import { inflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
+import { constants as bufferConstants } from 'node:buffer'
+import { constants, inflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import { InvalidPayloadError, MessageTooBigError, type WebSocketError } from '../protocol/errors.js'
+import { dropContext, keepContext, noteUse, type ContextOwner } from './context-cache.js'
 import { History } from './history.js'
+import { hasZlibContexts, ZlibContext } from './zlib-context.js'
 
 // What the sender has left out (RFC 7692 §7.2.2), and an empty final block (RFC 1951 §3.2.4). The latter is more than
 // the RFC asks for: with it zlib tells a message that ends within a block from one that ends where it should.
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff])
+
+// The same for a context that goes on: an empty block that is not final. At the end of a block both give nothing;
+// within one they are taken for data or for an error.
+const TAIL_IN_CONTEXT = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x00, 0x00, 0x00, 0xff, 0xff])
 
 /**
  * RFC 7692 §7.2.3.4 lets a sender end its blocks with a final one, after which zlib stops. More of these in one message
@@ -14,6 +20,13 @@ const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff])
 const MAX_FINAL_BLOCKS = 16
 
 const EMPTY = Buffer.alloc(0)
+
+/** What all contexts write to; a message is copied from there at its size. */
+let sharedOutput: Buffer | null = null
+const SHARED_OUTPUT = 64 * 1024
+
+/** Without takeover one context serves all connections: inflating needs no other window than the largest. */
+let sharedContext: ZlibContext | null = null
 
 export interface InflaterSettings {
   /** 8–15 */
@@ -32,7 +45,9 @@ interface ZlibInfo {
 type InflateCallback = (error: WebSocketError | null, message: Buffer) => void
 
 /** Inflates the messages of one direction of one connection. */
-export class MessageInflater {
+export class MessageInflater implements ContextOwner {
+  /** @internal */
+  context: ZlibContext | null = null
   private readonly settings: InflaterSettings
   private history: History | null = null
 
@@ -40,7 +55,7 @@ export class MessageInflater {
     this.settings = settings
   }
 
-  /** Bytes held between messages. */
+  /** Bytes held between messages, but for zlib's own. */
   get retainedBytes (): number {
     return this.history === null ? 0 : this.history.retainedBytes
   }
@@ -56,24 +71,9 @@ export class MessageInflater {
    */
   inflate (payload: Buffer, limit = Infinity): Buffer | null {
     if (payload.length === 0) return EMPTY
-    const { maxPayload } = this.settings
-    const parts: Buffer[] = []
-    const input = Buffer.concat([payload, TAIL])
-    let length = 0
-    for (let consumed = 0, blocks = 0; consumed < input.length && !isTail(input, consumed); blocks++) {
-      const left = Math.min(limit, maxPayload) - length
-      let info: ZlibInfo
-      try {
-        info = inflateRawSync(input.subarray(consumed), this.options(payload.length, left, parts)) as unknown as ZlibInfo
-      } catch (error) {
-        if (isTooLarge(error) && limit < maxPayload) return null
-        throw toWebSocketError(error, maxPayload)
-      }
-      consumed += this.take(info, parts, blocks)
-      length += info.buffer.length
-      if (length > maxPayload) throw tooBig(maxPayload)
-    }
-    return this.finish(parts, length)
+    // What is out of the ordinary - long, with a final block, or wrong - is left to the documented calls.
+    const message = hasZlibContexts ? this.inflateInContext(payload, Math.min(limit, this.settings.maxPayload)) : null
+    return message === null ? this.inflateWithHistory(payload, limit) : this.finish(message)
   }
 
   /** Inflates on another thread; nothing else may be inflated meanwhile. */
@@ -82,35 +82,86 @@ export class MessageInflater {
     const parts: Buffer[] = []
     const input = Buffer.concat([payload, TAIL])
     let length = 0
+    dropContext(this)
     const next = (consumed: number, blocks: number): void => {
-      if (consumed >= input.length || isTail(input, consumed)) return callback(null, this.finish(parts, length))
+      if (consumed >= input.length || isTail(input, consumed)) return callback(null, this.finish(join(parts, length)))
       inflateRaw(input.subarray(consumed), this.options(payload.length, maxPayload - length, parts), (error, result) => {
         if (error !== null) return callback(toWebSocketError(error, maxPayload), EMPTY)
-        const info = result as unknown as ZlibInfo
-        let taken: number
-        try {
-          taken = this.take(info, parts, blocks)
-        } catch (thrown) {
-          return callback(thrown as WebSocketError, EMPTY)
-        }
-        length += info.buffer.length
+        const { buffer, engine } = result as unknown as ZlibInfo
+        length += buffer.length
         if (length > maxPayload) return callback(tooBig(maxPayload), EMPTY)
-        next(consumed + taken, blocks + 1)
+        if (blocks === MAX_FINAL_BLOCKS) return callback(tooManyFinalBlocks(), EMPTY)
+        parts.push(buffer)
+        next(consumed + engine.bytesWritten, blocks + 1)
       })
     }
     next(0, 0)
   }
 
-  /** @returns how many bytes of the input it took */
-  private take ({ buffer, engine }: ZlibInfo, parts: Buffer[], blocks: number): number {
-    if (blocks === MAX_FINAL_BLOCKS) throw new InvalidPayloadError('compressed message has too many final blocks')
-    parts.push(buffer)
-    return engine.bytesWritten
+  /** To be called when the connection is over. */
+  close (): void {
+    dropContext(this)
   }
 
-  private finish (parts: Buffer[], length: number): Buffer {
-    const message = parts.length === 1 ? parts[0]! : Buffer.concat(parts, length)
-    if (this.settings.contextTakeover) {
+  private inflateWithHistory (payload: Buffer, limit: number): Buffer | null {
+    const { maxPayload } = this.settings
+    const parts: Buffer[] = []
+    const input = Buffer.concat([payload, TAIL])
+    let length = 0
+    for (let consumed = 0, blocks = 0; consumed < input.length && !isTail(input, consumed); blocks++) {
+      if (blocks > MAX_FINAL_BLOCKS) throw tooManyFinalBlocks()
+      const left = Math.min(limit, maxPayload) - length
+      let info: ZlibInfo
+      try {
+        info = inflateRawSync(input.subarray(consumed), this.options(payload.length, left, parts)) as unknown as ZlibInfo
+      } catch (error) {
+        if (isTooLarge(error) && limit < maxPayload) return null
+        throw toWebSocketError(error, maxPayload)
+      }
+      consumed += info.engine.bytesWritten
+      length += info.buffer.length
+      if (length > maxPayload) throw tooBig(maxPayload)
+      parts.push(info.buffer)
+    }
+    return this.finish(join(parts, length))
+  }
+
+  /** @returns `null` if the message is longer than `limit` or not as it should be; then the context is gone */
+  private inflateInContext (payload: Buffer, limit: number): Buffer | null {
+    const { contextTakeover } = this.settings
+    sharedOutput ??= Buffer.allocUnsafeSlow(SHARED_OUTPUT)
+    try {
+      const context = contextTakeover ? this.useContext() : sharedContext ??= ZlibContext.inflate({ windowBits: 15 })
+      const length = context.write(constants.Z_SYNC_FLUSH, payload, sharedOutput)
+      if (context.inputLeft === 0 && length < SHARED_OUTPUT && length <= limit) {
+        const message = Buffer.from(sharedOutput.subarray(0, length))
+        const added = context.write(constants.Z_SYNC_FLUSH, TAIL_IN_CONTEXT, sharedOutput)
+        if (added === 0 && context.inputLeft === 0) {
+          if (!contextTakeover) context.reset()
+          return message
+        }
+      }
+    } catch {
+      // The documented calls will find the same.
+    }
+    if (contextTakeover) dropContext(this)
+    else sharedContext?.reset()
+    return null
+  }
+
+  private useContext (): ZlibContext {
+    if (this.context === null) {
+      const options: ZlibOptions = { windowBits: this.settings.windowBits }
+      if (this.history !== null) options.dictionary = Buffer.from(this.history.dictionary)
+      keepContext(this, ZlibContext.inflate(options))
+    } else {
+      noteUse(this)
+    }
+    return this.context!
+  }
+
+  private finish (message: Buffer): Buffer {
+    if (this.settings.contextTakeover && message.length > 0) {
       this.history ??= new History(this.settings.windowBits)
       this.history.append(message)
     }
@@ -122,7 +173,7 @@ export class MessageInflater {
       windowBits: this.settings.windowBits,
       chunkSize: outputChunk(inputLength),
       // zlib takes no 0. One byte more than is left is too much all the same.
-      maxOutputLength: Math.max(1, Math.min(maxOutputLength, constants.MAX_LENGTH)),
+      maxOutputLength: Math.max(1, Math.min(maxOutputLength, bufferConstants.MAX_LENGTH)),
       info: true
     }
     const dictionary = this.dictionary(parts)
@@ -139,6 +190,10 @@ export class MessageInflater {
   }
 }
 
+function join (parts: Buffer[], length: number): Buffer {
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts, length)
+}
+
 /**
  * Whether nothing but the tail is left: after a final block the sender has added an empty header of a block, or
  * nothing (RFC 7692 §7.2.3.4).
@@ -148,13 +203,17 @@ function isTail (input: Buffer, offset: number): boolean {
   return left === TAIL.length || (left === TAIL.length + 1 && input[offset] === 0)
 }
 
-/** Bytes of zlib's output buffers: three in four JSON messages shrink to a quarter or more. */
+/** Bytes of zlib's output buffers: most JSON messages shrink to a quarter or less. */
 function outputChunk (inputLength: number): number {
   return Math.max(1024, Math.min(inputLength * 4, 64 * 1024))
 }
 
 function tooBig (maxPayload: number): MessageTooBigError {
   return new MessageTooBigError(`message is longer than ${maxPayload} bytes`)
+}
+
+function tooManyFinalBlocks (): InvalidPayloadError {
+  return new InvalidPayloadError('compressed message has too many final blocks')
 }
 
 function isTooLarge (error: unknown): boolean {

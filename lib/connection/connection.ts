@@ -549,6 +549,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._closeTimer = null
     this._pendingPong = null
     this._decoder.end()
+    this._inflater?.close()
     this._writer.discard(new Error('WebSocket was closed before the message was sent'))
     this._abortController?.abort()
     this._host?.onEnd(this, this._closeCode)

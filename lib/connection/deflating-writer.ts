@@ -78,7 +78,11 @@ export class DeflatingWriter extends FrameWriter {
       else super.writeBytes(opcode | RSV1, compressed, true, callback)
     }
     const deflater = this.deflater ??= new MessageDeflater(this.settings)
-    if (message.length < ASYNC_FROM) return write(deflater.deflate(message))
+    if (message.length < ASYNC_FROM) {
+      const compressed = deflater.deflate(message)
+      // What is passed on by reference must not be the deflater's own.
+      return write(compressed !== null && compressed.length >= REFERENCE_FROM ? Buffer.from(compressed) : compressed)
+    }
     const done = this.goAway(message.length, callback)
     deflater.deflateAsync(message, compressed => done(() => write(compressed)))
   }
@@ -133,6 +137,7 @@ export class DeflatingWriter extends FrameWriter {
     this.waiting = []
     this.waitingBytes = 0
     this.isEnding = false
+    this.deflater?.close()
     super.discard(error)
     this.call(dropped.flatMap(({ callback }) => callback ?? []), error)
   }
