@@ -77,9 +77,13 @@ export class MessageDeflater implements ContextOwner {
   deflateAsync (message: Buffer, callback: (compressed: Buffer | null) => void): void {
     // A context of this thread knows nothing of what another does.
     dropContext(this)
-    deflateRaw(message, this.options(message.length), (error, deflated) => {
-      callback(error === null ? this.finish(message, deflated) : null)
-    })
+    try {
+      deflateRaw(message, this.options(message.length), (error, deflated) => {
+        callback(error === null ? this.finish(message, deflated) : null)
+      })
+    } catch {
+      process.nextTick(callback, null)
+    }
   }
 
   /** Notes that the peer got this message compressed by another deflater, without reference to what it got before. */

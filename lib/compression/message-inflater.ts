@@ -9,9 +9,9 @@ import { hasZlibContexts, ZlibContext } from './zlib-context.js'
 // the RFC asks for: with it zlib tells a message that ends within a block from one that ends where it should.
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff])
 
-// The same for a context that goes on: an empty block that is not final. At the end of a block both give nothing;
-// within one they are taken for data or for an error.
-const TAIL_IN_CONTEXT = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x00, 0x00, 0x00, 0xff, 0xff])
+// The same for a context that goes on: with `Z_BLOCK` zlib stops at the end of a block and leaves the byte behind it.
+// If the message ended within a block, the tail is taken for data of that, and nothing is left.
+const TAIL_IN_CONTEXT = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x00])
 
 /**
  * RFC 7692 §7.2.3.4 lets a sender end its blocks with a final one, after which zlib stops. More of these in one message
@@ -85,12 +85,12 @@ export class MessageInflater implements ContextOwner {
     dropContext(this)
     const next = (consumed: number, blocks: number): void => {
       if (consumed >= input.length || isTail(input, consumed)) return callback(null, this.finish(join(parts, length)))
+      if (blocks > MAX_FINAL_BLOCKS) return callback(tooManyFinalBlocks(), EMPTY)
       inflateRaw(input.subarray(consumed), this.options(payload.length, maxPayload - length, parts), (error, result) => {
         if (error !== null) return callback(toWebSocketError(error, maxPayload), EMPTY)
         const { buffer, engine } = result as unknown as ZlibInfo
         length += buffer.length
         if (length > maxPayload) return callback(tooBig(maxPayload), EMPTY)
-        if (blocks === MAX_FINAL_BLOCKS) return callback(tooManyFinalBlocks(), EMPTY)
         parts.push(buffer)
         next(consumed + engine.bytesWritten, blocks + 1)
       })
@@ -135,8 +135,7 @@ export class MessageInflater implements ContextOwner {
       const length = context.write(constants.Z_SYNC_FLUSH, payload, sharedOutput)
       if (context.inputLeft === 0 && length < SHARED_OUTPUT && length <= limit) {
         const message = Buffer.from(sharedOutput.subarray(0, length))
-        const added = context.write(constants.Z_SYNC_FLUSH, TAIL_IN_CONTEXT, sharedOutput)
-        if (added === 0 && context.inputLeft === 0) {
+        if (endsWithBlock(context, sharedOutput)) {
           if (!contextTakeover) context.reset()
           return message
         }
@@ -188,6 +187,11 @@ export class MessageInflater implements ContextOwner {
     const window = Buffer.concat([before, ...parts])
     return window.subarray(Math.max(0, window.length - (1 << this.settings.windowBits)))
   }
+}
+
+/** Whether the message that the context has inflated ended where a block does. */
+function endsWithBlock (context: ZlibContext, output: Buffer): boolean {
+  return context.write(constants.Z_BLOCK, TAIL_IN_CONTEXT, output) === 0 && context.inputLeft === 1
 }
 
 function join (parts: Buffer[], length: number): Buffer {

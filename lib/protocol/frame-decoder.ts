@@ -95,12 +95,17 @@ export class FrameDecoder {
     // More than fits into a buffer cannot be handed out, whatever the limit.
     this.maxPayload = Math.min(options.maxPayload, constants.MAX_LENGTH)
     this.isCompressionAgreed = isCompressionAgreed
-    this.maxCompressed = Math.min(this.maxPayload + this.maxPayload / 8 + MAX_CONTROL_PAYLOAD, constants.MAX_LENGTH)
+    this.maxCompressed = Math.min(this.maxPayload + Math.floor(this.maxPayload / 8) + MAX_CONTROL_PAYLOAD, constants.MAX_LENGTH)
   }
 
   /** Bytes held between calls: capacity, not only content. */
   get retainedBytes (): number {
     return (this.message?.length ?? 0) + (this.rest?.length ?? 0) + (this.header?.length ?? 0) + (this.control?.length ?? 0)
+  }
+
+  /** Bytes of the payloads of the current message. */
+  private get messageLimit (): number {
+    return this.isCompressed ? this.maxCompressed : this.maxPayload
   }
 
   /** Whether a Close frame or an error ended the stream: further bytes are ignored (RFC 6455 §5.5.1, §7.1.7). */
@@ -233,7 +238,7 @@ export class FrameDecoder {
       }
       // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
       if (opcode !== Opcode.CONTINUATION) this.isCompressed = isCompressed
-      if (this.messageLength + length > (this.isCompressed ? this.maxCompressed : this.maxPayload)) {
+      if (this.messageLength + length > this.messageLimit) {
         return this.fail(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
       }
     }
@@ -367,7 +372,7 @@ export class FrameDecoder {
       // With the last fragment's header the size is known: no more than that.
       const final = this.fin ? needed + this.remaining : Infinity
       try {
-        buffer = Buffer.allocUnsafeSlow(Math.min(final, this.maxPayload, Math.max(needed * GROWTH, SMALLEST_MESSAGE_BUFFER)))
+        buffer = Buffer.allocUnsafeSlow(Math.min(final, this.messageLimit, Math.max(needed * GROWTH, SMALLEST_MESSAGE_BUFFER)))
       } catch {
         // One message that is too large for this machine ends its connection, not the process.
         this.fail(new MessageTooBigError('message is longer than there is memory for'))
