@@ -125,6 +125,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _isPausedByUser = false
   private _isChoked = false
   private _isInflating = false
+  private _hasPeerEnded = false
 
   private _isFragmenting = false
   private _needsDrain = false
@@ -256,8 +257,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   onFlushed (): void {
-    // The socket tells of its own drain only if it was filled; otherwise the batch alone was too large.
-    if (this._needsDrain && !this._writer.isSaturated) process.nextTick(emitDrain, this)
+    // The socket tells of its own drain only if it was filled; otherwise the batch alone, or what was to be compressed,
+    // was too large.
+    if ((this._needsDrain || this._isChoked || this._pendingPong !== null) && !this._writer.isSaturated) process.nextTick(drained, this)
   }
 
   /** @internal */
@@ -355,6 +357,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       else this._onInflated(message, isBinary)
       this._writer.release()
       this._updateReading()
+      if (this._hasPeerEnded && !this._isInflating) this._onEnd()
     })
   }
 
@@ -517,6 +520,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   _onDrain (): void {
+    if (this._readyState === CLOSED) return
     if (this._pendingPong !== null) {
       if (this._readyState === OPEN) this._writer.writeBytes(Opcode.PONG, this._pendingPong, true, undefined)
       this._pendingPong = null
@@ -528,8 +532,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._emitDrain()
   }
 
-  /** @internal */
-  _emitDrain (): void {
+  private _emitDrain (): void {
     if (!this._needsDrain || this._writer.isSaturated || this._readyState !== OPEN) return
     this._needsDrain = false
     this._emit('drain')
@@ -537,6 +540,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal The peer sends no more. Without a Close frame that is an abnormal closure (RFC 6455 §7.1.5). */
   _onEnd (): void {
+    // A paused socket tells of its end all the same, and what is on another thread came before that.
+    this._hasPeerEnded = true
+    if (this._isInflating) return
     this._endSocket()
     if (this._settings.role === 'client') this._socket.end()
   }
@@ -723,8 +729,8 @@ function resumeReading (connection: Connection): void {
   connection._resumeReading()
 }
 
-function emitDrain (connection: Connection): void {
-  connection._emitDrain()
+function drained (connection: Connection): void {
+  connection._onDrain()
 }
 
 function dropHeld (connection: Connection): void {
