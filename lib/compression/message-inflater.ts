@@ -83,14 +83,18 @@ export class MessageInflater implements ContextOwner {
     const input = Buffer.concat([payload, TAIL])
     let length = 0
     dropContext(this)
+    const fail = (error: WebSocketError): void => {
+      freeFrames(error)
+      callback(error, EMPTY)
+    }
     const next = (consumed: number, blocks: number): void => {
       if (consumed >= input.length || isTail(input, consumed)) return callback(null, this.finish(join(parts, length)))
-      if (blocks > MAX_FINAL_BLOCKS) return callback(tooManyFinalBlocks(), EMPTY)
+      if (blocks > MAX_FINAL_BLOCKS) return fail(tooManyFinalBlocks())
       inflateRaw(input.subarray(consumed), this.options(payload.length, maxPayload - length, parts), (error, result) => {
-        if (error !== null) return callback(toWebSocketError(error, maxPayload), EMPTY)
+        if (error !== null) return fail(toWebSocketError(error, maxPayload))
         const { buffer, engine } = result as unknown as ZlibInfo
         length += buffer.length
-        if (length > maxPayload) return callback(tooBig(maxPayload), EMPTY)
+        if (length > maxPayload) return fail(tooBig(maxPayload))
         parts.push(buffer)
         next(consumed + engine.bytesWritten, blocks + 1)
       })
@@ -218,6 +222,15 @@ function tooBig (maxPayload: number): MessageTooBigError {
 
 function tooManyFinalBlocks (): InvalidPayloadError {
   return new InvalidPayloadError('compressed message has too many final blocks')
+}
+
+/**
+ * An error keeps alive what the functions of its stack refer to, which are the message and all of zlib's buffers here,
+ * until the stack is made into text.
+ */
+function freeFrames (error: Error): void {
+  Reflect.get(error, 'stack')
+  if (error.cause instanceof Error) freeFrames(error.cause)
 }
 
 function isTooLarge (error: unknown): boolean {

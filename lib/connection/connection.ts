@@ -556,6 +556,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._pendingPong = null
     this._decoder.end()
     this._inflater?.close()
+    this._inflater = null
     this._writer.discard(new Error('WebSocket was closed before the message was sent'))
     this._abortController?.abort()
     this._host?.onEnd(this, this._closeCode)

@@ -138,6 +138,7 @@ export class DeflatingWriter extends FrameWriter {
     this.waitingBytes = 0
     this.isEnding = false
     this.deflater?.close()
+    this.deflater = null
     super.discard(error)
     this.call(dropped.flatMap(({ callback }) => callback ?? []), error)
   }
