@@ -157,8 +157,10 @@ export function deflaterCases (t: Test): void {
         else if (round > 0 && payload.length < 30) shrunk++
       }
     }
+    t.ok(pairs.filter(({ deflater }) => deflater.context !== null).length <= 1024, 'there are no more contexts than that')
     for (const { deflater, peer } of pairs) {
       deflater.close()
+      if (deflater.context !== null) t.fail('a context is left')
       peer.close()
     }
     t.equal(wrong, 0)

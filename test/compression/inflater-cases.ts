@@ -116,6 +116,11 @@ export function inflaterCases (t: Test): void {
 
   t.test('RFC 7692 §7.1.1.2: without takeover no message knows of the one before, of this connection or another', async t => {
     const secret = Buffer.from('the secret of another connection')
+    // What is given up half-way leaves nothing behind; the tail would end what was left open.
+    const first = new MessageInflater({ ...SETTINGS, contextTakeover: false })
+    t.equal(first.inflate(compress(Buffer.alloc(5000, secret)), 1000), null)
+    const second = new MessageInflater({ ...SETTINGS, contextTakeover: false })
+    t.equal(describe(await inflate(second, Buffer.concat([TAIL, encodeTokens([{ distance: 5 }])]), 'here')), INVALID)
     for (const way of WAYS) {
       const other = new MessageInflater({ ...SETTINGS, contextTakeover: false })
       const inflater = new MessageInflater({ ...SETTINGS, contextTakeover: false })
@@ -142,7 +147,9 @@ export function inflaterCases (t: Test): void {
         if (!message!.equals(expected)) wrong++
       }
     }
+    t.ok(inflaters.filter(({ context }) => context !== null).length <= 1024, 'there are no more contexts than that')
     for (const inflater of inflaters) inflater.close()
+    t.ok(inflaters.every(({ context }) => context === null))
     t.equal(wrong, 0)
   })
 
