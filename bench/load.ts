@@ -2,6 +2,7 @@
 // costs less than what it measures. Started by run.ts, which sends a Load and gets a LoadResult.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { constants, createInflateRaw, deflateRawSync } from 'node:zlib'
 import { applyMask } from '../lib/protocol/mask.js'
 import { frameHeaderLength, writeFrameHeader } from '../lib/protocol/frame-encoder.js'
 
@@ -10,7 +11,9 @@ export interface Load {
   connections: number
   /** Messages in flight on each connection. */
   depth: number
-  payload: { kind: 'ascii' | 'text' | 'binary', bytes: number }
+  payload: { kind: 'ascii' | 'text' | 'binary' | 'json', bytes: number }
+  /** What is offered as permessage-deflate; the messages are then sent compressed, without reference to earlier ones. */
+  extensions?: string
   /** Milliseconds, after a warm-up of a third of it. */
   duration: number
   /** Whether the server sends back the masked bytes as they came. */
@@ -21,6 +24,8 @@ export interface Load {
 
 export interface LoadResult {
   messages: number
+  /** Bytes of all frames that came back. */
+  bytes: number
   /** Milliseconds. */
   elapsed: number
   /** Milliseconds from a message to its echo; only with `depth` 1. */
@@ -28,30 +33,105 @@ export interface LoadResult {
 }
 
 const MASK = [0x12, 0x34, 0x56, 0x78] as const
+const RSV1 = 0x40
 
-function makePayload ({ kind, bytes }: Load['payload']): Buffer {
-  if (kind === 'binary') return Buffer.alloc(bytes, 'binary payload \x00\xff')
-  if (kind === 'ascii') return Buffer.alloc(bytes, 'The quick brown fox jumps over the lazy dog. ')
-  // Whole characters of two and three bytes.
-  return Buffer.alloc(bytes - bytes % 15, 'äöü€漢字')
+/** Bytes of different messages, so that compression with context takeover finds none again in its window. */
+const JSON_BYTES = 256 * 1024
+
+function makePayloads ({ kind, bytes }: Load['payload']): Buffer[] {
+  switch (kind) {
+    case 'binary': return [Buffer.alloc(bytes, 'binary payload \x00\xff')]
+    case 'ascii': return [Buffer.alloc(bytes, 'The quick brown fox jumps over the lazy dog. ')]
+    // Whole characters of two and three bytes.
+    case 'text': return [Buffer.alloc(bytes - bytes % 15, 'äöü€漢字')]
+    case 'json': return Array.from({ length: Math.max(4, Math.ceil(JSON_BYTES / bytes)) }, () => makeJson(bytes))
+  }
 }
 
-function makeFrame (payload: Buffer, isText: boolean, masked: boolean): Buffer {
-  const headerLength = frameHeaderLength(payload.length, masked)
-  const frame = Buffer.alloc(headerLength + payload.length)
-  const end = writeFrameHeader(frame, 0, isText ? 1 : 2, true, payload.length, masked)
-  payload.copy(frame, headerLength)
-  if (masked) {
-    frame.set(MASK, end)
-    applyMask(frame, headerLength, frame.length, ...MASK)
+/** A list of orders as an API would send it, of about so many bytes. */
+function makeJson (bytes: number): Buffer {
+  const orders = []
+  let length = 0
+  while (length < bytes) {
+    const order = {
+      id: Math.floor(Math.random() * 1e9),
+      customer: `customer-${Math.floor(Math.random() * 5000)}`,
+      status: ['open', 'paid', 'shipped', 'returned'][Math.floor(Math.random() * 4)],
+      total: Math.floor(Math.random() * 100000) / 100,
+      createdAt: new Date(1.7e12 + Math.floor(Math.random() * 1e11)).toISOString()
+    }
+    orders.push(order)
+    length += JSON.stringify(order).length + 1
   }
+  return Buffer.from(JSON.stringify(orders)).subarray(0, bytes)
+}
+
+function makeFrame (payload: Buffer, isText: boolean, isCompressed: boolean): Buffer {
+  const body = isCompressed ? deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4) : payload
+  const headerLength = frameHeaderLength(body.length, true)
+  const frame = Buffer.alloc(headerLength + body.length)
+  const end = writeFrameHeader(frame, 0, (isText ? 1 : 2) | (isCompressed ? RSV1 : 0), true, body.length, true)
+  body.copy(frame, headerLength)
+  frame.set(MASK, end)
+  applyMask(frame, headerLength, frame.length, ...MASK)
   return frame
 }
 
-async function open (port: number): Promise<Socket> {
+/** Counts the frames in a stream, and hands their payloads to who wants them. */
+class FrameCounter {
+  private pending: Buffer = Buffer.alloc(0)
+  private skip = 0
+
+  constructor (private readonly onPayload: ((payload: Buffer, isCompressed: boolean) => void) | null) {}
+
+  /** @returns how many frames have become complete */
+  push (chunk: Buffer): number {
+    let bytes = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk])
+    let frames = 0
+    let at = 0
+    if (this.skip > 0) {
+      at = Math.min(this.skip, bytes.length)
+      this.skip -= at
+      if (this.skip > 0) return 0
+      frames++
+    }
+    for (;;) {
+      const headerLength = at + 2 > bytes.length ? Infinity : headerLengthOf(bytes[at + 1]!)
+      if (at + headerLength > bytes.length) break
+      const length = payloadLengthOf(bytes, at)
+      const end = at + headerLength + length
+      if (end > bytes.length) {
+        if (this.onPayload !== null) break
+        this.skip = end - bytes.length
+        bytes = Buffer.alloc(0)
+        at = 0
+        break
+      }
+      this.onPayload?.(bytes.subarray(at + headerLength, end), (bytes[at]! & RSV1) !== 0)
+      frames++
+      at = end
+    }
+    this.pending = at < bytes.length ? Buffer.from(bytes.subarray(at)) : Buffer.alloc(0)
+    return frames
+  }
+}
+
+/** The floor sends frames back masked. */
+function headerLengthOf (second: number): number {
+  const length = second & 0x7f
+  return (length === 126 ? 4 : length === 127 ? 10 : 2) + ((second & 0x80) === 0 ? 0 : 4)
+}
+
+function payloadLengthOf (bytes: Buffer, at: number): number {
+  const length = bytes[at + 1]! & 0x7f
+  return length === 126 ? bytes.readUInt16BE(at + 2) : length === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : length
+}
+
+async function open ({ port, extensions }: Load): Promise<Socket> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+    (extensions === undefined ? '' : `Sec-WebSocket-Extensions: ${extensions}\r\n`) +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
   let head = ''
   while (!head.endsWith('\r\n\r\n')) head += ((await once(socket, 'data')) as [Buffer])[0].toString('latin1')
@@ -59,37 +139,66 @@ async function open (port: number): Promise<Socket> {
   return socket
 }
 
+/** Compares each message that comes back with the one that was sent. */
+function makeChecker (payloads: readonly Buffer[], isFloor: boolean): (payload: Buffer, isCompressed: boolean) => void {
+  const inflate = createInflateRaw({ flush: constants.Z_SYNC_FLUSH })
+  let index = 0
+  const expect = (payload: Buffer): void => {
+    if (!payload.equals(payloads[index++ % payloads.length]!)) throw new Error('the echo is not what was sent')
+  }
+  let waiting: Buffer[] = []
+  inflate.on('data', chunk => waiting.push(chunk))
+  return (payload, isCompressed) => {
+    if (isFloor) {
+      const copy = Buffer.from(payload)
+      applyMask(copy, 0, copy.length, ...MASK)
+      return expect(copy)
+    }
+    if (!isCompressed) return expect(payload)
+    inflate.write(payload)
+    inflate.write(Buffer.from([0, 0, 0xff, 0xff]))
+    inflate.flush(() => {
+      expect(Buffer.concat(waiting))
+      waiting = []
+    })
+  }
+}
+
 async function run (load: Load): Promise<LoadResult> {
-  const isText = load.payload.kind !== 'binary'
-  const payload = makePayload(load.payload)
-  const request = makeFrame(payload, isText, true)
-  const response = load.isFloor ? request : makeFrame(payload, isText, false)
-  const pipeline = Buffer.concat(Array.from({ length: load.depth }, () => request))
+  const payloads = makePayloads(load.payload)
+  const frames = payloads.map(payload => makeFrame(payload, load.payload.kind !== 'binary', load.extensions !== undefined))
+  // As many in a row as may be in flight, from any of them on: what is written is one slice.
+  const row = Array.from({ length: frames.length + load.depth }, (_, i) => frames[i % frames.length]!)
+  const bytes = Buffer.concat(row)
+  const offsets = [0]
+  for (const frame of row) offsets.push(offsets.at(-1)! + frame.length)
 
   const latencies: number[] = []
   let messages = 0
+  let received = 0
   let isCounting = false
   const sockets: Socket[] = []
-  for (let i = 0; i < load.connections; i++) sockets.push(await open(load.port))
+  for (let i = 0; i < load.connections; i++) sockets.push(await open(load))
   for (const socket of sockets) {
-    let received = 0
-    let sentAt = performance.now()
+    const counter = new FrameCounter(load.isChecking ? makeChecker(payloads, load.isFloor) : null)
+    let next = 0
+    let sentAt = 0
+    const send = (count: number): void => {
+      sentAt = performance.now()
+      socket.write(bytes.subarray(offsets[next], offsets[next + count]))
+      next = (next + count) % frames.length
+    }
     socket.on('error', error => { throw error })
     socket.on('data', chunk => {
-      if (load.isChecking) check(chunk, received, response)
-      received += chunk.length
-      const whole = Math.floor(received / response.length)
-      if (whole === 0) return
-      received -= whole * response.length
-      if (isCounting) messages += whole
-      if (load.depth === 1) {
-        const now = performance.now()
-        if (isCounting) latencies.push(now - sentAt)
-        sentAt = now
+      const whole = counter.push(chunk)
+      if (isCounting) {
+        messages += whole
+        received += chunk.length
+        if (load.depth === 1 && whole > 0) latencies.push(performance.now() - sentAt)
       }
-      socket.write(whole === load.depth ? pipeline : pipeline.subarray(0, whole * request.length))
+      if (whole > 0) send(whole)
     })
-    socket.write(pipeline)
+    send(load.depth)
   }
 
   await new Promise(resolve => setTimeout(resolve, load.duration / 3))
@@ -105,17 +214,7 @@ async function run (load: Load): Promise<LoadResult> {
   const latency = latencies.length === 0
     ? null
     : { p50: latencies[Math.floor(latencies.length * 0.5)]!, p99: latencies[Math.floor(latencies.length * 0.99)]! }
-  return { messages, elapsed, latency }
-}
-
-/** The stream is the same frame over and over: `offset` says where in it the chunk begins. */
-function check (chunk: Buffer, offset: number, response: Buffer): void {
-  for (let i = 0; i < chunk.length;) {
-    const at = (offset + i) % response.length
-    const length = Math.min(response.length - at, chunk.length - i)
-    if (chunk.compare(response, at, at + length, i, i + length) !== 0) throw new Error('the echo is not what was sent')
-    i += length
-  }
+  return { messages, bytes: received, elapsed, latency }
 }
 
 process.once('message', (load: Load) => {

@@ -29,6 +29,7 @@ interface Sample {
   /** Microseconds of CPU time, user and system, of the server's process. */
   cpuPerMessage: number
   messagesPerSecond: number
+  bytesPerMessage: number
   latency: LoadResult['latency']
 }
 
@@ -58,7 +59,7 @@ function cpuTime (pid: number): number {
 
 async function measure (workload: Workload, name: string): Promise<Sample> {
   const { file, env } = SERVERS[name]!
-  const server = start(`servers/${file}`, env)
+  const server = start(`servers/${file}`, { ...env, BENCH_DEFLATE: JSON.stringify(workload.perMessageDeflate ?? false) })
   const [{ port }] = await once(server, 'message') as [{ port: number }]
   const load = start('load.ts')
   const task: Load = {
@@ -66,6 +67,7 @@ async function measure (workload: Workload, name: string): Promise<Sample> {
     connections: workload.connections,
     depth: workload.depth,
     payload: workload.payload,
+    ...(workload.extensions === undefined ? {} : { extensions: workload.extensions }),
     duration: Number(values.seconds) * 1000,
     isFloor: name === 'plain net',
     isChecking: values.check
@@ -86,6 +88,7 @@ async function measure (workload: Workload, name: string): Promise<Sample> {
   return {
     cpuPerMessage: (after - before) / 1000 / result.messages,
     messagesPerSecond: result.messages / result.elapsed * 1000,
+    bytesPerMessage: result.bytes / result.messages,
     latency: result.latency
   }
 }
@@ -102,6 +105,7 @@ function summarize (samples: Sample[], ours: Sample[]): Record<string, string> {
   return {
     'CPU µs/message': median(samples.map(sample => sample.cpuPerMessage)).toFixed(2),
     'messages/s': median(samples.map(sample => sample.messagesPerSecond)).toFixed(0),
+    'bytes/message': median(samples.map(sample => sample.bytesPerMessage)).toFixed(0),
     'p50 ms': latencies.length === 0 ? '' : median(latencies.map(({ p50 }) => p50)).toFixed(2),
     'p99 ms': latencies.length === 0 ? '' : median(latencies.map(({ p99 }) => p99)).toFixed(2),
     'CPU × ours': median(ratios).toFixed(2),
@@ -129,9 +133,10 @@ const results: Record<string, Record<string, Sample[]>> = {}
 
 console.log(`Node ${process.versions.node}, ${cpus()[0]?.model}, ${cpus().length} cores, ${new Date().toISOString().slice(0, 10)}`)
 for (const workload of WORKLOADS.filter(({ name }) => names.includes(name))) {
-  const samples: Record<string, Sample[]> = Object.fromEntries([OURS, ...peers].map(name => [name, []]))
+  const servers = [OURS, ...peers].filter(name => workload.servers?.includes(name) ?? true)
+  const samples: Record<string, Sample[]> = Object.fromEntries(servers.map(name => [name, []]))
   for (let round = 0; round < Number(values.rounds); round++) {
-    for (const name of [OURS, ...peers]) {
+    for (const name of servers) {
       process.stderr.write(`\r\x1b[K${workload.name}: round ${round + 1} of ${values.rounds}, ${name}`)
       samples[name]!.push(await measure(workload, name))
     }

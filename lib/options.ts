@@ -1,13 +1,24 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type {
-  CompatibilityOptions, OriginPolicy, SelectSubprotocol, VerifyClient, WebSocketErrorHandler, WebSocketPluginOptions, WebSocketRouteOptions
+  CompatibilityOptions, OriginPolicy, PerMessageDeflateOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
+  WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
 } from '../types/options.js'
+import { MIN_DEFLATE_WINDOW_BITS, type DeflatePolicy } from './protocol/permessage-deflate.js'
+
+/** permessage-deflate with every default filled in. */
+export interface DeflateSettings extends DeflatePolicy {
+  /** Bytes. */
+  readonly threshold: number
+  readonly level: number
+  readonly memLevel: number
+}
 
 /** A route's options with every default filled in. */
 export interface RouteSettings {
   /** Bytes of one message. */
   readonly maxPayload: number
+  readonly perMessageDeflate: DeflateSettings | null
   readonly protocols: readonly string[] | SelectSubprotocol
   readonly origin: OriginPolicy
 }
@@ -33,6 +44,17 @@ const DEFAULTS = {
   closeTimeout: 10_000
 } as const
 
+// Why these: docs/compression.md.
+const DEFLATE_DEFAULTS: DeflateSettings = {
+  serverNoContextTakeover: false,
+  clientNoContextTakeover: false,
+  serverMaxWindowBits: 12,
+  clientMaxWindowBits: 12,
+  threshold: 1024,
+  level: 3,
+  memLevel: 5
+}
+
 /** The longest delay of `setTimeout`, in milliseconds: a longer one fires at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1
 
@@ -47,6 +69,7 @@ type Check<T> = (value: unknown, name: string) => T
 
 const ROUTE_CHECKS: { [K in keyof WebSocketRouteOptions]-?: Check<NonNullable<WebSocketRouteOptions[K]>> } = {
   maxPayload: checkMaxPayload,
+  perMessageDeflate: checkPerMessageDeflate,
   protocols: checkProtocols,
   origin: checkOrigin
 }
@@ -59,8 +82,19 @@ const PLUGIN_CHECKS: { [K in Exclude<keyof WebSocketPluginOptions, keyof WebSock
   options: checkCompatibilityOptions
 }
 
+const DEFLATE_CHECKS: { [K in keyof PerMessageDeflateOptions]-?: Check<NonNullable<PerMessageDeflateOptions[K]>> } = {
+  serverNoContextTakeover: checkBoolean,
+  clientNoContextTakeover: checkBoolean,
+  serverMaxWindowBits: checkInteger(MIN_DEFLATE_WINDOW_BITS, 15),
+  clientMaxWindowBits: checkInteger(8, 15),
+  threshold: checkInteger(0, Number.MAX_SAFE_INTEGER),
+  level: checkInteger(0, 9),
+  memLevel: checkInteger(1, 9)
+}
+
 const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
   maxPayload: checkMaxPayload,
+  perMessageDeflate: checkWsPerMessageDeflate,
   verifyClient: checkFunction,
   handleProtocols: checkFunction,
   clientTracking: checkBoolean,
@@ -76,6 +110,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
   return {
     route: resolveRoute(checked, {
       maxPayload: compatibility.maxPayload ?? DEFAULTS.maxPayload,
+      perMessageDeflate: resolveDeflate(compatibility.perMessageDeflate ?? false, null),
       protocols: [],
       origin: 'same-origin'
     }),
@@ -106,9 +141,19 @@ export function resolveRouteOptions (options: unknown, defaults: RouteSettings, 
 function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings): RouteSettings {
   return {
     maxPayload: options.maxPayload ?? defaults.maxPayload,
+    perMessageDeflate: options.perMessageDeflate === undefined
+      ? defaults.perMessageDeflate
+      : resolveDeflate(options.perMessageDeflate, defaults.perMessageDeflate),
     protocols: options.protocols ?? defaults.protocols,
     origin: options.origin ?? defaults.origin
   }
+}
+
+/** A route that says `true`, or only some options, has the others from the plugin. */
+function resolveDeflate (options: boolean | PerMessageDeflateOptions, defaults: DeflateSettings | null): DeflateSettings | null {
+  if (options === false) return null
+  const base = defaults ?? DEFLATE_DEFAULTS
+  return options === true ? base : { ...base, ...options }
 }
 
 /** Checks all options of an object; `undefined` stands for the default. `ignored` are what Fastify itself reads from there. */
@@ -135,6 +180,35 @@ function checkMaxPayload (value: unknown, name: string): number {
     throw new OptionError(`${name} must be a number of bytes, an integer from 0 to 2^53 - 1, or Infinity, not ${describe(value)}`)
   }
   return value
+}
+
+function checkPerMessageDeflate (value: unknown, name: string): boolean | PerMessageDeflateOptions {
+  if (typeof value === 'boolean') return value
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new OptionError(`${name} must be true, false or an object of options, not ${describe(value)}`)
+  }
+  return checkOptions(DEFLATE_CHECKS, value, `${name}: `)
+}
+
+/** As `ws` has it: zlib's options are nested, and a window may be `true` or `false`. */
+function checkWsPerMessageDeflate (value: unknown, name: string): boolean | PerMessageDeflateOptions {
+  if (typeof value !== 'object' || value === null) return checkPerMessageDeflate(value, name)
+  const { zlibDeflateOptions, zlibInflateOptions, concurrencyLimit, ...own } = value as WsPerMessageDeflateOptions
+  const { level, memLevel } = zlibDeflateOptions ?? {}
+  const options: Record<string, unknown> = { level, memLevel, ...own }
+  for (const bits of ['serverMaxWindowBits', 'clientMaxWindowBits']) if (typeof options[bits] === 'boolean') delete options[bits]
+  // zlib's own default.
+  if (options.level === -1) options.level = 6
+  return checkPerMessageDeflate(options, name)
+}
+
+function checkInteger (min: number, max: number): Check<number> {
+  return (value, name) => {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+      throw new OptionError(`${name} must be an integer from ${min} to ${max}, not ${describe(value)}`)
+    }
+    return value
+  }
 }
 
 function checkTimeout (value: unknown, name: string): number {

@@ -151,7 +151,7 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, protocols: [], origin: 'same-origin' })
+  t.same(route, { maxPayload: 1024 * 1024, perMessageDeflate: null, protocols: [], origin: 'same-origin' })
   t.same(plugin, {
     handshakeTimeout: 10_000,
     closeTimeout: 10_000,

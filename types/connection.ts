@@ -15,6 +15,11 @@ export interface SendOptions {
   binary?: boolean
   /** `false` starts or continues a fragmented message (RFC 6455 §5.4). Default `true`. */
   fin?: boolean
+  /**
+   * `false` sends this message as it is. Default `true`: with permessage-deflate agreed on, messages of `threshold`
+   * bytes and more are compressed. Fragments never are.
+   */
+  compress?: boolean
 }
 
 /** The form in which binary messages are handed to `message` listeners. */
@@ -102,6 +107,8 @@ export interface BroadcastOptions {
   filter?: (connection: WebSocketConnection) => boolean
   /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
   binary?: boolean
+  /** `false` sends this message as it is. Default `true`, as for `send`; compressed once for all. */
+  compress?: boolean
 }
 
 /** The connections of one route, by `connection.route` or `app.websocketServer.route(url)`. */

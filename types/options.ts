@@ -18,10 +18,30 @@ export type OriginRule = string | RegExp
 /** One rule, several of which one has to match, or a function. */
 export type OriginPolicy = OriginRule | readonly OriginRule[] | OriginFunction
 
+/** permessage-deflate (RFC 7692), with the names of its parameters and of zlib. */
+export interface PerMessageDeflateOptions {
+  /** `true`: no message that is sent refers to those before it (RFC 7692 §7.1.1.1). Default `false`. */
+  serverNoContextTakeover?: boolean
+  /** `true`: the client is told to do the same (RFC 7692 §7.1.1.2). Default `false`. */
+  clientNoContextTakeover?: boolean
+  /** Base-2 logarithm of the window of what is sent, 9–15 (RFC 7692 §7.1.2.1). Default 12. */
+  serverMaxWindowBits?: number
+  /** The same for what is received, 8–15, asked of clients that offer it (RFC 7692 §7.1.2.2). Default 12. */
+  clientMaxWindowBits?: number
+  /** Bytes of a message from which on it is compressed. Default 1024. */
+  threshold?: number
+  /** zlib's level, 0 (stored) to 9 (smallest). Default 3. */
+  level?: number
+  /** zlib's memory level, 1–9. Default 5. */
+  memLevel?: number
+}
+
 /** The options that a route can set for itself, in `websocket: { … }`. */
 export interface WebSocketRouteOptions {
   /** Bytes of one message; over it the connection is closed with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
   maxPayload?: number
+  /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
+  perMessageDeflate?: boolean | PerMessageDeflateOptions
   /** The subprotocols that the route speaks, best first, or a function that chooses one. Default none. */
   protocols?: readonly string[] | SelectSubprotocol
   /**
@@ -64,10 +84,19 @@ export type VerifyClientCallback = (accept: boolean, statusCode?: number, messag
  */
 export type VerifyClient = (info: VerifyClientInfo, callback: VerifyClientCallback) => boolean | void | Promise<void>
 
+/** permessage-deflate as `ws` is told about it. */
+export interface WsPerMessageDeflateOptions extends PerMessageDeflateOptions {
+  zlibDeflateOptions?: { level?: number, memLevel?: number, [option: string]: unknown }
+  zlibInflateOptions?: { [option: string]: unknown }
+  concurrencyLimit?: number
+}
+
 /** The names of `ws` and `@fastify/websocket`, nested under `options`. */
 export interface CompatibilityOptions {
   /** As `maxPayload` beside `options`, which prevails. */
   maxPayload?: number
+  /** Also with the names of `ws`: `zlibDeflateOptions` for `level` and `memLevel`; its limits on concurrency have no use here. */
+  perMessageDeflate?: boolean | WsPerMessageDeflateOptions
   /** Called after all hooks and the origin policy, just before the 101. */
   verifyClient?: VerifyClient
   /** Chooses the subprotocol of routes that declare no `protocols`, if the client offers any. */

@@ -7,3 +7,6 @@ export function announce (server: Server): void {
   process.send!({ port: address.port })
   process.on('disconnect', () => process.exit())
 }
+
+/** What the workload wants of permessage-deflate. */
+export const perMessageDeflate = JSON.parse(process.env.BENCH_DEFLATE ?? 'false') as boolean

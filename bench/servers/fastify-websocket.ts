@@ -1,9 +1,9 @@
 import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
-import { announce } from './announce.js'
+import { announce, perMessageDeflate } from './announce.js'
 
 const app = Fastify()
-await app.register(websocket, { options: { maxPayload: 64 * 1024 * 1024 } })
+await app.register(websocket, { options: { maxPayload: 64 * 1024 * 1024, perMessageDeflate } })
 app.get('/', { websocket: true }, socket => {
   socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary }))
 })

@@ -1,9 +1,9 @@
 import Fastify from 'fastify'
 import websocket from '../../lib/index.js'
-import { announce } from './announce.js'
+import { announce, perMessageDeflate } from './announce.js'
 
 const app = Fastify()
-await app.register(websocket, { maxPayload: 64 * 1024 * 1024 })
+await app.register(websocket, { options: { maxPayload: 64 * 1024 * 1024, perMessageDeflate } })
 app.get('/', { websocket: true }, connection => {
   connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
 })

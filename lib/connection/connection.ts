@@ -4,15 +4,19 @@ import type {
   BinaryType, SendCallback, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketEventListener,
   WebSocketEventMap, WebSocketRouteConnections
 } from '../../types/connection.js'
+import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { WebSocketError } from '../protocol/errors.js'
+import { InvalidPayloadError, WebSocketError } from '../protocol/errors.js'
 import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
 import { encodeClosePayload } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
+import { isValidUtf8 } from '../protocol/utf8.js'
+import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
 import { MessageIterator, type HeldMessage } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
+import type { SharedMessage } from './shared-message.js'
 import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
 
 const CONNECTING = 0
@@ -30,6 +34,12 @@ const HELD_OVERHEAD = 64
 
 /** Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow. */
 const READ_STOPS_ABOVE = 1024 * 1024
+
+/** Bytes of a compressed message from which on it is inflated on another thread. */
+const INFLATE_ASYNC_FROM = 16 * 1024
+
+/** A message that is longer than this, in bytes, is not inflated on this thread to its end. */
+const INFLATE_SYNC_LIMIT = 256 * 1024
 
 const BINARY_TYPES: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
@@ -55,6 +65,8 @@ export interface Agreement {
   readonly protocol: string
   readonly extensions: string
   readonly url: string
+  /** What permessage-deflate was agreed to be, each way; `null` if it was not. */
+  readonly deflate: { readonly sending: DeflatingSettings, readonly receiving: InflaterSettings } | null
 }
 
 type DomHandler<K extends DomEventType> = ((event: WebSocketEventMap[K]) => unknown) | null
@@ -97,6 +109,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private readonly _host: ConnectionHost | null
   private readonly _decoder: FrameDecoder
   private readonly _writer: FrameWriter
+  private readonly _deflate: Agreement['deflate']
+  private _inflater: MessageInflater | null = null
 
   private _readyState: 0 | 1 | 2 | 3 = OPEN
   private _binaryType: BinaryType = 'nodebuffer'
@@ -112,6 +126,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   // Why nothing is read: the user said so, or our queue to the peer is too long.
   private _isPausedByUser = false
   private _isChoked = false
+  private _isInflating = false
+  private _hasPeerEnded = false
 
   private _isFragmenting = false
   private _needsDrain = false
@@ -135,8 +151,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this.protocol = agreement.protocol
     this.extensions = agreement.extensions
     this.url = agreement.url
-    this._decoder = new FrameDecoder(this, settings)
-    this._writer = new FrameWriter(socket, settings.role === 'client', this)
+    const { deflate } = agreement
+    const isClient = settings.role === 'client'
+    this._deflate = deflate
+    this._decoder = new FrameDecoder(this, settings, deflate !== null)
+    this._writer = deflate === null ? new FrameWriter(socket, isClient, this) : new DeflatingWriter(socket, isClient, this, deflate.sending)
 
     const own = socket as ConnectionSocket
     own[kConnection] = this
@@ -179,24 +198,25 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const fin = options?.fin !== false
     const isBinary = options?.binary ?? !isText
     const opcode = this._isFragmenting ? Opcode.CONTINUATION : isBinary ? Opcode.BINARY : Opcode.TEXT
+    const compress = options?.compress !== false
     this._isFragmenting = !fin
     if (fin) this._counts.messagesSent++
     if (bytes === null) {
-      this._counts.bytesSent += this._writer.writeText(opcode, data as string, fin, callback)
+      this._counts.bytesSent += this._writer.writeText(opcode, data as string, fin, callback, compress)
     } else {
       this._counts.bytesSent += bytes.length
-      this._writer.writeBytes(opcode, bytes, fin, callback)
+      this._writer.writeBytes(opcode, bytes, fin, callback, compress)
     }
     return this._mayGoOn()
   }
 
-  /** @internal Queues a frame that was made once for many. */
-  _sendShared (frame: Buffer, payloadLength: number): boolean {
+  /** @internal Queues a message that is made once for many. */
+  _sendShared (message: SharedMessage): boolean {
     // A fragmented message cannot be interrupted by another (RFC 6455 §5.4).
     if (this._readyState !== OPEN || this._isFragmenting) return false
     this._counts.messagesSent++
-    this._counts.bytesSent += payloadLength
-    this._writer.writeShared(frame)
+    this._counts.bytesSent += message.payload.length
+    this._writer.writeShared(message)
     return true
   }
 
@@ -239,8 +259,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   onFlushed (): void {
-    // The socket tells of its own drain only if it was filled; otherwise the batch alone was too large.
-    if (this._needsDrain && !this._writer.isSaturated) process.nextTick(emitDrain, this)
+    // The socket tells of its own drain only if it was filled; otherwise the batch alone, or what was to be compressed,
+    // was too large.
+    if ((this._needsDrain || this._isChoked || this._pendingPong !== null) && !this._writer.isSaturated) process.nextTick(drained, this)
   }
 
   /** @internal */
@@ -278,15 +299,19 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._writer.writeBytes(Opcode.CLOSE, encodeClosePayload(code, reason), true, undefined)
       this._writer.flush()
     }
+    this._startCloseTimer()
+  }
+
+  private _startCloseTimer (): void {
     this._closeTimer ??= setTimeout(destroySocket, this._settings.closeTimeout, this._socket)
   }
 
   /** RFC 6455 §7.1.1: the server closes TCP first, the client waits for it. */
   private _endSocket (): void {
     this._readyState = CLOSING
-    this._writer.flush()
-    if (this._settings.role === 'server') this._socket.end()
-    this._closeTimer ??= setTimeout(destroySocket, this._settings.closeTimeout, this._socket)
+    if (this._settings.role === 'server') this._writer.end()
+    else this._writer.flush()
+    this._startCloseTimer()
     // Whatever still comes is ignored (RFC 6455 §5.5.1), but has to be read for the end to be seen.
     this._socket.resume()
   }
@@ -317,6 +342,41 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._held.push({ data, isBinary })
     this._heldBytes += data.length + HELD_OVERHEAD
     if (this._heldBytes > MAX_HELD) this._updateReading()
+  }
+
+  /** @internal RFC 7692 §7.2.2. What takes long is done on another thread, and what follows waits unread. */
+  onCompressedMessage (data: Buffer, isBinary: boolean): void {
+    const inflater = this._inflater ??= new MessageInflater(this._deflate!.receiving)
+    if (data.length < INFLATE_ASYNC_FROM) {
+      let message: Buffer | null
+      try {
+        message = inflater.inflate(data, INFLATE_SYNC_LIMIT)
+      } catch (error) {
+        return this._failToInflate(error as WebSocketError)
+      }
+      if (message !== null) return this._onInflated(message, isBinary)
+    }
+    this._isInflating = true
+    this._updateReading()
+    inflater.inflateAsync(data, (error, message) => {
+      this._isInflating = false
+      if (this._readyState === CLOSED) return
+      this._writer.hold()
+      if (error !== null) this._failToInflate(error)
+      else this._onInflated(message, isBinary)
+      this._writer.release()
+      this._updateReading()
+    })
+  }
+
+  private _onInflated (message: Buffer, isBinary: boolean): void {
+    if (isBinary || isValidUtf8(message, 0, message.length)) this.onMessage(message, isBinary)
+    else this._failToInflate(new InvalidPayloadError('text is not UTF-8'))
+  }
+
+  private _failToInflate (error: WebSocketError): void {
+    this._decoder.end()
+    this._fail(error)
   }
 
   /** @internal */
@@ -437,13 +497,15 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   /** Reads, or holds the peer back through TCP, as the reasons to stop have come or gone. */
   private _updateReading (): void {
     // After a failure nothing more is delivered, and the end has to be seen.
-    if (!this._decoder.isFailed && (this._isPausedByUser || this._isChoked || this._heldBytes > MAX_HELD)) {
+    if (!this._decoder.isFailed && (this._isPausedByUser || this._isChoked || this._isInflating || this._heldBytes > MAX_HELD)) {
       this._decoder.pause()
       this._socket.pause()
       return
     }
     this._decode(null)
-    if (!this._decoder.isPaused && this._socket.isPaused()) this._socket.resume()
+    if (this._decoder.isPaused) return
+    if (this._hasPeerEnded) this._finishEnd()
+    else if (this._socket.isPaused()) this._socket.resume()
   }
 
   /** @internal All frames sent meanwhile leave in one write. `null`: what the decoder kept when it was paused. */
@@ -469,6 +531,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   _onDrain (): void {
+    if (this._readyState === CLOSED) return
     if (this._pendingPong !== null) {
       if (this._readyState === OPEN) this._writer.writeBytes(Opcode.PONG, this._pendingPong, true, undefined)
       this._pendingPong = null
@@ -480,8 +543,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._emitDrain()
   }
 
-  /** @internal */
-  _emitDrain (): void {
+  private _emitDrain (): void {
     if (!this._needsDrain || this._writer.isSaturated || this._readyState !== OPEN) return
     this._needsDrain = false
     this._emit('drain')
@@ -489,6 +551,15 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal The peer sends no more. Without a Close frame that is an abnormal closure (RFC 6455 §7.1.5). */
   _onEnd (): void {
+    this._hasPeerEnded = true
+    // A paused socket tells of its end all the same, and what the decoder has kept came before that.
+    if (!this._isInflating && !this._decoder.hasRest) this._finishEnd()
+    // For our user that is kept as long as he likes; for a peer that does not read it is not.
+    else if (this._isChoked) this._startCloseTimer()
+  }
+
+  private _finishEnd (): void {
+    if (this._readyState === CLOSED) return
     this._endSocket()
     if (this._settings.role === 'client') this._socket.end()
   }
@@ -501,6 +572,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._closeTimer = null
     this._pendingPong = null
     this._decoder.end()
+    this._inflater?.close()
+    this._inflater = null
     this._writer.discard(new Error('WebSocket was closed before the message was sent'))
     this._abortController?.abort()
     this._host?.onEnd(this, this._closeCode)
@@ -674,8 +747,8 @@ function resumeReading (connection: Connection): void {
   connection._resumeReading()
 }
 
-function emitDrain (connection: Connection): void {
-  connection._emitDrain()
+function drained (connection: Connection): void {
+  connection._onDrain()
 }
 
 function dropHeld (connection: Connection): void {

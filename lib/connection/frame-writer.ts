@@ -2,13 +2,14 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { SendCallback } from '../../types/connection.js'
+import type { SharedMessage } from './shared-message.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 
 /** Frames are copied behind each other into shared scratch buffers of this size, in bytes. */
 const SCRATCH_SIZE = 64 * 1024
 
 /** From this payload length on, in bytes, passing by reference is cheaper than copying. */
-const REFERENCE_FROM = 16 * 1024
+export const REFERENCE_FROM = 16 * 1024
 
 /** A batch of this many bytes is written without waiting for the end of the chunk or tick. */
 const MAX_BATCH = 64 * 1024
@@ -100,8 +101,8 @@ export class FrameWriter {
     if (this.urgent) this.flush()
   }
 
-  /** Queues a frame. @returns bytes of its payload */
-  writeText (opcode: number, text: string, fin: boolean, callback: SendCallback | undefined): number {
+  /** Queues a frame; `_compress` is for those writers that can. @returns bytes of its payload, not compressed */
+  writeText (opcode: number, text: string, fin: boolean, callback: SendCallback | undefined, _compress = false): number {
     const bound = text.length * MAX_UTF8_PER_UNIT
     if (bound > REFERENCE_FROM) {
       const payload = Buffer.from(text)
@@ -122,7 +123,7 @@ export class FrameWriter {
   }
 
   /** Queues a frame. Payloads of `REFERENCE_FROM` bytes and more are passed on by reference, unless they are masked. */
-  writeBytes (opcode: number, payload: Uint8Array, fin: boolean, callback: SendCallback | undefined): void {
+  writeBytes (opcode: number, payload: Uint8Array, fin: boolean, callback: SendCallback | undefined, _compress = false): void {
     const length = payload.length
     const headerLength = frameHeaderLength(length, this.masked)
     if (length < REFERENCE_FROM) {
@@ -146,8 +147,12 @@ export class FrameWriter {
     this.queued(callback)
   }
 
-  /** Queues a whole frame that many connections share, until the end of this turn of the loop. */
-  writeShared (frame: Buffer): void {
+  /** Queues a message that many connections share, until the end of this turn of the loop. */
+  writeShared (message: SharedMessage): void {
+    this.writeSharedFrame(message.frame)
+  }
+
+  protected writeSharedFrame (frame: Buffer): void {
     this.append(frame)
     if (this.batchBytes >= MAX_BATCH) return this.flush()
     if (this.turnScheduled) return
@@ -195,6 +200,12 @@ export class FrameWriter {
     for (const segment of segments) end += segment.copy(scratch, end)
     scratchEnd = end
     return scratch.subarray(start, end)
+  }
+
+  /** Hands the batch to the socket, and ends that (RFC 6455 §7.1.1). */
+  end (): void {
+    this.flush()
+    this.socket.end()
   }
 
   /** Drops the batch. */
@@ -262,13 +273,15 @@ export class FrameWriter {
     const { callbacks } = this
     if (callbacks === null) return undefined
     this.callbacks = null
-    return error => {
-      for (const callback of callbacks) {
-        try {
-          callback(error)
-        } catch (thrown) {
-          this.owner.onCallbackError(thrown)
-        }
+    return error => this.call(callbacks, error)
+  }
+
+  protected call (callbacks: Iterable<SendCallback>, error?: Error | null): void {
+    for (const callback of callbacks) {
+      try {
+        callback(error)
+      } catch (thrown) {
+        this.owner.onCallbackError(thrown)
       }
     }
   }

@@ -4,6 +4,8 @@ import type { OriginPolicy, VerifyClient } from '../../types/options.js'
 import { Connection, type Agreement } from '../connection/connection.js'
 import type { PluginSettings, RouteSettings } from '../options.js'
 import { HandshakeError } from '../protocol/errors.js'
+import type { ExtensionOffer } from '../protocol/header-fields.js'
+import { negotiateDeflate } from '../protocol/permessage-deflate.js'
 import { computeAccept, selectSubprotocol, validateHandshake } from '../protocol/handshake.js'
 import { ServerConnectionHost } from '../server/connection-host.js'
 import type { Server } from '../server/websocket-server.js'
@@ -34,7 +36,9 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
     function switchProtocols (): FastifyReply {
       const protocol = chooseSubprotocol(handshake.subprotocols, route.settings, server.options.handleProtocols ?? settings.handleProtocols, request)
       if (protocol !== '') reply.header('Sec-WebSocket-Protocol', protocol)
-      const agreement: Agreement = { protocol, extensions: '', url: urlOf(request) }
+      const deflate = agreeOnDeflate(handshake.extensions, route.settings)
+      if (deflate !== null) reply.header('Sec-WebSocket-Extensions', deflate.header)
+      const agreement: Agreement = { protocol, extensions: deflate === null ? '' : deflate.header, url: urlOf(request), deflate }
       upgrade.whenAccepted((socket, early) => {
         const host = new ServerConnectionHost(
           server,
@@ -124,6 +128,18 @@ function chooseSubprotocol (
     throw new SubprotocolError(`the subprotocol that was chosen, ${JSON.stringify(chosen)}, is not among those that the client offered`)
   }
   return chosen
+}
+
+/** RFC 7692 §5. @returns `null` if the route or the client does not want it */
+function agreeOnDeflate (offers: readonly ExtensionOffer[], { perMessageDeflate, maxPayload }: RouteSettings): Agreement['deflate'] & { header: string } | null {
+  const agreed = perMessageDeflate === null ? null : negotiateDeflate(offers, perMessageDeflate)
+  if (agreed === null) return null
+  const { threshold, level, memLevel } = perMessageDeflate!
+  return {
+    header: agreed.header,
+    sending: { windowBits: agreed.serverMaxWindowBits, contextTakeover: !agreed.serverNoContextTakeover, threshold, level, memLevel },
+    receiving: { windowBits: agreed.clientMaxWindowBits, contextTakeover: !agreed.clientNoContextTakeover, maxPayload }
+  }
 }
 
 /** `verifyClient` as `ws` calls it. @throws {HandshakeError} if it refuses */

@@ -69,7 +69,7 @@ export function createInjectWS (fastify: FastifyInstance, listener: UpgradeListe
         const protocol = response.headers['sec-websocket-protocol'] ?? ''
         const extensions = response.headers['sec-websocket-extensions'] ?? ''
         const url = `${isSecure ? 'wss' : 'ws'}://${String(headers.host)}${path}`
-        const connection = new Connection(clientSocket, settings, { protocol, extensions, url }, null)
+        const connection = new Connection(clientSocket, settings, { protocol, extensions, url, deflate: null }, null)
         if (options.onOpen !== undefined) connection.once('open', () => options.onOpen!(connection))
         options.onInit?.(connection)
         connection._begin([head])

@@ -3,13 +3,15 @@ import { CloseCode, isReceivableCloseCode } from './close-codes.js'
 import { InvalidPayloadError, MessageTooBigError, ProtocolError, type WebSocketError } from './errors.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
 import { applyMask } from './mask.js'
-import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode } from './opcodes.js'
+import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode, RSV1 } from './opcodes.js'
 import { isValidUtf8, validateUtf8Prefix } from './utf8.js'
 
 /** What the decoder found, in the order of the bytes. */
 export interface FrameSink {
   /** A whole message, put together from its fragments. The bytes belong to the receiver. */
   onMessage (data: Buffer, isBinary: boolean): void
+  /** A whole message that is compressed (RFC 7692 §6): still to be inflated and, if it is text, to be checked. */
+  onCompressedMessage (data: Buffer, isBinary: boolean): void
   onPing (data: Buffer): void
   onPong (data: Buffer): void
   /** The Close frame. `code` is 1005 if it had none. Nothing follows. */
@@ -60,6 +62,9 @@ export class FrameDecoder {
   private readonly sink: FrameSink
   private readonly requireMask: boolean
   private readonly maxPayload: number
+  private readonly isCompressionAgreed: boolean
+  // What cannot be compressed grows by the headers of its blocks. Whether it fits is for who inflates it to say.
+  private readonly maxCompressed: number
 
   private ended = false
   private isSkipping = false
@@ -86,20 +91,29 @@ export class FrameDecoder {
 
   // The message so far: opcode of its first frame (0: none), its bytes, and up to where they are known to be UTF-8.
   private messageOpcode = 0
+  private isCompressed = false
   private message: Buffer | null = null
   private messageLength = 0
   private validated = 0
 
-  constructor (sink: FrameSink, options: FrameDecoderOptions) {
+  /** @param isCompressionAgreed whether permessage-deflate gives RSV1 its meaning (RFC 7692 §6) */
+  constructor (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false) {
     this.sink = sink
     this.requireMask = options.role === 'server'
     // More than fits into a buffer cannot be handed out, whatever the limit.
     this.maxPayload = Math.min(options.maxPayload, constants.MAX_LENGTH)
+    this.isCompressionAgreed = isCompressionAgreed
+    this.maxCompressed = Math.min(this.maxPayload + Math.floor(this.maxPayload / 8) + MAX_CONTROL_PAYLOAD, constants.MAX_LENGTH)
   }
 
   /** Bytes held between calls: capacity, not only content. */
   get retainedBytes (): number {
     return (this.message?.length ?? 0) + (this.rest?.length ?? 0) + (this.header?.length ?? 0) + (this.control?.length ?? 0)
+  }
+
+  /** Bytes of the payloads of the current message. */
+  private get messageLimit (): number {
+    return this.isCompressed ? this.maxCompressed : this.maxPayload
   }
 
   /** Whether a Close frame or an error ended the stream: further bytes are ignored (RFC 6455 §5.5.1, §7.1.7). */
@@ -110,6 +124,11 @@ export class FrameDecoder {
   /** Whether `pause` was called, and `resume` not yet. */
   get isPaused (): boolean {
     return this.stopped
+  }
+
+  /** Whether there are bytes that wait for `resume`. */
+  get hasRest (): boolean {
+    return this.rest !== null
   }
 
   /** Stops before the next frame, also in the middle of `decode`; bytes that come are kept until `resume`. */
@@ -197,7 +216,9 @@ export class FrameDecoder {
     let length = second & LENGTH
     let position = at + 2
 
-    if ((first & RSV) !== 0) {
+    // RFC 7692 §6: RSV1 is for the first frame of a data message; later ones and control frames have it clear.
+    const isCompressed = (first & RSV) === RSV1 && this.isCompressionAgreed && (opcode === Opcode.TEXT || opcode === Opcode.BINARY)
+    if ((first & RSV) !== 0 && !isCompressed) {
       return this.fail(new ProtocolError('reserved bits are set', 'FST_WS_ERR_RESERVED_BITS'))
     }
     if (masked !== this.requireMask) {
@@ -233,6 +254,7 @@ export class FrameDecoder {
         if (high > 0x7fffffff) return this.fail(new ProtocolError('top bit of the payload length is set', 'FST_WS_ERR_FRAME_LENGTH'))
         if (length < 65536) return this.fail(new ProtocolError('payload length is not in its shortest form', 'FST_WS_ERR_FRAME_LENGTH'))
       }
+      if (opcode !== Opcode.CONTINUATION) this.isCompressed = isCompressed
     }
 
     if (masked) {
@@ -246,7 +268,7 @@ export class FrameDecoder {
     this.remaining = length
 
     // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
-    if ((opcode & CONTROL_BIT) === 0 && this.messageLength + length > this.maxPayload && !this.isSkipping) {
+    if ((opcode & CONTROL_BIT) === 0 && this.messageLength + length > this.messageLimit && !this.isSkipping) {
       this.skip(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
     }
   }
@@ -313,7 +335,7 @@ export class FrameDecoder {
     this.remaining -= end - offset
     if (!this.append(chunk, offset, end)) return end
 
-    const isText = this.messageOpcode === Opcode.TEXT
+    const isText = this.messageOpcode === Opcode.TEXT && !this.isCompressed
     if (isText && end > offset) {
       this.validated = validateUtf8Prefix(this.message!, this.validated, this.messageLength)
       if (this.validated === -1) {
@@ -340,6 +362,10 @@ export class FrameDecoder {
     this.unmask(chunk, offset, end)
     this.remaining = -1
     this.messageOpcode = 0
+    if (this.isCompressed) {
+      this.sink.onCompressedMessage(own(chunk, offset, end), !isText)
+      return end
+    }
     if (isText && !isValidUtf8(chunk, offset, end)) {
       this.fail(new InvalidPayloadError('text is not UTF-8'))
       return end
@@ -356,7 +382,8 @@ export class FrameDecoder {
     this.message = null
     this.messageLength = 0
     this.validated = 0
-    this.sink.onMessage(own(buffer, 0, length), isBinary)
+    if (this.isCompressed) this.sink.onCompressedMessage(own(buffer, 0, length), isBinary)
+    else this.sink.onMessage(own(buffer, 0, length), isBinary)
   }
 
   /** @returns whether there was memory for it; otherwise the connection has failed */
@@ -368,7 +395,7 @@ export class FrameDecoder {
       // With the last fragment's header the size is known: no more than that.
       const final = this.fin ? needed + this.remaining : Infinity
       try {
-        buffer = Buffer.allocUnsafeSlow(Math.min(final, this.maxPayload, Math.max(needed * GROWTH, SMALLEST_MESSAGE_BUFFER)))
+        buffer = Buffer.allocUnsafeSlow(Math.min(final, this.messageLimit, Math.max(needed * GROWTH, SMALLEST_MESSAGE_BUFFER)))
       } catch {
         // One message that is too large for this machine ends its connection, not the process.
         this.fail(new MessageTooBigError('message is longer than there is memory for'))

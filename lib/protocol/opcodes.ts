@@ -13,3 +13,6 @@ export const CONTROL_BIT = 0x8
 
 /** RFC 6455 §5.5: bytes that a control frame may carry. */
 export const MAX_CONTROL_PAYLOAD = 125
+
+/** RFC 6455 §5.2; RFC 7692 §6 gives it the meaning that the message is compressed. */
+export const RSV1 = 0x40

@@ -5,8 +5,8 @@ import type {
 } from '../../types/connection.js'
 import type { Connection } from '../connection/connection.js'
 import { toBytes } from '../connection/payload.js'
+import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { encodeFrame } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
 
 /** There is no WebSocket route with the URL that was asked for. */
@@ -17,13 +17,13 @@ export class UnknownRouteError extends Error {
 function broadcast (connections: Iterable<Connection>, data: WebSocketData, options: BroadcastOptions = {}): number {
   const payload = toBytes(data)
   const isBinary = options.binary ?? typeof data !== 'string'
-  const frame = encodeFrame(isBinary ? Opcode.BINARY : Opcode.TEXT, payload)
+  const message = new SharedMessage(isBinary ? Opcode.BINARY : Opcode.TEXT, payload, options.compress !== false)
   const except = toSet(options.except)
   let receivers = 0
   for (const connection of connections) {
     if (except !== null && except.has(connection)) continue
     if (options.filter !== undefined && !options.filter(connection)) continue
-    if (connection._sendShared(frame, payload.length)) receivers++
+    if (connection._sendShared(message)) receivers++
   }
   return receivers
 }

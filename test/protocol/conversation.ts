@@ -4,7 +4,7 @@ import { FrameDecoder, type FrameDecoderOptions, type FrameSink } from '../../li
 
 /** An event of the decoder, as data. */
 export type DecoderEvent =
-  | { type: 'message', data: Buffer, isBinary: boolean }
+  | { type: 'message' | 'compressed', data: Buffer, isBinary: boolean }
   | { type: 'ping' | 'pong', data: Buffer }
   | { type: 'close', code: number, reason: Buffer }
   | { type: 'error', name: string, code: string, closeCode: number, message: string }
@@ -16,6 +16,7 @@ export class Recorder implements FrameSink {
   onEvent: (event: DecoderEvent) => void = () => {}
 
   onMessage (data: Buffer, isBinary: boolean): void { this.add({ type: 'message', data, isBinary }) }
+  onCompressedMessage (data: Buffer, isBinary: boolean): void { this.add({ type: 'compressed', data, isBinary }) }
   onPing (data: Buffer): void { this.add({ type: 'ping', data }) }
   onPong (data: Buffer): void { this.add({ type: 'pong', data }) }
   onClose (code: number, reason: Buffer): void { this.add({ type: 'close', code, reason }) }
@@ -55,7 +56,8 @@ export function ownCopy (bytes: Uint8Array): Buffer {
 export function toComparable (events: readonly DecoderEvent[]): string[] {
   return events.map(event => {
     switch (event.type) {
-      case 'message': return `message ${event.isBinary ? 'binary' : 'text'} ${event.data.toString('latin1')}`
+      case 'message':
+      case 'compressed': return `${event.type} ${event.isBinary ? 'binary' : 'text'} ${event.data.toString('latin1')}`
       case 'close': return `close ${event.code} ${event.reason.toString('latin1')}`
       case 'error': return `error ${event.name} ${event.code} ${event.closeCode} ${event.message}`
       default: return `${event.type} ${event.data.toString('latin1')}`

@@ -1,0 +1,72 @@
+import { MessageDeflater, type DeflaterSettings } from '../compression/message-deflater.js'
+import { encodeFrame } from '../protocol/frame-encoder.js'
+import { RSV1 } from '../protocol/opcodes.js'
+
+/** A frame with RSV1, or `null` if compressing would not make the message smaller. */
+type DeflatedFrame = Buffer | null
+
+type FrameCallback = (frame: DeflatedFrame) => void
+
+/** A message for many connections: framed once, and compressed at most once for each window that was agreed on. */
+export class SharedMessage {
+  readonly payload: Buffer
+  /** Whether it may be compressed at all. */
+  readonly compress: boolean
+  private readonly opcode: number
+  private plainFrame: Buffer | null = null
+  private readonly deflated = new Map<number, DeflatedFrame>()
+  private readonly pending = new Map<number, FrameCallback[]>()
+
+  constructor (opcode: number, payload: Buffer, compress: boolean) {
+    this.opcode = opcode
+    this.payload = payload
+    this.compress = compress
+  }
+
+  /** The frame without compression. */
+  get frame (): Buffer {
+    this.plainFrame ??= encodeFrame(this.opcode, this.payload)
+    return this.plainFrame
+  }
+
+  /** Compresses on this thread, unless that was done before for the same window. Refers to no earlier message. */
+  deflatedFrame (settings: DeflaterSettings): DeflatedFrame {
+    let frame = this.deflated.get(settings.windowBits)
+    if (frame === undefined) {
+      frame = this.toFrame(withoutTakeover(settings).deflate(this.payload))
+      this.deflated.set(settings.windowBits, frame)
+    }
+    return frame
+  }
+
+  /** Compresses on another thread, once for all who ask meanwhile. */
+  deflatedFrameAsync (settings: DeflaterSettings, callback: FrameCallback): void {
+    const { windowBits } = settings
+    const known = this.deflated.get(windowBits)
+    if (known !== undefined) {
+      queueMicrotask(() => callback(known))
+      return
+    }
+    const waiting = this.pending.get(windowBits)
+    if (waiting !== undefined) {
+      waiting.push(callback)
+      return
+    }
+    const callbacks = [callback]
+    this.pending.set(windowBits, callbacks)
+    withoutTakeover(settings).deflateAsync(this.payload, compressed => {
+      const frame = this.toFrame(compressed)
+      this.deflated.set(windowBits, frame)
+      this.pending.delete(windowBits)
+      for (const each of callbacks) each(frame)
+    })
+  }
+
+  private toFrame (compressed: Buffer | null): DeflatedFrame {
+    return compressed === null ? null : encodeFrame(this.opcode | RSV1, compressed)
+  }
+}
+
+function withoutTakeover (settings: DeflaterSettings): MessageDeflater {
+  return new MessageDeflater({ ...settings, contextTakeover: false })
+}

@@ -1,0 +1,113 @@
+import type { ExtensionOffer } from './header-fields.js'
+
+/** The extension's name (RFC 7692 §7). */
+export const PERMESSAGE_DEFLATE = 'permessage-deflate'
+
+/** Base-2 logarithms of the LZ77 window that RFC 7692 §7.1.2 allows. */
+const MIN_WINDOW_BITS = 8
+const MAX_WINDOW_BITS = 15
+
+/** zlib compresses raw deflate with 9 at least: a promise of 8 could not be kept. */
+export const MIN_DEFLATE_WINDOW_BITS = 9
+
+/** What this server wants of an agreement. */
+export interface DeflatePolicy {
+  readonly serverNoContextTakeover: boolean
+  readonly clientNoContextTakeover: boolean
+  /** 9–15 */
+  readonly serverMaxWindowBits: number
+  /** 8–15; can only be asked of clients that offer it. */
+  readonly clientMaxWindowBits: number
+}
+
+/** What was agreed on for one connection. */
+export interface DeflateAgreement {
+  readonly serverNoContextTakeover: boolean
+  readonly clientNoContextTakeover: boolean
+  /** The window of what the server sends: 9–15. */
+  readonly serverMaxWindowBits: number
+  /** The window of what the client sends: 8–15. */
+  readonly clientMaxWindowBits: number
+  /** The value of `Sec-WebSocket-Extensions` in the 101. */
+  readonly header: string
+}
+
+/** One offer, with its parameters' values checked. */
+interface Offer {
+  serverNoContextTakeover: boolean
+  clientNoContextTakeover: boolean
+  serverMaxWindowBits: number | null
+  /** `true`: the client takes whatever the server says. */
+  clientMaxWindowBits: number | true | null
+}
+
+/**
+ * Accepts the first offer that can be kept (RFC 7692 §5, §7.1). An offer with unknown, repeated or wrong parameters is
+ * declined, and never the handshake.
+ *
+ * @returns `null` if there is none
+ */
+export function negotiateDeflate (offers: readonly ExtensionOffer[], policy: DeflatePolicy): DeflateAgreement | null {
+  for (const extension of offers) {
+    if (extension.name.toLowerCase() !== PERMESSAGE_DEFLATE) continue
+    const offer = readOffer(extension)
+    if (offer !== null && (offer.serverMaxWindowBits ?? MAX_WINDOW_BITS) >= MIN_DEFLATE_WINDOW_BITS) return accept(offer, policy)
+  }
+  return null
+}
+
+function readOffer ({ params }: ExtensionOffer): Offer | null {
+  const offer: Offer = { serverNoContextTakeover: false, clientNoContextTakeover: false, serverMaxWindowBits: null, clientMaxWindowBits: null }
+  const seen = new Set<string>()
+  for (const [name, value] of params) {
+    if (seen.has(name)) return null
+    seen.add(name)
+    switch (name) {
+      // RFC 7692 §7.1.1: neither has a value.
+      case 'server_no_context_takeover':
+        if (value !== true) return null
+        offer.serverNoContextTakeover = true
+        break
+      case 'client_no_context_takeover':
+        if (value !== true) return null
+        offer.clientNoContextTakeover = true
+        break
+      // RFC 7692 §7.1.2: only the client's may come without one.
+      case 'server_max_window_bits':
+        offer.serverMaxWindowBits = value === true ? null : readWindowBits(value)
+        if (offer.serverMaxWindowBits === null) return null
+        break
+      case 'client_max_window_bits':
+        offer.clientMaxWindowBits = value === true ? true : readWindowBits(value)
+        if (offer.clientMaxWindowBits === null) return null
+        break
+      default:
+        return null
+    }
+  }
+  return offer
+}
+
+/** A decimal integer from 8 to 15 without leading zeros. */
+function readWindowBits (value: string): number | null {
+  if (!/^[1-9][0-9]?$/.test(value)) return null
+  const bits = Number(value)
+  return bits >= MIN_WINDOW_BITS && bits <= MAX_WINDOW_BITS ? bits : null
+}
+
+function accept (offer: Offer, policy: DeflatePolicy): DeflateAgreement {
+  const serverNoContextTakeover = offer.serverNoContextTakeover || policy.serverNoContextTakeover
+  // As an offer this is a hint only (§7.1.1.2); to take it costs the server nothing.
+  const clientNoContextTakeover = offer.clientNoContextTakeover || policy.clientNoContextTakeover
+  const serverMaxWindowBits = Math.min(offer.serverMaxWindowBits ?? MAX_WINDOW_BITS, policy.serverMaxWindowBits)
+  const offeredBits = offer.clientMaxWindowBits === true ? MAX_WINDOW_BITS : offer.clientMaxWindowBits
+  // §7.1.2.2: a client that did not offer it may not be asked for it.
+  const clientMaxWindowBits = offeredBits === null ? MAX_WINDOW_BITS : Math.min(offeredBits, policy.clientMaxWindowBits)
+
+  let header = PERMESSAGE_DEFLATE
+  if (serverNoContextTakeover) header += '; server_no_context_takeover'
+  if (clientNoContextTakeover) header += '; client_no_context_takeover'
+  if (serverMaxWindowBits < MAX_WINDOW_BITS || offer.serverMaxWindowBits !== null) header += `; server_max_window_bits=${serverMaxWindowBits}`
+  if (clientMaxWindowBits < MAX_WINDOW_BITS) header += `; client_max_window_bits=${clientMaxWindowBits}`
+  return { serverNoContextTakeover, clientNoContextTakeover, serverMaxWindowBits, clientMaxWindowBits, header }
+}

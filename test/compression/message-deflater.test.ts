@@ -1,0 +1,4 @@
+import t from 'tap'
+import { deflaterCases } from './deflater-cases.js'
+
+deflaterCases(t)

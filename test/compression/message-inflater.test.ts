@@ -1,0 +1,4 @@
+import t from 'tap'
+import { inflaterCases } from './inflater-cases.js'
+
+inflaterCases(t)
