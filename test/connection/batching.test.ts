@@ -210,6 +210,50 @@ t.test('broadcasts from message listeners of one turn are grouped too', async t 
   for (const { spy } of others) t.same(spy.writes.map(payloads), [numbers(50)])
 })
 
+t.test('frames of broadcasts that a connection gets while its own chunk is processed wait for the turn\'s end, with those of other chunks', async t => {
+  const ROUNDS = 20
+  const { peers } = await connect(t, 3, connection => {
+    connection.on('message', data => {
+      connection.route!.broadcast(data, { binary: false })
+      // What is its own cannot wait, and takes along what was sent before it.
+      if (String(data).endsWith('!')) connection.send('own')
+    })
+  })
+  // Whether the kernel shows the chunks of several sockets in one turn is its own affair. It is noted.
+  let turn = 0
+  const turnsOfChunks: number[] = []
+  for (const { connection } of peers) {
+    connection.prependListener('message', () => {
+      if (!turnsOfChunks.includes(turn)) setImmediate(() => { turn++ })
+      turnsOfChunks.push(turn)
+    })
+  }
+  const round = async (...messages: string[]): Promise<void> => {
+    turnsOfChunks.length = 0
+    for (const { spy } of peers) spy.take()
+    for (const [i, message] of messages.entries()) peers[i]!.client.write(text(message))
+    const own = messages.findIndex(message => message.endsWith('!'))
+    for (const [i, { client }] of peers.entries()) for (let j = 0; j < (i === own ? 4 : 3); j++) await client.frame()
+  }
+
+  for (let inOneTurn = 0, i = 0; inOneTurn < ROUNDS; i++) {
+    await round(`a${i}`, `b${i}`, `c${i}`)
+    const count = new Set(turnsOfChunks).size
+    if (count === 1) inOneTurn++
+    t.same(peers.map(({ spy }) => spy.writes.length), [count, count, count], `one write for each of ${count} turns with chunks`)
+  }
+
+  for (let inOneTurn = 0; inOneTurn < ROUNDS;) {
+    await round('a', 'b!', 'c')
+    if (new Set(turnsOfChunks).size > 1) continue
+    inOneTurn++
+    const [first, later] = peers[1]!.spy.writes.map(payloads)
+    t.same(first!.slice(-2), ['b!', 'own'], 'written when its chunk was done')
+    t.same([...first!, ...later ?? []].sort(), ['a', 'b!', 'c', 'own'])
+    for (const { spy } of [peers[0]!, peers[2]!]) t.same(spy.writes.map(write => payloads(write).sort()), [['a', 'b!', 'c']])
+  }
+})
+
 t.test('a batch is at most 64 KiB and one frame', async t => {
   const { peers: [{ connection, client, spy }], broadcast } = await connect(t, 1, () => {})
   for (const [name, send] of [['send', (data: Buffer) => connection.send(data)], ['broadcast', broadcast]] as const) {
