@@ -86,8 +86,11 @@ export type VerifyClient = (info: VerifyClientInfo, callback: VerifyClientCallba
 
 /** permessage-deflate as `ws` is told about it. */
 export interface WsPerMessageDeflateOptions extends PerMessageDeflateOptions {
+  /** `level` and `memLevel` are those beside it, which prevail; what else there is has no effect. */
   zlibDeflateOptions?: { level?: number, memLevel?: number, [option: string]: unknown }
-  zlibInflateOptions?: { [option: string]: unknown }
+  /** Has no effect. */
+  zlibInflateOptions?: object
+  /** Has no effect. */
   concurrencyLimit?: number
 }
 

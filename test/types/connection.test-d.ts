@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type {
-  BinaryType, SendCallback, WebSocketCloseEvent, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketErrorEvent, WebSocketEvent,
+  BinaryType, SendCallback, SendOptions, WebSocketCloseEvent, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketErrorEvent, WebSocketEvent,
   WebSocketMessageEvent, WebSocketRouteConnections
 } from 'fastify-ws-routes'
 import { expectAssignable, expectType } from 'tsd'
@@ -46,7 +46,11 @@ for (const one of data) expectType<boolean>(connection.send(one))
 expectType<boolean>(connection.send('x', callback))
 expectType<boolean>(connection.send('x', (error) => { expectType<Error | null | undefined>(error) }))
 expectType<boolean>(connection.send('x', { binary: true, fin: false }, callback))
+expectType<boolean>(connection.send('x', { compress: false }))
+expectType<boolean>(connection.send(Buffer.from('x'), { compress: true, binary: false }, callback))
 expectType<boolean>(connection.send('x', undefined, callback))
+// the options that callers of `ws` give
+expectAssignable<SendOptions>({} as { mask?: boolean, binary?: boolean, compress?: boolean, fin?: boolean })
 expectType<void>(connection.ping())
 expectType<void>(connection.ping('x'))
 expectType<void>(connection.ping('x', false, callback))
@@ -86,6 +90,10 @@ connection.send('x', 'utf8')
 connection.send('x', { opcode: 1 })
 // @ts-expect-error an option is true or false
 connection.send('x', { binary: 'yes' })
+// @ts-expect-error
+connection.send('x', { compress: 6 })
+// @ts-expect-error a control frame is never compressed (RFC 7692 §6.1)
+connection.ping('x', { compress: false })
 // @ts-expect-error the callback gets an error, not a result
 connection.send('x', (result: string) => result)
 // @ts-expect-error

@@ -6,10 +6,11 @@ import { createServer, type IncomingMessage } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { createServer as createTcpServer } from 'node:net'
 import websocket, {
-  type CompatibilityOptions, type VerifyClientInfo, type WebSocketConnection, type WebSocketErrorHandler, type WebSocketPluginOptions,
-  type WebSocketRouteOptions
+  type CompatibilityOptions, type PerMessageDeflateOptions, type VerifyClientInfo, type WebSocketConnection, type WebSocketErrorHandler,
+  type WebSocketPluginOptions, type WebSocketRouteOptions, type WsPerMessageDeflateOptions
 } from 'fastify-ws-routes'
 import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
+import type { PerMessageDeflateOptions as OptionsOfWs, ServerOptions } from 'ws'
 
 // The options of the plugin and of routes.
 
@@ -78,7 +79,39 @@ const options: WebSocketPluginOptions[] = [
   { options: { verifyClient: (info) => { expectType<VerifyClientInfo>(info); return info.secure } } },
   { options: { verifyClient: async (info, callback) => { callback(info.secure) } } },
   { options: { handleProtocols: (protocols) => protocols.values().next().value ?? false } },
-  { options: { server: createTlsServer() } }
+  { options: { server: createTlsServer() } },
+  { perMessageDeflate: true },
+  { perMessageDeflate: false },
+  { perMessageDeflate: {} },
+  { perMessageDeflate: { threshold: 0, serverMaxWindowBits: undefined } },
+  {
+    perMessageDeflate: {
+      serverNoContextTakeover: true,
+      clientNoContextTakeover: false,
+      serverMaxWindowBits: 15,
+      clientMaxWindowBits: 15,
+      threshold: 512,
+      level: 6,
+      memLevel: 8
+    }
+  },
+  { options: { perMessageDeflate: true } },
+  { options: { perMessageDeflate: false } },
+  { options: { perMessageDeflate: { threshold: 512, level: 6 } } },
+  // the example in the documentation of `ws`
+  {
+    options: {
+      perMessageDeflate: {
+        zlibDeflateOptions: { chunkSize: 1024, memLevel: 7, level: 3 },
+        zlibInflateOptions: { chunkSize: 10 * 1024 },
+        clientNoContextTakeover: true,
+        serverNoContextTakeover: true,
+        serverMaxWindowBits: 10,
+        concurrencyLimit: 10,
+        threshold: 1024
+      }
+    }
+  }
 ]
 for (const one of options) app.register(websocket, one)
 
@@ -91,6 +124,11 @@ app.register(websocket, { errorHandler })
 
 expectAssignable<WebSocketRouteOptions>({ maxPayload: 1, protocols: ['a'] as const, origin: ['*'] as const })
 expectAssignable<WebSocketPluginOptions>({} as WebSocketRouteOptions)
+expectAssignable<WebSocketRouteOptions['perMessageDeflate']>({ level: 1 } as const)
+expectAssignable<WsPerMessageDeflateOptions>({} as PerMessageDeflateOptions)
+// what was typed by `ws`
+expectAssignable<WsPerMessageDeflateOptions>({} as OptionsOfWs)
+expectAssignable<CompatibilityOptions['perMessageDeflate']>({} as ServerOptions['perMessageDeflate'])
 
 // --- what is refused
 
@@ -124,6 +162,38 @@ app.register(websocket, { preClose: 1 })
 app.register(websocket, { options: { server: createTcpServer() } })
 // @ts-expect-error
 app.register(websocket, { options: { clientTracking: 'yes' } })
+// @ts-expect-error true, false or options
+app.register(websocket, { perMessageDeflate: 'yes' })
+// @ts-expect-error
+app.register(websocket, { perMessageDeflate: null })
+// @ts-expect-error a level is none by itself
+app.register(websocket, { perMessageDeflate: 6 })
+// @ts-expect-error there is no such option
+app.register(websocket, { perMessageDeflate: { treshold: 512 } })
+// @ts-expect-error a parameter has another name in the header field
+app.register(websocket, { perMessageDeflate: { server_no_context_takeover: true } })
+// @ts-expect-error a number
+app.register(websocket, { perMessageDeflate: { level: 'best' } })
+// @ts-expect-error a number, or what it says would be left to the client
+app.register(websocket, { perMessageDeflate: { clientMaxWindowBits: true } })
+// @ts-expect-error
+app.register(websocket, { perMessageDeflate: { threshold: '1kb' } })
+// @ts-expect-error
+app.register(websocket, { perMessageDeflate: { serverNoContextTakeover: 1 } })
+// @ts-expect-error the names of `ws` are for `options`
+app.register(websocket, { perMessageDeflate: { zlibDeflateOptions: { level: 3 } } })
+// @ts-expect-error
+app.register(websocket, { perMessageDeflate: { concurrencyLimit: 10 } })
+// @ts-expect-error there it is checked as well
+app.register(websocket, { options: { perMessageDeflate: 'yes' } })
+// @ts-expect-error there is no such option
+app.register(websocket, { options: { perMessageDeflate: { treshold: 512 } } })
+// @ts-expect-error a number
+app.register(websocket, { options: { perMessageDeflate: { zlibDeflateOptions: { level: 'best' } } } })
+// @ts-expect-error an object of zlib's
+app.register(websocket, { options: { perMessageDeflate: { zlibInflateOptions: 1024 } } })
+// @ts-expect-error
+app.register(websocket, { options: { perMessageDeflate: { concurrencyLimit: '10' } } })
 
 // as in `ws`, a promise would be taken for true
 expectNotAssignable<CompatibilityOptions['verifyClient']>(async () => false)

@@ -65,6 +65,21 @@ app.get<Chat>('/chat/:room', { websocket: { protocols: (offered) => offered[0] ?
   expectType<{ room: string }>(request.params)
 })
 
+app.get<Chat>('/chat/:room', { websocket: { perMessageDeflate: true } }, (connection, request) => {
+  expectType<WebSocketConnection>(connection)
+  expectType<{ room: string }>(request.params)
+})
+
+app.get('/secrets', { websocket: { perMessageDeflate: false } }, (connection) => { expectType<WebSocketConnection>(connection) })
+
+app.route({
+  method: 'GET',
+  url: '/prices',
+  handler: async () => 'http',
+  wsHandler: (connection) => { expectType<WebSocketConnection>(connection) },
+  websocket: { perMessageDeflate: { serverNoContextTakeover: true, clientMaxWindowBits: 9, threshold: 0, level: 9, memLevel: 9 } }
+})
+
 app.get<Chat>('/chat/:room', {
   websocket: true,
   handler (connection, request) {
@@ -255,6 +270,14 @@ app.get('/wrong', { websocket: { maxPaylod: 1 } }, (connection) => connection.cl
 app.get('/wrong', { websocket: { maxPayload: '1' } }, (connection) => connection.close())
 // @ts-expect-error options of the plugin are not options of a route
 app.get('/wrong', { websocket: { closeTimeout: 1 } }, (connection) => connection.close())
+// @ts-expect-error neither is what `ws` has
+app.get('/wrong', { websocket: { perMessageDeflate: { zlibDeflateOptions: { level: 3 } } } }, (connection) => connection.close())
+// @ts-expect-error there is no such option
+app.get('/wrong', { websocket: { perMessageDeflate: { treshold: 1 } } }, (connection) => connection.close())
+// @ts-expect-error true, false or options
+app.get('/wrong', { websocket: { perMessageDeflate: 'yes' } }, (connection) => connection.close())
+// @ts-expect-error a number
+app.route({ method: 'GET', url: '/wrong', handler: () => {}, wsHandler: () => {}, websocket: { perMessageDeflate: { level: '6' } } })
 // @ts-expect-error `websocket` is no string
 app.get('/wrong', { websocket: 'yes' }, (connection) => connection.close())
 // @ts-expect-error with `websocket: false` it is an HTTP handler

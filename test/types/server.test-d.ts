@@ -26,6 +26,8 @@ expectType<number>(app.websocketServer.broadcast('x', {
     return connection.protocol === 'chat'
   }
 }))
+expectType<number>(app.websocketServer.broadcast('x', { compress: false }))
+expectType<number>(app.websocketServer.route('/chat/:room').broadcast('x', { compress: false, filter: () => true }))
 expectType<WebSocketRouteConnections>(app.websocketServer.route('/chat/:room'))
 expectType<ReadonlySet<WebSocketConnection>>(app.websocketServer.route('/chat/:room').clients)
 expectType<Promise<void>>(app.websocketServer.close())
@@ -44,6 +46,10 @@ app.websocketServer.broadcast(16)
 app.websocketServer.broadcast({ hello: 'world' })
 // @ts-expect-error there is no such option
 app.websocketServer.broadcast('x', { exclude: null })
+// @ts-expect-error an option is true or false
+app.websocketServer.broadcast('x', { compress: 9 })
+// @ts-expect-error it goes to all as a whole, or not at all
+app.websocketServer.broadcast('x', { fin: false })
 // @ts-expect-error a route has a URL
 app.websocketServer.route(1)
 // @ts-expect-error whoever is connected is not for others to say
@@ -53,6 +59,8 @@ declare const connection: WebSocketConnection
 expectAssignable<BroadcastOptions>({ except: connection })
 expectAssignable<BroadcastOptions>({ except: [connection] })
 expectAssignable<BroadcastOptions>({ except: new Set([connection]), binary: true })
+expectAssignable<BroadcastOptions>({ compress: false, binary: true, except: connection })
+expectNotAssignable<BroadcastOptions>({ compress: 'no' })
 expectNotAssignable<BroadcastOptions>({ except: 'x' })
 expectNotAssignable<BroadcastOptions>({ filter: true })
 
