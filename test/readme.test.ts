@@ -10,13 +10,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { WebSocket, type ClientOptions, type RawData } from 'ws'
-import websocket, { type InjectWSError } from '../lib/index.js'
+import websocket, { type InjectWSError, type PerMessageDeflateOptions, type WebSocketPluginOptions } from '../lib/index.js'
+import { resolvePluginOptions } from '../lib/options.js'
 import './support/any-port.js'
 import { certificate } from './support/certificate.js'
 import { startProgram } from './support/child-process.js'
+import { DeflateClient } from './support/deflate-client.js'
 import { cellsOf, createProject, examplesOf, ROOT, toProgram, typeCheck, type Example } from './support/examples.js'
 import { findProgram, needs } from './support/system-packages.js'
 
@@ -217,6 +219,17 @@ async function temporaryFolder (t: Test): Promise<string> {
   return folder
 }
 
+/** The names that an error message knows. */
+function namesIn (message: string): string[] {
+  return /there are (.+)$/.exec(message)![1]!.split(', ')
+}
+
+/** The names of options of the plugin, at the place where an unknown one is put. */
+async function namesOf (place: (unknown: object) => object): Promise<string[]> {
+  const options = place({ unknown: 1 }) as WebSocketPluginOptions
+  return namesIn(await Fastify().register(websocket, options).then(() => '', (error: Error) => error.message))
+}
+
 type Check = (t: Test, example: Example) => Promise<void>
 
 const checks: Record<string, Check> = {
@@ -280,9 +293,12 @@ const checks: Record<string, Check> = {
 
   // The table has all options that there are, and says rightly which of them a route may have.
   async options (t, { text }) {
-    const rows = cellsOf(text).map(([option]) => /^(● )?`(\w+)`$/.exec(option!)!)
-    const all = await Fastify().register(websocket, { unknown: 1 } as object).then(() => '', (error: Error) => error.message)
-    t.strictSame(new Set(rows.map(row => row[2])), new Set(namesIn(all)))
+    const cells = cellsOf(text)
+    const rows = cells.map(([option]) => /^(● )?`(\w+)`$/.exec(option!)!)
+    t.strictSame(new Set(rows.map(row => row[2])), new Set(await namesOf(unknown => unknown)))
+    const [, , compatibility] = cells.find(([option]) => option === '`options`')!
+    const [, nested] = /: (`.+`), as in `ws`/.exec(compatibility!)!
+    t.strictSame(nested!.replaceAll('`', '').split(', '), await namesOf(unknown => ({ options: unknown })))
     const app = Fastify()
     await app.register(websocket)
     let ofRoutes = ''
@@ -292,9 +308,51 @@ const checks: Record<string, Check> = {
       ofRoutes = (error as Error).message
     }
     t.strictSame(new Set(rows.filter(row => row[1] !== undefined).map(row => row[2])), new Set(namesIn(ofRoutes)))
+  },
 
-    function namesIn (message: string): string[] {
-      return /there are (.+)$/.exec(message)![1]!.split(', ')
+  async compression (t, example) {
+    const { url } = await start(t, example)
+    const port = Number(new URL(url).port)
+
+    const client = await DeflateClient.open(t, port, '/prices')
+    t.equal(client.extensions, 'permessage-deflate; server_max_window_bits=12; client_max_window_bits=12')
+    const [hello, prices, packed] = [await client.message(), await client.message(), await client.message()]
+    t.strictSame([hello.data.toString(), hello.isCompressed], ['deflated', false])
+    t.ok(prices.isCompressed && prices.wireLength < prices.data.length / 5, `${prices.data.length} bytes in ${prices.wireLength}`)
+    t.equal(packed.isCompressed, false)
+    t.ok(gunzipSync(packed.data).equals(prices.data))
+
+    const plain = await DeflateClient.open(t, port, '/prices', null)
+    t.equal(plain.extensions, '')
+    t.equal((await plain.message()).data.toString(), 'as it is')
+    t.strictSame(await plain.message(), { ...prices, isCompressed: false, wireLength: prices.data.length })
+
+    const listeners = [await DeflateClient.open(t, port, '/changes'), await DeflateClient.open(t, port, '/changes', null)] as const
+    for (const [length, isCompressed] of [[63, false], [64, true]] as const) {
+      await listeners[0].send('x'.repeat(length))
+      t.match(await listeners[0].message(), { isCompressed }, `${length} bytes`)
+      t.match(await listeners[1].message(), { isCompressed: false })
+    }
+
+    const photos = await DeflateClient.open(t, port, '/photos')
+    t.equal(photos.extensions, '')
+    for (const one of [client, plain, ...listeners, photos]) one.close()
+  },
+
+  // The table has all options that there are, their defaults, and the numbers they may be.
+  async 'compression options' (t, { text }) {
+    const rows = cellsOf(text).map(([option, fallback, meaning]) => ({ name: option!.replaceAll('`', ''), fallback: JSON.parse(fallback!.replaceAll('`', '')), meaning: meaning! }))
+    const { perMessageDeflate } = resolvePluginOptions({ perMessageDeflate: true }).route
+    t.strictSame(Object.fromEntries(rows.map(({ name, fallback }) => [name, fallback])), { ...perMessageDeflate })
+    t.strictSame(rows.map(({ name }) => name).sort(), (await namesOf(unknown => ({ perMessageDeflate: unknown }))).sort())
+    for (const { name, fallback, meaning } of rows) {
+      if (typeof fallback !== 'number') continue
+      const [, min, max] = /^(\d+)(?:–(\d+)| or more):?/.exec(meaning)!
+      const resolve = (value: number): unknown => resolvePluginOptions({ perMessageDeflate: { [name]: value } as PerMessageDeflateOptions })
+      resolve(Number(min))
+      t.throws(() => resolve(Number(min) - 1), `${name} from ${min}`)
+      resolve(Number(max ?? Number.MAX_SAFE_INTEGER))
+      if (max !== undefined) t.throws(() => resolve(Number(max) + 1), `${name} up to ${max}`)
     }
   },
 
@@ -555,6 +613,7 @@ const checks: Record<string, Check> = {
       const { url } = await start(t, example)
       const clients = [await Client.open(t, `${url}/chat`, ['chat.v1'], { origin }), await Client.open(t, `${url}/chat`)] as const
       t.equal(clients[0].socket.protocol, 'chat.v1')
+      t.match(clients[0].socket.extensions, /^permessage-deflate/)
       clients[1].socket.send('hello')
       for (const client of clients) t.equal(await client.text(), 'hello', example.name)
       clients[0].socket.send(Buffer.alloc(1048577))
