@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { constants, createInflateRaw, deflateRawSync } from 'node:zlib'
+import { makeJsonMessages } from './json-messages.js'
 import { applyMask } from '../lib/protocol/mask.js'
 import { frameHeaderLength, writeFrameHeader } from '../lib/protocol/frame-encoder.js'
 
@@ -35,39 +36,20 @@ export interface LoadResult {
 const MASK = [0x12, 0x34, 0x56, 0x78] as const
 const RSV1 = 0x40
 
-/** Bytes of different messages, so that compression with context takeover finds none again in its window. */
-const JSON_BYTES = 256 * 1024
-
 function makePayloads ({ kind, bytes }: Load['payload']): Buffer[] {
   switch (kind) {
     case 'binary': return [Buffer.alloc(bytes, 'binary payload \x00\xff')]
     case 'ascii': return [Buffer.alloc(bytes, 'The quick brown fox jumps over the lazy dog. ')]
     // Whole characters of two and three bytes.
     case 'text': return [Buffer.alloc(bytes - bytes % 15, 'äöü€漢字')]
-    case 'json': return Array.from({ length: Math.max(4, Math.ceil(JSON_BYTES / bytes)) }, () => makeJson(bytes))
+    case 'json': return makeJsonMessages(bytes)
   }
 }
 
-/** A list of orders as an API would send it, of about so many bytes. */
-function makeJson (bytes: number): Buffer {
-  const orders = []
-  let length = 0
-  while (length < bytes) {
-    const order = {
-      id: Math.floor(Math.random() * 1e9),
-      customer: `customer-${Math.floor(Math.random() * 5000)}`,
-      status: ['open', 'paid', 'shipped', 'returned'][Math.floor(Math.random() * 4)],
-      total: Math.floor(Math.random() * 100000) / 100,
-      createdAt: new Date(1.7e12 + Math.floor(Math.random() * 1e11)).toISOString()
-    }
-    orders.push(order)
-    length += JSON.stringify(order).length + 1
-  }
-  return Buffer.from(JSON.stringify(orders)).subarray(0, bytes)
-}
-
-function makeFrame (payload: Buffer, isText: boolean, isCompressed: boolean): Buffer {
-  const body = isCompressed ? deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4) : payload
+/** @param windowBits of permessage-deflate as agreed on; `null` without it */
+function makeFrame (payload: Buffer, isText: boolean, windowBits: number | null): Buffer {
+  const isCompressed = windowBits !== null
+  const body = isCompressed ? deflateRawSync(payload, { windowBits, finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4) : payload
   const headerLength = frameHeaderLength(body.length, true)
   const frame = Buffer.alloc(headerLength + body.length)
   const end = writeFrameHeader(frame, 0, (isText ? 1 : 2) | (isCompressed ? RSV1 : 0), true, body.length, true)
@@ -127,7 +109,8 @@ function payloadLengthOf (bytes: Buffer, at: number): number {
   return length === 126 ? bytes.readUInt16BE(at + 2) : length === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : length
 }
 
-async function open ({ port, extensions }: Load): Promise<Socket> {
+/** @returns the socket, and how many bits of window the server allows the client */
+async function open ({ port, extensions }: Load): Promise<{ socket: Socket, windowBits: number }> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
@@ -136,7 +119,7 @@ async function open ({ port, extensions }: Load): Promise<Socket> {
   let head = ''
   while (!head.endsWith('\r\n\r\n')) head += ((await once(socket, 'data')) as [Buffer])[0].toString('latin1')
   if (!head.startsWith('HTTP/1.1 101')) throw new Error(head)
-  return socket
+  return { socket, windowBits: Number(/client_max_window_bits=(\d+)/.exec(head)?.[1] ?? 15) }
 }
 
 /** Compares each message that comes back with the one that was sent. */
@@ -166,7 +149,10 @@ function makeChecker (payloads: readonly Buffer[], isFloor: boolean): (payload: 
 
 async function run (load: Load): Promise<LoadResult> {
   const payloads = makePayloads(load.payload)
-  const frames = payloads.map(payload => makeFrame(payload, load.payload.kind !== 'binary', load.extensions !== undefined))
+  const opened = []
+  for (let i = 0; i < load.connections; i++) opened.push(await open(load))
+  const windowBits = load.extensions === undefined ? null : opened[0]!.windowBits
+  const frames = payloads.map(payload => makeFrame(payload, load.payload.kind !== 'binary', windowBits))
   // As many in a row as may be in flight, from any of them on: what is written is one slice.
   const row = Array.from({ length: frames.length + load.depth }, (_, i) => frames[i % frames.length]!)
   const bytes = Buffer.concat(row)
@@ -177,8 +163,7 @@ async function run (load: Load): Promise<LoadResult> {
   let messages = 0
   let received = 0
   let isCounting = false
-  const sockets: Socket[] = []
-  for (let i = 0; i < load.connections; i++) sockets.push(await open(load))
+  const sockets = opened.map(({ socket }) => socket)
   for (const socket of sockets) {
     const counter = new FrameCounter(load.isChecking ? makeChecker(payloads, load.isFloor) : null)
     let next = 0
@@ -189,6 +174,7 @@ async function run (load: Load): Promise<LoadResult> {
       next = (next + count) % frames.length
     }
     socket.on('error', error => { throw error })
+    socket.on('end', () => { throw new Error('the server has closed the connection') })
     socket.on('data', chunk => {
       const whole = counter.push(chunk)
       if (isCounting) {

@@ -8,22 +8,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Load, LoadResult } from './load.js'
+import { OURS, SERVERS } from './servers.js'
 import { WORKLOADS, type Workload } from './workloads.js'
-
-interface Server {
-  file: string
-  env?: Record<string, string>
-}
-
-const OURS = 'fastify-ws-routes'
-
-const SERVERS: Record<string, Server> = {
-  [OURS]: { file: 'ours.ts' },
-  '@fastify/websocket': { file: 'fastify-websocket.ts', env: { WS_NO_BUFFER_UTIL: '1' } },
-  ws: { file: 'ws.ts', env: { WS_NO_BUFFER_UTIL: '1' } },
-  'ws+bufferutil': { file: 'ws.ts' },
-  'plain net': { file: 'net.ts' }
-}
 
 interface Sample {
   /** Microseconds of CPU time, user and system, of the server's process. */

@@ -1,0 +1,25 @@
+/** Bytes of different messages, so that compression with context takeover finds none again in its window. */
+const TOTAL = 256 * 1024
+
+/** Different messages of so many bytes. */
+export function makeJsonMessages (bytes: number): Buffer[] {
+  return Array.from({ length: Math.max(4, Math.ceil(TOTAL / bytes)) }, () => makeJson(bytes))
+}
+
+/** A list of orders as an API would send it, of about so many bytes. */
+function makeJson (bytes: number): Buffer {
+  const orders = []
+  let length = 0
+  while (length < bytes) {
+    const order = {
+      id: Math.floor(Math.random() * 1e9),
+      customer: `customer-${Math.floor(Math.random() * 5000)}`,
+      status: ['open', 'paid', 'shipped', 'returned'][Math.floor(Math.random() * 4)],
+      total: Math.floor(Math.random() * 100000) / 100,
+      createdAt: new Date(1.7e12 + Math.floor(Math.random() * 1e11)).toISOString()
+    }
+    orders.push(order)
+    length += JSON.stringify(order).length + 1
+  }
+  return Buffer.from(JSON.stringify(orders)).subarray(0, bytes)
+}
