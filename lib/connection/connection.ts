@@ -6,7 +6,7 @@ import type {
 } from '../../types/connection.js'
 import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { InvalidPayloadError, WebSocketError } from '../protocol/errors.js'
+import { InvalidPayloadError, MessageTooBigError, WebSocketError } from '../protocol/errors.js'
 import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
 import { encodeClosePayload } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
@@ -375,7 +375,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   }
 
   private _failToInflate (error: WebSocketError): void {
-    this._decoder.end()
+    if (error instanceof MessageTooBigError) this._decoder.skipToClose()
+    else this._decoder.end()
     this._fail(error)
   }
 

@@ -54,6 +54,8 @@ export function createInjectWS (fastify: FastifyInstance, listener: UpgradeListe
       'sec-websocket-key': key
     }
     if (offered !== '') headers['sec-websocket-protocol'] = offered
+    // This client knows none, and could not read what was agreed on.
+    for (const name of Object.keys(headers)) if (name.toLowerCase() === 'sec-websocket-extensions') Reflect.deleteProperty(headers, name)
 
     return new Promise((resolve, reject) => {
       const request = httpRequest({ path, headers, createConnection: () => clientSocket })

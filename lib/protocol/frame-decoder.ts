@@ -147,6 +147,16 @@ export class FrameDecoder {
     return this.ended || this.isSkipping
   }
 
+  /**
+   * Takes nothing but a Close frame from now on. For a message that is too big: the peer, which may be in the middle of it,
+   * shall have the time to answer.
+   */
+  skipToClose (): void {
+    this.isSkipping = true
+    this.message = null
+    this.messageLength = this.validated = 0
+  }
+
   /** Forgets everything and ignores all further bytes. */
   end (): void {
     this.ended = true
@@ -269,7 +279,7 @@ export class FrameDecoder {
 
     // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
     if ((opcode & CONTROL_BIT) === 0 && this.messageLength + length > this.messageLimit && !this.isSkipping) {
-      this.skip(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
+      this.refuse(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
     }
   }
 
@@ -435,11 +445,8 @@ export class FrameDecoder {
     return end
   }
 
-  /** Refuses a message. The peer, which may be in the middle of it, shall have the time to answer with its Close frame. */
-  private skip (error: WebSocketError): void {
-    this.isSkipping = true
-    this.message = null
-    this.messageLength = this.validated = 0
+  private refuse (error: WebSocketError): void {
+    this.skipToClose()
     this.sink.onError(error)
   }
 

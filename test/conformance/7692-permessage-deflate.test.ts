@@ -143,6 +143,8 @@ t.test('C9: what the server does with frames and streams that are wrong', async 
     // What comes behind is never heard.
     client.raw.write(Buffer.concat([bytes, text('behind')]))
     const answer = await client.raw.closeFrame()
+    // A peer that is sending too much is given the time to notice; these have nothing more to say.
+    if (answer.code === 1009) client.raw.end()
     t.equal(answer.code, code, name)
     t.ok(await client.raw.ended, 'and then its FIN')
     t.equal(client.raw.received.length, 0, 'with nothing behind the Close frame')

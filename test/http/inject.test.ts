@@ -24,6 +24,17 @@ async function rejection (promise: Promise<unknown>): Promise<InjectWSError> {
   return promise.then(() => { throw new Error('it did not reject') }, (error: InjectWSError) => error)
 }
 
+t.test('extensions that the caller offers are not, since the client has none', async t => {
+  const app = await createApp(t, app => {
+    app.get('/', { websocket: true }, connection => connection.send('x'.repeat(5000)))
+  }, { perMessageDeflate: true })
+  const client = await app.injectWS('/', { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' } })
+  t.equal(client.extensions, '')
+  const [data] = await once(client, 'message') as [Buffer]
+  t.equal(data.length, 5000)
+  client.terminate()
+})
+
 t.test('injectWS: messages both ways, in order, and a close with code and reason', async t => {
   const closed = gate()
   const app = await createApp(t, app => {
