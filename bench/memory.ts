@@ -1,4 +1,4 @@
-// npm run bench:memory [-- --connections N]
+// npm run bench:memory [-- --connections N] [--servers name,…]
 //
 // What a connection that agreed on permessage-deflate costs in resident memory: idle, and after one compressed message
 // of 1 KiB each way. Each server in a process of its own, one after the other.
@@ -8,7 +8,12 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { OURS, SERVERS } from './servers.js'
 
-const { values } = parseArgs({ options: { connections: { type: 'string', default: '5000' } } })
+const { values } = parseArgs({
+  options: {
+    connections: { type: 'string', default: '5000' },
+    servers: { type: 'string', default: `${OURS},@fastify/websocket,ws` }
+  }
+})
 const connections = Number(values.connections)
 
 const OFFERS = {
@@ -54,7 +59,8 @@ async function measure (name: string, extensions: string | null): Promise<[idle:
 
 console.log(`Node ${process.versions.node}, ${connections} connections; KiB of resident memory for each: idle / after a message`)
 console.log(`\n| server | ${Object.keys(OFFERS).join(' | ')} |\n|---|${'---:|'.repeat(Object.keys(OFFERS).length)}`)
-for (const name of [OURS, '@fastify/websocket', 'ws']) {
+for (const name of values.servers.split(',')) {
+  if (SERVERS[name] === undefined) throw new Error(`there is no server '${name}'; there are ${Object.keys(SERVERS).join(', ')}`)
   const cells: string[] = []
   for (const offer of Object.values(OFFERS)) {
     const [idle, used] = await measure(name, offer)

@@ -2,7 +2,7 @@ import t from 'tap'
 import { chromium } from 'playwright-core'
 import { startApp } from '../support/app.js'
 import { findProgram, needs } from '../support/system-packages.js'
-import { COMBINATIONS, combinationRoutes, digest, messagesOf } from './compression-suite.js'
+import { COMBINATIONS, combinationRoutes, digest, MESSAGES_EACH, messagesOf, THOROUGH } from './compression-suite.js'
 
 interface Result {
   extensions: string
@@ -71,7 +71,7 @@ t.test('Chromium, every combination', needs('chromium'), async t => {
 
   let count = 0
   for (const [index, combination] of COMBINATIONS.entries()) {
-    const messages = messagesOf(index + 2000, 60)
+    const messages = messagesOf(index + 2000, THOROUGH ? MESSAGES_EACH : 60)
     const argument = { url: `${url}/${index}`, messages: messages.map(message => typeof message === 'string' ? { text: message } : { base64: message.toString('base64') }) }
     const result: Result = await page.evaluate(`(${IN_PAGE})(${JSON.stringify(argument)})`)
     t.match(result.extensions, /^permessage-deflate/, result.extensions)

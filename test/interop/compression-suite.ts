@@ -17,7 +17,9 @@ export const COMBINATIONS: readonly Required<Pick<PerMessageDeflateOptions, 'ser
 const SIZES = [16, 16, 17, 50, 64, 125, 126, 127, 128, 200, 256, 300, 511, 512, 700, 1000, 1023, 1024, 1025, 1500, 2048, 3000, 4096, 5000]
 const LONG_SIZES = [8 * KiB, 16 * KiB, 20_000, 32 * KiB - 1, 32 * KiB, 64 * KiB - 1, 64 * KiB, 64 * KiB + 1, 100_000, 128 * KiB]
 
-export const MESSAGES_EACH = 150
+/** For each combination and client. `THOROUGH=1` (as in `.ci/run`) sends thousands, which takes minutes. */
+export const THOROUGH = process.env.THOROUGH !== undefined
+export const MESSAGES_EACH = THOROUGH ? 2000 : 150
 
 /** Messages that shrink well, badly, and not at all; text is UTF-8 with characters of every length. */
 export function messagesOf (seed: number, count = MESSAGES_EACH): (string | Buffer)[] {
