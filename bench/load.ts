@@ -1,11 +1,11 @@
 // The load generator, a process of its own: raw sockets and frames that were masked beforehand, so that it
 // costs less than what it measures. Started by run.ts, which sends a Load and gets a LoadResult.
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
 import { constants, createInflateRaw, deflateRawSync } from 'node:zlib'
 import { makeJsonMessages } from './json-messages.js'
+import { open } from './open.js'
 import { applyMask } from '../lib/protocol/mask.js'
 import { frameHeaderLength, writeFrameHeader } from '../lib/protocol/frame-encoder.js'
+import { RSV1 } from '../lib/protocol/opcodes.js'
 
 export interface Load {
   port: number
@@ -34,7 +34,6 @@ export interface LoadResult {
 }
 
 const MASK = [0x12, 0x34, 0x56, 0x78] as const
-const RSV1 = 0x40
 
 function makePayloads ({ kind, bytes }: Load['payload']): Buffer[] {
   switch (kind) {
@@ -109,19 +108,6 @@ function payloadLengthOf (bytes: Buffer, at: number): number {
   return length === 126 ? bytes.readUInt16BE(at + 2) : length === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : length
 }
 
-/** @returns the socket, and how many bits of window the server allows the client */
-async function open ({ port, extensions }: Load): Promise<{ socket: Socket, windowBits: number }> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-  await once(socket, 'connect')
-  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-    (extensions === undefined ? '' : `Sec-WebSocket-Extensions: ${extensions}\r\n`) +
-    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
-  let head = ''
-  while (!head.endsWith('\r\n\r\n')) head += ((await once(socket, 'data')) as [Buffer])[0].toString('latin1')
-  if (!head.startsWith('HTTP/1.1 101')) throw new Error(head)
-  return { socket, windowBits: Number(/client_max_window_bits=(\d+)/.exec(head)?.[1] ?? 15) }
-}
-
 /** Compares each message that comes back with the one that was sent. */
 function makeChecker (payloads: readonly Buffer[], isFloor: boolean): (payload: Buffer, isCompressed: boolean) => void {
   const inflate = createInflateRaw({ flush: constants.Z_SYNC_FLUSH })
@@ -150,8 +136,9 @@ function makeChecker (payloads: readonly Buffer[], isFloor: boolean): (payload: 
 async function run (load: Load): Promise<LoadResult> {
   const payloads = makePayloads(load.payload)
   const opened = []
-  for (let i = 0; i < load.connections; i++) opened.push(await open(load))
-  const windowBits = load.extensions === undefined ? null : opened[0]!.windowBits
+  for (let i = 0; i < load.connections; i++) opened.push(await open({ port: load.port, host: '127.0.0.1', noDelay: true }, load.extensions ?? null))
+  // As many bits as the server allows the client.
+  const windowBits = load.extensions === undefined ? null : Number(/client_max_window_bits=(\d+)/.exec(opened[0]!.head)?.[1] ?? 15)
   const frames = payloads.map(payload => makeFrame(payload, load.payload.kind !== 'binary', windowBits))
   // As many in a row as may be in flight, from any of them on: what is written is one slice.
   const row = Array.from({ length: frames.length + load.depth }, (_, i) => frames[i % frames.length]!)

@@ -1,9 +1,10 @@
 // The clients of memory.ts, in a process of their own.
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { constants, deflateRawSync } from 'node:zlib'
 import { encodeFrame } from '../lib/protocol/frame-encoder.js'
 import { Opcode, RSV1 } from '../lib/protocol/opcodes.js'
+import { open } from './open.js'
 
 interface Task {
   port: number
@@ -16,18 +17,6 @@ const PER_ADDRESS = 20_000
 
 const MESSAGE = Buffer.from(JSON.stringify(Array.from({ length: 100 }, (_, i) => ({ id: i * 7919, name: `name ${i}` }))).slice(0, 1024))
 
-async function open ({ port, extensions }: Task, index: number): Promise<Socket> {
-  const localAddress = `127.0.0.${1 + Math.floor(index / PER_ADDRESS)}`
-  const socket = connect({ port, host: '127.0.0.1', localAddress })
-  await once(socket, 'connect')
-  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-    (extensions === null ? '' : `Sec-WebSocket-Extensions: ${extensions}\r\n`) +
-    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
-  const [head] = await once(socket, 'data') as [Buffer]
-  if (!head.toString('latin1').startsWith('HTTP/1.1 101')) throw new Error(head.toString('latin1'))
-  return socket
-}
-
 process.once('message', (task: Task) => {
   run(task).catch((error: unknown) => {
     console.error(error)
@@ -37,7 +26,10 @@ process.once('message', (task: Task) => {
 
 async function run (task: Task): Promise<void> {
   const sockets: Socket[] = []
-  for (let i = 0; i < task.connections; i++) sockets.push(await open(task, i))
+  for (let i = 0; i < task.connections; i++) {
+    const localAddress = `127.0.0.${1 + Math.floor(i / PER_ADDRESS)}`
+    sockets.push((await open({ port: task.port, host: '127.0.0.1', localAddress }, task.extensions)).socket)
+  }
   process.send!('connected')
   await once(process, 'message')
   const compressed = deflateRawSync(MESSAGE, { windowBits: 12, finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)

@@ -2,11 +2,11 @@
 //
 // What a connection that agreed on permessage-deflate costs in resident memory: idle, and after one compressed message
 // of 1 KiB each way. Each server in a process of its own, one after the other.
-import { fork, type ChildProcess } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { OURS, SERVERS } from './servers.js'
+import { OURS, SERVERS, start } from './servers.js'
 
 const { values } = parseArgs({
   options: {
@@ -24,10 +24,6 @@ const OFFERS = {
 
 function residentKiB (pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1])
-}
-
-function start (file: string, env: Record<string, string> = {}): ChildProcess {
-  return fork(new URL(file, import.meta.url), { env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
 }
 
 /** Asks the server's process to collect garbage, as it would sooner or later. */

@@ -2,13 +2,12 @@
 //
 // Measures the CPU time per message of a server process against its peers: the servers take turns, round by
 // round, each in a fresh process; the figures are medians over the rounds, and what is printed are ratios.
-import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { Load, LoadResult } from './load.js'
-import { OURS, SERVERS } from './servers.js'
+import { OURS, SERVERS, start } from './servers.js'
 import { WORKLOADS, type Workload } from './workloads.js'
 
 interface Sample {
@@ -29,10 +28,6 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' }
   }
 })
-
-function start (file: string, env: Record<string, string> = {}): ChildProcess {
-  return fork(new URL(file, import.meta.url), { env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-}
 
 /** Nanoseconds on a CPU, over all threads of the process, as the kernel counts them. */
 function cpuTime (pid: number): number {

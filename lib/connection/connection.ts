@@ -14,7 +14,8 @@ import { isValidUtf8 } from '../protocol/utf8.js'
 import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
-import { MessageIterator, type HeldMessage } from './message-iterator.js'
+import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
+import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
 import type { SharedMessage } from './shared-message.js'
 import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
@@ -25,12 +26,6 @@ const CLOSING = 2
 const CLOSED = 3
 
 const EMPTY = Buffer.alloc(0)
-
-/** Bytes of messages that wait for a listener; over it the socket is paused. */
-const MAX_HELD = 64 * 1024
-
-/** What a waiting message costs beside its bytes. */
-const HELD_OVERHEAD = 64
 
 /** Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow. */
 const READ_STOPS_ABOVE = 1024 * 1024
@@ -338,9 +333,10 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._emitMessage(data, isBinary)
       return
     }
+    const message: HeldMessage = { data, isBinary }
     this._held ??= []
-    this._held.push({ data, isBinary })
-    this._heldBytes += data.length + HELD_OVERHEAD
+    this._held.push(message)
+    this._heldBytes += costOf(message)
     if (this._heldBytes > MAX_HELD) this._updateReading()
   }
 
@@ -443,7 +439,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._isDelivering = true
       while (this._held !== null && !this._isPausedByUser && this._isHeard) {
         const message: HeldMessage = this._held.shift()!
-        this._heldBytes -= message.data.length + HELD_OVERHEAD
+        this._heldBytes -= costOf(message)
         this._emitMessage(message.data, message.isBinary)
         if (this._held?.length === 0) this._held = null
       }
@@ -457,7 +453,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   _giveBack (messages: HeldMessage[]): void {
     if (messages.length === 0 || this._isHeard) return
     this._held = this._held === null ? messages : [...messages, ...this._held]
-    for (const { data } of messages) this._heldBytes += data.length + HELD_OVERHEAD
+    for (const message of messages) this._heldBytes += costOf(message)
     if (this._readyState !== CLOSED) this._updateReading()
   }
 

@@ -1,12 +1,7 @@
 import type { WebSocketConnection } from '../../types/connection.js'
+import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
 
 type Message = string | Buffer
-
-/** A message that waits to be heard. */
-export interface HeldMessage {
-  readonly data: Buffer
-  readonly isBinary: boolean
-}
 
 /** A connection that takes back what was not asked for. */
 interface HoldingConnection extends WebSocketConnection {
@@ -22,12 +17,6 @@ interface Waiter {
   resolve: (result: IteratorResult<Message>) => void
   reject: (error: Error) => void
 }
-
-/** Bytes of messages that may wait for the loop's body; over it the connection is paused. */
-const MAX_QUEUED = 64 * 1024
-
-/** What a queued message costs beside its bytes. */
-const QUEUED_OVERHEAD = 64
 
 /** The view of a connection that `for await` gets: pulls messages, and holds the peer back while the loop is busy. */
 export class MessageIterator implements AsyncIterableIterator<Message> {
@@ -58,7 +47,7 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   next (): Promise<IteratorResult<Message>> {
     const message = this.queue.shift()
     if (message !== undefined) {
-      this.queuedBytes -= message.data.length + QUEUED_OVERHEAD
+      this.queuedBytes -= costOf(message)
       if (this.isPausing && this.queue.length === 0) {
         this.isPausing = false
         this.connection.resume()
@@ -88,13 +77,12 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   }
 
   private readonly onMessage = (given: Buffer, isBinary: boolean): void => {
-    const data = this.connection._converted ?? given
-    const message: HeldMessage = { data, isBinary }
+    const message: HeldMessage = { data: this.connection._converted ?? given, isBinary }
     const waiter = this.waiters.shift()
     if (waiter !== undefined) return waiter.resolve({ value: toValue(message), done: false })
     this.queue.push(message)
-    this.queuedBytes += data.length + QUEUED_OVERHEAD
-    if (!this.isPausing && this.queuedBytes > MAX_QUEUED) {
+    this.queuedBytes += costOf(message)
+    if (!this.isPausing && this.queuedBytes > MAX_HELD) {
       this.isPausing = true
       this.connection.pause()
     }

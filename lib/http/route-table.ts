@@ -25,11 +25,13 @@ const OPTIONAL_PARAMETER = /(\/:[^/()]*?)\?(\/?)/
  */
 export class RouteTable {
   private readonly fastify: FastifyInstance
+  private readonly rewriteUrl: ReturnType<typeof findRewriteUrl>
   private readonly options: RouterConfig
   private readonly router: FindMyWay.Instance<FindMyWay.HTTPVersion.V1>
 
   constructor (fastify: FastifyInstance) {
     this.fastify = fastify
+    this.rewriteUrl = findRewriteUrl(fastify)
     // Fastify takes these in two places; where one has none it shows the default.
     const config = fastify.initialConfig as RouterConfig
     const router: RouterConfig = fastify.initialConfig.routerOptions ?? {}
@@ -69,8 +71,7 @@ export class RouteTable {
 
   /** Whether the URL of a request that Fastify has not seen yet will be that of a WebSocket route once it is rewritten. */
   matches (request: IncomingMessage): boolean {
-    const rewriteUrl = findRewriteUrl(this.fastify)
-    const url = rewriteUrl === null ? request.url! : rewriteUrl.call(this.fastify, request)
+    const url = this.rewriteUrl === null ? request.url! : this.rewriteUrl.call(this.fastify, request)
     return typeof url === 'string' && this.has(url)
   }
 }

@@ -5,21 +5,24 @@ interface InitializationMessage {
   readonly fastify: FastifyInstance
 }
 
-const declaredRoutes = new WeakMap<object, Map<string, boolean>>()
-const declaredHttpRoutes = new WeakMap<object, string[]>()
+interface DeclaredRoutes {
+  /** URLs of WebSocket routes, and whether the plugin has seen them. */
+  readonly webSocket: Map<string, boolean>
+  readonly http: string[]
+}
+
+const declaredRoutes = new WeakMap<object, DeclaredRoutes>()
 
 // `onRoute` does not run for routes that were declared before the plugin was loaded, and nothing tells of them
 // afterwards. So every instance is told about from its beginning, if this module was loaded before.
 diagnosticsChannel.subscribe('fastify.initialization', message => {
   const { fastify } = message as InitializationMessage
-  const routes = new Map<string, boolean>()
-  const httpRoutes: string[] = []
+  const routes: DeclaredRoutes = { webSocket: new Map(), http: [] }
   declaredRoutes.set(fastify.server, routes)
-  declaredHttpRoutes.set(fastify.server, httpRoutes)
   fastify.addHook('onRoute', routeOptions => {
     const { url, wsHandler, websocket, method } = routeOptions
-    if (isWebSocketRoute(websocket, wsHandler) && !isHead(method)) routes.set(url, false)
-    else if (isHttpRoute(routeOptions)) httpRoutes.push(url)
+    if (isWebSocketRoute(websocket, wsHandler) && !isHead(method)) routes.webSocket.set(url, false)
+    else if (isHttpRoute(routeOptions)) routes.http.push(url)
   })
 })
 
@@ -41,16 +44,16 @@ export function isHttpRoute ({ method, constraints }: RouteOptions): boolean {
 
 /** URLs of such routes that were declared so far. */
 export function findHttpRoutes (fastify: FastifyInstance): readonly string[] {
-  return declaredHttpRoutes.get(fastify.server) ?? []
+  return declaredRoutes.get(fastify.server)?.http ?? []
 }
 
 /** Notes that the plugin has seen the route. */
 export function markAsSeen (fastify: FastifyInstance, url: string): void {
-  declaredRoutes.get(fastify.server)?.set(url, true)
+  declaredRoutes.get(fastify.server)?.webSocket.set(url, true)
 }
 
 /** URLs of WebSocket routes that the plugin has not seen. */
 export function findUnseenRoutes (fastify: FastifyInstance): string[] {
-  const routes = declaredRoutes.get(fastify.server) ?? new Map<string, boolean>()
+  const routes = declaredRoutes.get(fastify.server)?.webSocket ?? []
   return [...routes].filter(([, isSeen]) => !isSeen).map(([url]) => url)
 }

@@ -1,7 +1,7 @@
 import t from 'tap'
-import { chromium } from 'playwright-core'
 import { startApp } from '../support/app.js'
-import { findProgram, needs } from '../support/system-packages.js'
+import { needs } from '../support/system-packages.js'
+import { launchChromium } from './clients/chromium.js'
 import { COMBINATIONS, combinationRoutes, digest, MESSAGES_EACH, messagesOf, THOROUGH } from './compression-suite.js'
 
 interface Result {
@@ -57,15 +57,7 @@ t.test('Chromium, every combination', needs('chromium'), async t => {
     combinationRoutes(app)
     app.get('/page', (_request, reply) => reply.type('text/html').send('<!doctype html><title>compression</title><link rel="icon" href="data:,">'))
   })
-  const browser = await chromium.launch({
-    executablePath: findProgram('chromium')!,
-    headless: true,
-    args: [
-      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync'
-    ]
-  })
-  t.teardown(() => browser.close())
+  const browser = await launchChromium(t)
   const page = await browser.newPage()
   await page.goto(`http://127.0.0.1:${port}/page`)
 
