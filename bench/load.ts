@@ -1,198 +1,241 @@
-// The load generator, a process of its own: raw sockets and frames that were masked beforehand, so that it
-// costs less than what it measures. Started by run.ts, which sends a Load and gets a LoadResult.
-import { constants, createInflateRaw, deflateRawSync } from 'node:zlib'
-import { makeJsonMessages } from './json-messages.js'
-import { open } from './open.js'
+// The load generator where there is no C compiler, and with `check`: it then compares every byte that comes back with
+// what was sent. It takes the options of load.c and prints what that prints.
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { constants, createInflateRaw } from 'node:zlib'
 import { applyMask } from '../lib/protocol/mask.js'
-import { frameHeaderLength, writeFrameHeader } from '../lib/protocol/frame-encoder.js'
 import { RSV1 } from '../lib/protocol/opcodes.js'
 
-export interface Load {
-  port: number
-  connections: number
-  /** Messages in flight on each connection. */
-  depth: number
-  payload: { kind: 'ascii' | 'text' | 'binary' | 'json', bytes: number }
-  /** What is offered as permessage-deflate; the messages are then sent compressed, without reference to earlier ones. */
-  extensions?: string
-  /** Milliseconds, after a warm-up of a third of it. */
-  duration: number
-  /** Whether the server sends back the masked bytes as they came. */
-  isFloor: boolean
-  /** Whether to compare every byte, which costs. */
-  isChecking: boolean
+const options = new Map(process.argv.slice(2).map(argument => argument.split(/=(.*)/s) as [string, string]))
+const number = (name: string): number => Number(options.get(name) ?? 0)
+const mode = options.get('mode')!
+const depth = number('depth')
+const senders = number('senders')
+const rate = number('rate')
+const isChecking = options.has('check')
+const frames = unpackFrames(readFileSync(options.get('frames')!))
+
+function unpackFrames (file: Buffer): Buffer[] {
+  const count = file.readUInt32LE(0)
+  let at = 4 + 4 * count
+  return Array.from({ length: count }, (_, i) => {
+    const length = file.readUInt32LE(4 + 4 * i)
+    at += length
+    return file.subarray(at - length, at)
+  })
 }
 
-export interface LoadResult {
-  messages: number
-  /** Bytes of all frames that came back. */
-  bytes: number
-  /** Milliseconds. */
-  elapsed: number
-  /** Milliseconds from a message to its echo; only with `depth` 1. */
-  latency: { p50: number, p99: number } | null
+interface Frame {
+  payload: Buffer
+  isCompressed: boolean
+  end: number
 }
 
-const MASK = [0x12, 0x34, 0x56, 0x78] as const
-
-function makePayloads ({ kind, bytes }: Load['payload']): Buffer[] {
-  switch (kind) {
-    case 'binary': return [Buffer.alloc(bytes, 'binary payload \x00\xff')]
-    case 'ascii': return [Buffer.alloc(bytes, 'The quick brown fox jumps over the lazy dog. ')]
-    // Whole characters of two and three bytes.
-    case 'text': return [Buffer.alloc(bytes - bytes % 15, 'äöü€漢字')]
-    case 'json': return makeJsonMessages(bytes)
-  }
+/** The frame at `at`, unmasked: the floor sends frames back as they were. Without its payload if nobody wants that. */
+function readFrame (bytes: Buffer, at: number, wantsPayload: boolean): Frame | null {
+  if (at + 2 > bytes.length) return null
+  const isMasked = (bytes[at + 1]! & 0x80) !== 0
+  const short = bytes[at + 1]! & 0x7f
+  const start = at + (short === 126 ? 4 : short === 127 ? 10 : 2) + (isMasked ? 4 : 0)
+  if (start > bytes.length) return null
+  const length = short === 126 ? bytes.readUInt16BE(at + 2) : short === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : short
+  const end = start + length
+  const isCompressed = (bytes[at]! & RSV1) !== 0
+  if (!wantsPayload) return { payload: bytes, isCompressed, end }
+  if (end > bytes.length) return null
+  const payload = isMasked ? Buffer.from(bytes.subarray(start, end)) : bytes.subarray(start, end)
+  if (isMasked) applyMask(payload, 0, length, bytes[start - 4]!, bytes[start - 3]!, bytes[start - 2]!, bytes[start - 1]!)
+  return { payload, isCompressed, end }
 }
 
-/** @param windowBits of permessage-deflate as agreed on; `null` without it */
-function makeFrame (payload: Buffer, isText: boolean, windowBits: number | null): Buffer {
-  const isCompressed = windowBits !== null
-  const body = isCompressed ? deflateRawSync(payload, { windowBits, finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4) : payload
-  const headerLength = frameHeaderLength(body.length, true)
-  const frame = Buffer.alloc(headerLength + body.length)
-  const end = writeFrameHeader(frame, 0, (isText ? 1 : 2) | (isCompressed ? RSV1 : 0), true, body.length, true)
-  body.copy(frame, headerLength)
-  frame.set(MASK, end)
-  applyMask(frame, headerLength, frame.length, ...MASK)
-  return frame
-}
-
-/** Counts the frames in a stream, and hands their payloads to who wants them. */
-class FrameCounter {
+/** Finds the messages in a stream. */
+class MessageCounter {
   private pending: Buffer = Buffer.alloc(0)
   private skip = 0
 
-  constructor (private readonly onPayload: ((payload: Buffer, isCompressed: boolean) => void) | null) {}
+  constructor (private readonly onFrame: ((frame: Frame) => void) | null) {}
 
-  /** @returns how many frames have become complete */
+  /** @returns how many messages have become complete */
   push (chunk: Buffer): number {
-    let bytes = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk])
-    let frames = 0
-    let at = 0
-    if (this.skip > 0) {
-      at = Math.min(this.skip, bytes.length)
-      this.skip -= at
-      if (this.skip > 0) return 0
-      frames++
-    }
-    for (;;) {
-      const headerLength = at + 2 > bytes.length ? Infinity : headerLengthOf(bytes[at + 1]!)
-      if (at + headerLength > bytes.length) break
-      const length = payloadLengthOf(bytes, at)
-      const end = at + headerLength + length
-      if (end > bytes.length) {
-        if (this.onPayload !== null) break
-        this.skip = end - bytes.length
-        bytes = Buffer.alloc(0)
-        at = 0
-        break
-      }
-      this.onPayload?.(bytes.subarray(at + headerLength, end), (bytes[at]! & RSV1) !== 0)
-      frames++
-      at = end
+    const bytes = this.pending.length === 0 ? chunk : Buffer.concat([this.pending, chunk])
+    let at = Math.min(this.skip, bytes.length)
+    let messages = this.skip > 0 && at === this.skip ? 1 : 0
+    this.skip -= at
+    while (this.skip === 0) {
+      const frame = readFrame(bytes, at, this.onFrame !== null)
+      if (frame === null) break
+      if (![1, 2, 9].includes(bytes[at]! & 0x0f)) throw new Error(`a frame that starts with ${bytes[at]!.toString(16)}`)
+      const isMessage = (bytes[at]! & 0x0f) !== 9
+      if (isMessage) this.onFrame?.(frame)
+      this.skip = Math.max(0, frame.end - bytes.length)
+      at = Math.min(frame.end, bytes.length)
+      if (isMessage && this.skip === 0) messages++
     }
     this.pending = at < bytes.length ? Buffer.from(bytes.subarray(at)) : Buffer.alloc(0)
-    return frames
+    return messages
   }
 }
 
-/** The floor sends frames back masked. */
-function headerLengthOf (second: number): number {
-  const length = second & 0x7f
-  return (length === 126 ? 4 : length === 127 ? 10 : 2) + ((second & 0x80) === 0 ? 0 : 4)
-}
-
-function payloadLengthOf (bytes: Buffer, at: number): number {
-  const length = bytes[at + 1]! & 0x7f
-  return length === 126 ? bytes.readUInt16BE(at + 2) : length === 127 ? Number(bytes.readBigUInt64BE(at + 2)) : length
-}
-
-/** Compares each message that comes back with the one that was sent. */
-function makeChecker (payloads: readonly Buffer[], isFloor: boolean): (payload: Buffer, isCompressed: boolean) => void {
+/** Messages of one connection, one after the other, inflated where they are compressed. */
+function makeReader (onMessage: (message: Buffer) => void): (frame: Frame) => void {
   const inflate = createInflateRaw({ flush: constants.Z_SYNC_FLUSH })
-  let index = 0
-  const expect = (payload: Buffer): void => {
-    if (!payload.equals(payloads[index++ % payloads.length]!)) throw new Error('the echo is not what was sent')
-  }
-  let waiting: Buffer[] = []
-  inflate.on('data', chunk => waiting.push(chunk))
-  return (payload, isCompressed) => {
-    if (isFloor) {
-      const copy = Buffer.from(payload)
-      applyMask(copy, 0, copy.length, ...MASK)
-      return expect(copy)
-    }
-    if (!isCompressed) return expect(payload)
+  let parts: Buffer[] = []
+  inflate.on('data', part => parts.push(part))
+  return ({ payload, isCompressed }) => {
+    if (!isCompressed) return onMessage(payload)
     inflate.write(payload)
     inflate.write(Buffer.from([0, 0, 0xff, 0xff]))
     inflate.flush(() => {
-      expect(Buffer.concat(waiting))
-      waiting = []
+      onMessage(Buffer.concat(parts))
+      parts = []
     })
   }
 }
 
-async function run (load: Load): Promise<LoadResult> {
-  const payloads = makePayloads(load.payload)
-  const opened = []
-  for (let i = 0; i < load.connections; i++) opened.push(await open({ port: load.port, host: '127.0.0.1', noDelay: true }, load.extensions ?? null))
-  // As many bits as the server allows the client.
-  const windowBits = load.extensions === undefined ? null : Number(/client_max_window_bits=(\d+)/.exec(opened[0]!.head)?.[1] ?? 15)
-  const frames = payloads.map(payload => makeFrame(payload, load.payload.kind !== 'binary', windowBits))
-  // As many in a row as may be in flight, from any of them on: what is written is one slice.
-  const row = Array.from({ length: frames.length + load.depth }, (_, i) => frames[i % frames.length]!)
+/** Expects the messages in the order in which a connection sends them. */
+async function makeExpectation (): Promise<() => (frame: Frame) => void> {
+  const messages: Buffer[] = []
+  const read = makeReader(message => messages.push(message))
+  for (const frame of frames) read(readFrame(frame, 0, true)!)
+  while (messages.length < frames.length) await new Promise(resolve => setImmediate(resolve))
+  return () => {
+    let index = 0
+    return makeReader(message => {
+      if (!message.equals(messages[index++ % messages.length]!)) throw new Error('what came back is not what was sent')
+    })
+  }
+}
+
+async function open (): Promise<Socket> {
+  const socket = connect({ port: number('port'), host: '127.0.0.1', noDelay: true })
+  socket.write(readFileSync(options.get('request')!))
+  let head = ''
+  while (!head.endsWith('\r\n\r\n')) head += ((await once(socket, 'data')) as [Buffer])[0].toString('latin1')
+  if (!head.startsWith('HTTP/1.1 101')) throw new Error(`the handshake was refused: ${head}`)
+  socket.on('error', error => { throw error })
+  socket.on('end', () => { throw new Error('the server has closed the connection') })
+  return socket
+}
+
+const latencies: number[] = []
+let messages = 0
+let received = 0
+let isCounting = false
+
+/** Sends so many frames, in turn, each time in one write. */
+function makeSender (socket: Socket): (count: number) => void {
+  const row = Array.from({ length: frames.length + depth }, (_, i) => frames[i % frames.length]!)
   const bytes = Buffer.concat(row)
   const offsets = [0]
   for (const frame of row) offsets.push(offsets.at(-1)! + frame.length)
-
-  const latencies: number[] = []
-  let messages = 0
-  let received = 0
-  let isCounting = false
-  const sockets = opened.map(({ socket }) => socket)
-  for (const socket of sockets) {
-    const counter = new FrameCounter(load.isChecking ? makeChecker(payloads, load.isFloor) : null)
-    let next = 0
-    let sentAt = 0
-    const send = (count: number): void => {
-      sentAt = performance.now()
-      socket.write(bytes.subarray(offsets[next], offsets[next + count]))
-      next = (next + count) % frames.length
-    }
-    socket.on('error', error => { throw error })
-    socket.on('end', () => { throw new Error('the server has closed the connection') })
-    socket.on('data', chunk => {
-      const whole = counter.push(chunk)
-      if (isCounting) {
-        messages += whole
-        received += chunk.length
-        if (load.depth === 1 && whole > 0) latencies.push(performance.now() - sentAt)
-      }
-      if (whole > 0) send(whole)
-    })
-    send(load.depth)
+  let next = 0
+  return count => {
+    socket.write(bytes.subarray(offsets[next], offsets[next + count]))
+    next = (next + count) % frames.length
   }
-
-  await new Promise(resolve => setTimeout(resolve, load.duration / 3))
-  process.send!('counting')
-  isCounting = true
-  const start = performance.now()
-  await new Promise(resolve => setTimeout(resolve, load.duration))
-  isCounting = false
-  const elapsed = performance.now() - start
-  process.send!('counted')
-  for (const socket of sockets) socket.destroy()
-  latencies.sort((a, b) => a - b)
-  const latency = latencies.length === 0
-    ? null
-    : { p50: latencies[Math.floor(latencies.length * 0.5)]!, p99: latencies[Math.floor(latencies.length * 0.99)]! }
-  return { messages, bytes: received, elapsed, latency }
 }
 
-process.once('message', (load: Load) => {
-  run(load).then(result => process.send!(result, () => process.disconnect()), (error: unknown) => {
-    console.error(error)
-    process.exit(1)
+/** When the messages in flight were sent, the oldest first. */
+function makeClock (): { sent: (count: number) => void, answered: (count: number) => void } {
+  const sentAt: number[] = []
+  return {
+    sent (count) {
+      const now = performance.now()
+      for (let i = 0; i < count; i++) sentAt.push(now)
+    },
+    answered (count) {
+      const now = performance.now()
+      for (let i = 0; i < count; i++) {
+        const latency = now - sentAt.shift()!
+        if (isCounting) latencies.push(latency)
+      }
+    }
+  }
+}
+
+function count (chunk: Buffer, whole: number): void {
+  if (!isCounting) return
+  messages += whole
+  received += chunk.length
+}
+
+async function echo (sockets: readonly Socket[]): Promise<void> {
+  const expect = isChecking ? await makeExpectation() : null
+  const senders = sockets.map(socket => {
+    const counter = new MessageCounter(expect === null ? null : expect())
+    const send = makeSender(socket)
+    const clock = makeClock()
+    let inFlight = 0
+    const sendMore = (count: number): void => {
+      clock.sent(count)
+      inFlight += count
+      send(count)
+    }
+    socket.on('data', chunk => {
+      const whole = counter.push(chunk)
+      clock.answered(whole)
+      count(chunk, whole)
+      inFlight -= whole
+      if (whole > 0 && rate === 0) sendMore(whole)
+    })
+    return () => { if (inFlight === 0) sendMore(depth) }
   })
-})
+  if (rate === 0) return senders.forEach(send => send())
+  const start = performance.now()
+  let sent = 0
+  setInterval(() => {
+    for (const due = (performance.now() - start) * rate / 1000; sent + depth <= due; sent += depth) senders[sent / depth % senders.length]!()
+  }, 1)
+}
+
+async function broadcast (sockets: readonly Socket[]): Promise<void> {
+  const expect = isChecking ? await makeExpectation() : null
+  const clock = makeClock()
+  const sends = sockets.slice(0, senders).map(makeSender)
+  let sent = 0
+  let delivered = 0
+  const sendMore = (): void => {
+    const more = Math.floor(delivered / sockets.length) + depth - sent
+    clock.sent(more)
+    if (sends.length === 1) sends[0]!(more)
+    else for (let i = 0; i < more; i++) sends[(sent + i) % sends.length]!(1)
+    sent += more
+  }
+  for (const socket of sockets) {
+    const counter = new MessageCounter(expect === null ? null : expect())
+    socket.on('data', chunk => {
+      const whole = counter.push(chunk)
+      count(chunk, whole)
+      const before = Math.floor(delivered / sockets.length)
+      delivered += whole
+      const completed = Math.floor(delivered / sockets.length) - before
+      if (completed === 0) return
+      clock.answered(completed)
+      sendMore()
+    })
+  }
+  sendMore()
+}
+
+const percentile = (part: number): number => latencies[Math.floor(latencies.length * part)]!
+
+const sockets: Socket[] = []
+for (let i = 0; i < number('connections'); i++) sockets.push(await open())
+await (mode === 'broadcast' ? broadcast : echo)(sockets)
+await new Promise(resolve => setTimeout(resolve, number('warmup')))
+isCounting = true
+const start = performance.now()
+console.log('counting')
+await new Promise(resolve => setTimeout(resolve, number('duration')))
+isCounting = false
+const elapsed = performance.now() - start
+console.log('counted')
+latencies.sort((a, b) => a - b)
+console.log(JSON.stringify({
+  messages,
+  bytes: received,
+  elapsed,
+  ...(latencies.length === 0 ? {} : { latency: { p50: percentile(0.5), p99: percentile(0.99) } })
+}))
+process.exit()

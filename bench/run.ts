@@ -1,130 +1,131 @@
-// npm run bench [-- workload …] [--against server,…] [--rounds N] [--seconds S] [--check]
+// npm run bench, see `npm run bench -- --help`
 //
-// Measures the CPU time per message of a server process against its peers: the servers take turns, round by
-// round, each in a fresh process; the figures are medians over the rounds, and what is printed are ratios.
-import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+// Measures what a server process needs for a message against its peers: the servers take turns, round by round, each
+// in a fresh process; the figures are medians over the rounds, and what counts are the ratios of the same round.
+import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { parseArgs } from 'node:util'
-import type { Load, LoadResult } from './load.js'
-import { OURS, SERVERS, start } from './servers.js'
-import { WORKLOADS, type Workload } from './workloads.js'
+import { build, versionOf, type Build } from './build.js'
+import { HELP, readSettings, type Settings } from './cli.js'
+import { describe, toMarkdown, workloadTable } from './markdown.js'
+import { isForNode, measure } from './measure.js'
+import type { Report, Sample, WorkloadResult } from './results.js'
+import { OURS, start, type BenchServer } from './servers.js'
+import { toSvg } from './svg.js'
+import type { Workload } from './workloads.js'
 
-interface Sample {
-  /** Microseconds of CPU time, user and system, of the server's process. */
-  cpuPerMessage: number
-  messagesPerSecond: number
-  bytesPerMessage: number
-  latency: LoadResult['latency']
-}
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    against: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-    check: { type: 'boolean', default: false },
-    json: { type: 'string' }
-  }
-})
-
-/** Nanoseconds on a CPU, over all threads of the process, as the kernel counts them. */
-function cpuTime (pid: number): number {
-  let total = 0
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    total += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0])
-  }
-  return total
-}
-
-async function measure (workload: Workload, name: string): Promise<Sample> {
-  const { file, env } = SERVERS[name]!
-  const server = start(`servers/${file}`, { ...env, BENCH_DEFLATE: JSON.stringify(workload.perMessageDeflate ?? false) })
-  const [{ port }] = await once(server, 'message') as [{ port: number }]
-  const load = start('load.ts')
-  const task: Load = {
-    port,
-    connections: workload.connections,
-    depth: workload.depth,
-    payload: workload.payload,
-    ...(workload.extensions === undefined ? {} : { extensions: workload.extensions }),
-    duration: Number(values.seconds) * 1000,
-    isFloor: name === 'plain net',
-    isChecking: values.check
-  }
-  load.send(task)
-  let before = 0
-  let after = 0
-  const result = await new Promise<LoadResult>((resolve, reject) => {
-    load.on('message', (message: 'counting' | 'counted' | LoadResult) => {
-      if (message === 'counting') before = cpuTime(server.pid!)
-      else if (message === 'counted') after = cpuTime(server.pid!)
-      else resolve(message)
-    })
-    load.on('exit', code => reject(new Error(`the load generator ended with ${code}`)))
-  })
-  server.disconnect()
-  await once(server, 'exit')
-  return {
-    cpuPerMessage: (after - before) / 1000 / result.messages,
-    messagesPerSecond: result.messages / result.elapsed * 1000,
-    bytesPerMessage: result.bytes / result.messages,
-    latency: result.latency
-  }
-}
-
-function median (numbers: number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]!
-}
-
-function summarize (samples: Sample[], ours: Sample[]): Record<string, string> {
-  // Ratios of the same round: what the machine did meanwhile, it did to both.
-  const ratios = samples.map((sample, round) => sample.cpuPerMessage / ours[round]!.cpuPerMessage)
-  const latencies = samples.flatMap(({ latency }) => latency ?? [])
-  return {
-    'CPU µs/message': median(samples.map(sample => sample.cpuPerMessage)).toFixed(2),
-    'messages/s': median(samples.map(sample => sample.messagesPerSecond)).toFixed(0),
-    'bytes/message': median(samples.map(sample => sample.bytesPerMessage)).toFixed(0),
-    'p50 ms': latencies.length === 0 ? '' : median(latencies.map(({ p50 }) => p50)).toFixed(2),
-    'p99 ms': latencies.length === 0 ? '' : median(latencies.map(({ p99 }) => p99)).toFixed(2),
-    'CPU × ours': median(ratios).toFixed(2),
-    spread: `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`
-  }
-}
-
-function printTable (rows: Record<string, Record<string, string>>): void {
-  const columns = Object.keys(Object.values(rows)[0]!)
-  console.log(`| server | ${columns.join(' | ')} |`)
-  console.log(`|---|${columns.map(() => '---:|').join('')}`)
-  for (const [name, row] of Object.entries(rows)) console.log(`| ${name} | ${columns.map(column => row[column]).join(' | ')} |`)
-}
-
-function choose<T extends string> (wanted: T[], known: readonly T[], what: string): T[] {
-  for (const one of wanted) {
-    if (!known.includes(one)) throw new Error(`there is no ${what} '${one}'; there are ${known.join(', ')}`)
-  }
-  return wanted.length === 0 ? [...known] : wanted
-}
-
-const names = choose(positionals, WORKLOADS.map(({ name }) => name), 'workload')
-const peers = choose(values.against?.split(',') ?? [], Object.keys(SERVERS).filter(name => name !== OURS), 'server')
-const results: Record<string, Record<string, Sample[]>> = {}
-
-console.log(`Node ${process.versions.node}, ${cpus()[0]?.model}, ${cpus().length} cores, ${new Date().toISOString().slice(0, 10)}`)
-for (const workload of WORKLOADS.filter(({ name }) => names.includes(name))) {
-  const servers = [OURS, ...peers].filter(name => workload.servers?.includes(name) ?? true)
-  const samples: Record<string, Sample[]> = Object.fromEntries(servers.map(name => [name, []]))
-  for (let round = 0; round < Number(values.rounds); round++) {
-    for (const name of servers) {
-      process.stderr.write(`\r\x1b[K${workload.name}: round ${round + 1} of ${values.rounds}, ${name}`)
-      samples[name]!.push(await measure(workload, name))
+/** A line that is rewritten on a terminal, and told once for each workload elsewhere. */
+function makeProgress (): { show: (workload: string, detail: string) => void, clear: () => void } {
+  if (process.stderr.isTTY) {
+    return {
+      show: (workload, detail) => process.stderr.write(`\r\x1b[K${workload}: ${detail}`),
+      clear: () => process.stderr.write('\r\x1b[K')
     }
   }
-  process.stderr.write('\r\x1b[K')
-  console.log(`\n### ${workload.title}\n`)
-  printTable(Object.fromEntries(Object.entries(samples).map(([name, own]) => [name, summarize(own, samples[OURS]!)])))
-  results[workload.name] = samples
+  let last = ''
+  return {
+    show (workload) {
+      if (workload !== last) process.stderr.write(`measuring ${workload}\n`)
+      last = workload
+    },
+    clear () {}
+  }
 }
-if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ node: process.versions.node, results }, null, 2))
+
+const progress = makeProgress()
+
+/** Those that can be started here; of the others it is said why they are left out. */
+async function tryServers (settings: Settings, build: Build): Promise<Settings['servers']> {
+  const used = Object.entries(settings.servers).filter(([name, server]) => settings.workloads.some(workload => takesPart(workload, name, server)))
+  const running: Settings['servers'] = {}
+  for (const [name, server] of used) {
+    progress.show('servers', name)
+    try {
+      const { child } = await start(server, settings.workloads[0]!.task, build)
+      await child.stop()
+      running[name] = server
+    } catch (error) {
+      if (name === OURS) throw error
+      progress.clear()
+      console.log(`${name} is left out: ${(error as Error).message}`)
+    }
+  }
+  return running
+}
+
+/** Variants of ours go where ours goes, and a server of one's own goes everywhere. */
+function takesPart (workload: Workload, name: string, server: BenchServer): boolean {
+  return workload.servers.includes(name) || (workload.servers.includes(OURS) && name.startsWith(`${OURS} `)) || !server.file.endsWith('.ts')
+}
+
+async function runWorkload (workload: Workload, servers: Settings['servers'], settings: Settings, build: Build): Promise<WorkloadResult> {
+  const samples: Record<string, Sample[]> = {}
+  const failed = new Set<string>()
+  const timing = { warmup: settings.warmup * 1000, duration: settings.seconds * 1000 }
+  for (let round = 0; round < settings.rounds; round++) {
+    for (const [name, server] of Object.entries(servers)) {
+      if (!takesPart(workload, name, server) || failed.has(name)) continue
+      progress.show(workload.name, `round ${round + 1} of ${settings.rounds}, ${name}`)
+      try {
+        (samples[name] ??= []).push(await measure(workload, server, timing, build, settings.isChecking))
+      } catch (error) {
+        progress.clear()
+        console.error(`${workload.name}, ${name}: ${(error as Error).message}`)
+        process.exitCode = 1
+        failed.add(name)
+        delete samples[name]
+      }
+    }
+  }
+  progress.clear()
+  const { group, name, title, figures } = workload
+  return { group, name, title, figures, samples }
+}
+
+async function run (settings: Settings): Promise<Report> {
+  const built = build()
+  if ('missing' in built.load) console.log(`The load comes from Node, as there is no C program for it: ${built.load.missing}`)
+  const isInNode = settings.isChecking || 'missing' in built.load
+  const servers = await tryServers(settings, built)
+  const report: Report = {
+    date: new Date().toISOString(),
+    node: process.versions.node,
+    machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${process.platform}`,
+    generator: isInNode ? 'Node' : 'C',
+    rounds: settings.rounds,
+    seconds: settings.seconds,
+    versions: Object.fromEntries(Object.entries(servers).flatMap(([name, server]) => server.package === undefined ? [] : [[name, versionOf(server.package)!]])),
+    results: []
+  }
+  console.log(describe(report))
+  for (const workload of settings.workloads) {
+    if (isInNode && !isForNode(workload)) {
+      console.log(`\n${workload.name} is left out: only the generator in C can do it`)
+      continue
+    }
+    const result = await runWorkload(workload, servers, settings, built)
+    console.log(`\n### ${result.name}: ${result.title}\n\n${workloadTable(result, settings.bases)}`)
+    report.results.push(result)
+    // After each workload: what was measured is kept if the run is broken off.
+    if (settings.json !== undefined) writeFileSync(settings.json, JSON.stringify(report, null, 1))
+  }
+  return report
+}
+
+try {
+  const settings = readSettings(process.argv.slice(2))
+  if (settings === null) {
+    console.log(HELP)
+  } else {
+    const reports = settings.render === undefined
+      ? [await run(settings)]
+      : settings.render.map(file => JSON.parse(readFileSync(file, 'utf8')) as Report)
+    const markdown = toMarkdown(reports, settings.bases)
+    if (settings.markdown !== undefined) writeFileSync(settings.markdown, markdown)
+    else if (settings.render !== undefined) console.log(markdown)
+    if (settings.svg !== undefined) writeFileSync(settings.svg, toSvg(reports))
+  }
+} catch (error) {
+  progress.clear()
+  console.error((error as Error).message)
+  process.exitCode = 1
+}

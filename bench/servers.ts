@@ -1,22 +1,42 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { BENCH, versionOf, type Build } from './build.js'
+import { Child } from './child.js'
+import type { ServerTask } from './servers/task.js'
 
-/** A server under test: a file in servers/, and its environment. */
+/** A server under test. */
 export interface BenchServer {
+  /** In servers/, or a path of JavaScript. */
   file: string
   env?: Record<string, string>
+  /** Whose version is told. */
+  package?: string
+  isBun?: boolean
 }
 
-export const OURS = 'fastify-ws-routes'
+export const OURS = 'ours'
+
+const NO_ADDON = { WS_NO_BUFFER_UTIL: '1' }
 
 export const SERVERS: Record<string, BenchServer> = {
   [OURS]: { file: 'ours.ts' },
-  '@fastify/websocket': { file: 'fastify-websocket.ts', env: { WS_NO_BUFFER_UTIL: '1' } },
-  ws: { file: 'ws.ts', env: { WS_NO_BUFFER_UTIL: '1' } },
-  'ws+bufferutil': { file: 'ws.ts' },
-  'plain net': { file: 'net.ts' }
+  '@fastify/websocket': { file: 'fastify-websocket.ts', env: NO_ADDON, package: '@fastify/websocket' },
+  ws: { file: 'ws.ts', env: NO_ADDON, package: 'ws' },
+  'ws+bufferutil': { file: 'ws.ts', package: 'bufferutil' },
+  crossws: { file: 'crossws.ts', env: NO_ADDON, package: 'crossws' },
+  uws: { file: 'uws.ts', package: '@trufflesuite/uws-js-unofficial' },
+  bun: { file: 'bun.ts', package: `@oven/bun-${process.platform}-${process.arch === 'arm64' ? 'aarch64' : process.arch}`, isBun: true },
+  // Floors: bytes that nobody looks at, and a handshake that nobody checks.
+  net: { file: 'net.ts' },
+  http: { file: 'http.ts' }
 }
 
-/** Starts a file of this folder as a process of its own. */
-export function start (file: string, env: Record<string, string> = {}): ChildProcess {
-  return fork(new URL(file, import.meta.url), { env: { ...process.env, ...env }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+export async function start (server: BenchServer, task: ServerTask, build: Build): Promise<{ child: Child, port: number }> {
+  if (server.package !== undefined && versionOf(server.package) === null) throw new Error(`${server.package} is not installed`)
+  const script = existsSync(server.file) ? server.file : build.script(`servers/${server.file.replace(/\.ts$/, '.js')}`)
+  const env = { ...server.env, BENCH_TASK: JSON.stringify(task) }
+  const child = server.isBun === true
+    ? new Child(join(BENCH, 'node_modules', server.package!, 'bin', 'bun'), [script], env)
+    : new Child(process.execPath, ['--expose-gc', script], env)
+  return { child, port: Number(await child.line()) }
 }

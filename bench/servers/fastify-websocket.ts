@@ -1,11 +1,13 @@
 import websocket from '@fastify/websocket'
 import Fastify from 'fastify'
-import { announce, perMessageDeflate } from './announce.js'
+import type { AddressInfo } from 'node:net'
+import { announce, MAX_PAYLOAD, perMessageDeflate, task } from './task.js'
+import { handle } from './ws-handler.js'
 
 const app = Fastify()
-await app.register(websocket, { options: { maxPayload: 64 * 1024 * 1024, perMessageDeflate } })
-app.get('/', { websocket: true }, socket => {
-  socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary }))
-})
+await app.register(websocket, { options: { maxPayload: MAX_PAYLOAD, perMessageDeflate } })
+if (task.hook) app.addHook('onRequest', async () => {})
+app.get('/http', async () => 'ok')
+app.get('/', { websocket: true }, socket => handle(socket, app.websocketServer))
 await app.listen({ port: 0, host: '127.0.0.1' })
-announce(app.server)
+announce((app.server.address() as AddressInfo).port)

@@ -1,7 +1,7 @@
 // The floor: answers the handshake, then sends back every byte as it came, masked as it is, without a look at it.
-import { createServer } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 import { computeAccept } from '../../lib/protocol/handshake.js'
-import { announce } from './announce.js'
+import { announce } from './task.js'
 
 const server = createServer({ noDelay: true }, socket => {
   socket.on('error', () => {})
@@ -11,4 +11,4 @@ const server = createServer({ noDelay: true }, socket => {
     socket.on('data', chunk => socket.write(chunk))
   })
 })
-server.listen(0, '127.0.0.1', () => announce(server))
+server.listen(0, '127.0.0.1', () => announce((server.address() as AddressInfo).port))

@@ -1,11 +1,23 @@
 import Fastify from 'fastify'
+import type { AddressInfo } from 'node:net'
 import websocket from '../../lib/index.js'
-import { announce, perMessageDeflate } from './announce.js'
+import { announce, MAX_PAYLOAD, perMessageDeflate, task } from './task.js'
 
 const app = Fastify()
-await app.register(websocket, { options: { maxPayload: 64 * 1024 * 1024, perMessageDeflate } })
+await app.register(websocket, { options: { maxPayload: MAX_PAYLOAD, perMessageDeflate } })
+if (task.hook) app.addHook('onRequest', async () => {})
+app.get('/http', async () => 'ok')
 app.get('/', { websocket: true }, connection => {
-  connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
+  switch (task.handler) {
+    case 'echo':
+      connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
+      break
+    case 'echo-string':
+      connection.addEventListener('message', ({ data }) => connection.send(data as string))
+      break
+    case 'broadcast':
+      connection.on('message', (data, isBinary) => app.websocketServer.broadcast(data, { binary: isBinary }))
+  }
 })
 await app.listen({ port: 0, host: '127.0.0.1' })
-announce(app.server)
+announce((app.server.address() as AddressInfo).port)

@@ -1,9 +1,10 @@
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
-import { announce, perMessageDeflate } from './announce.js'
+import { announce, MAX_PAYLOAD, perMessageDeflate } from './task.js'
+import { handle } from './ws-handler.js'
 
-const server = createServer()
-new WebSocketServer({ server, maxPayload: 64 * 1024 * 1024, perMessageDeflate }).on('connection', socket => {
-  socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary }))
-})
-server.listen(0, '127.0.0.1', () => announce(server))
+const server = createServer((_request, response) => response.end('ok'))
+const sockets = new WebSocketServer({ server, maxPayload: MAX_PAYLOAD, perMessageDeflate })
+sockets.on('connection', socket => handle(socket, sockets))
+server.listen(0, '127.0.0.1', () => announce((server.address() as AddressInfo).port))

@@ -1,0 +1,109 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Build } from './build.js'
+import { Child } from './child.js'
+import { askWindowBits, makeFrames, makeRequest, packFrames } from './frames.js'
+import type { Sample } from './results.js'
+import { start, type BenchServer } from './servers.js'
+import { extensionsOf, type Workload } from './workloads.js'
+
+export interface Timing {
+  /** Milliseconds. */
+  warmup: number
+  duration: number
+}
+
+/** What a generator prints at the end. */
+interface Counts {
+  messages: number
+  bytes: number
+  /** Milliseconds. */
+  elapsed: number
+  latency?: { p50: number, p99: number }
+  http?: { p50: number, p99: number }
+}
+
+/** One server under one workload, in processes of their own. */
+export async function measure (workload: Workload, server: BenchServer, timing: Timing, build: Build, isChecking: boolean): Promise<Sample> {
+  const { child, port } = await start(server, workload.task, build)
+  try {
+    const before = workload.mode === 'hold' ? await residentKiB(child) : 0
+    const load = await startLoad(workload, port, timing, build, isChecking)
+    try {
+      return workload.mode === 'hold' ? await weigh(workload, child, load, before) : await clock(child, load)
+    } finally {
+      await load.stop()
+    }
+  } finally {
+    await child.stop()
+  }
+}
+
+async function startLoad (workload: Workload, port: number, timing: Timing, build: Build, isChecking: boolean): Promise<Child> {
+  const request = makeRequest(extensionsOf(workload.task))
+  const windowBits = workload.task.deflate === 'off' ? null : await askWindowBits(port, request, workload.task.takeover)
+  const files = { request: join(build.folder, 'request'), frames: join(build.folder, 'frames') }
+  writeFileSync(files.request, request)
+  writeFileSync(files.frames, packFrames(makeFrames(workload.payload, windowBits)))
+  const { mode, connections, depth, senders = 0, rate = 0, probes = 0 } = workload
+  const options = Object.entries({ mode, port, connections, depth, senders, rate, probes, ...timing, ...files }).map(([name, value]) => `${name}=${value}`)
+  if (!isChecking && 'path' in build.load) return new Child(build.load.path, options)
+  return new Child(process.execPath, [build.script('load.js'), ...options, ...(isChecking ? ['check=1'] : [])])
+}
+
+/** Whether the generator in Node can do it too. */
+export function isForNode ({ mode, probes }: Workload): boolean {
+  return (mode === 'echo' || mode === 'broadcast') && probes === undefined
+}
+
+async function clock (server: Child, load: Child): Promise<Sample> {
+  await expectLine(load, 'counting')
+  const before = await cpuTime(server)
+  await expectLine(load, 'counted')
+  const used = await cpuTime(server) - before
+  const { messages, bytes, elapsed, latency, http } = JSON.parse(await load.line()) as Counts
+  if (messages === 0) throw new Error('Error: not one message came back')
+  return {
+    cpu: used / 1000 / messages,
+    rate: messages / elapsed * 1000,
+    bytes: bytes / messages,
+    busy: used / 1e6 / elapsed * 100,
+    ...(latency === undefined ? {} : latency),
+    ...(http === undefined ? {} : { httpP50: http.p50, httpP99: http.p99 })
+  }
+}
+
+/** The memory of connections that are only there, and after a message each. */
+async function weigh ({ connections }: Workload, server: Child, load: Child, before: number): Promise<Sample> {
+  await expectLine(load, 'connected')
+  const fresh = await residentKiB(server)
+  load.say('talk')
+  await expectLine(load, 'talked')
+  const used = await residentKiB(server)
+  return { fresh: (fresh - before) / connections, used: (used - before) / connections }
+}
+
+async function expectLine (child: Child, wanted: string): Promise<void> {
+  const line = await child.line()
+  if (line !== wanted) throw new Error(`expected '${wanted}', not '${line}'`)
+}
+
+/** Nanoseconds on a CPU, over all threads of the process: as the kernel counts them, or else as the process knows them. */
+async function cpuTime (server: Child): Promise<number> {
+  if (process.platform !== 'linux') {
+    server.say('cpu')
+    return Number(await server.line())
+  }
+  let total = 0
+  for (const thread of readdirSync(`/proc/${server.pid}/task`)) {
+    total += Number(readFileSync(`/proc/${server.pid}/task/${thread}/schedstat`, 'latin1').split(' ')[0])
+  }
+  return total
+}
+
+/** After a collection of garbage, which would come sooner or later. */
+async function residentKiB (server: Child): Promise<number> {
+  server.say('collect')
+  await expectLine(server, 'collected')
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'latin1'))![1])
+}

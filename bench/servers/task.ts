@@ -1,0 +1,42 @@
+/** What the workload wants of a server. */
+export interface ServerTask {
+  /** `echo`: as the message comes; `echo-string`: text as a string; `broadcast`: to all. */
+  handler: 'echo' | 'echo-string' | 'broadcast'
+  deflate: 'off' | 'level-6' | 'defaults'
+  takeover: boolean
+  /** Whether an `onRequest` hook runs. */
+  hook: boolean
+}
+
+export const task = JSON.parse(process.env.BENCH_TASK!) as ServerTask
+
+export const MAX_PAYLOAD = 64 * 1024 * 1024
+
+/** permessage-deflate for `ws`, and with the same words for us. */
+export const perMessageDeflate = task.deflate === 'off'
+  ? false
+  : task.deflate === 'defaults' || { threshold: 0, zlibDeflateOptions: { level: 6 } }
+
+declare const gc: undefined | (() => void)
+declare const Bun: undefined | { gc (force: boolean): void }
+
+/** What a collection frees in the first round lets the second free more. */
+function collectGarbage (): void {
+  for (let i = 0; i < 3; i++) typeof Bun === 'undefined' ? gc!() : Bun.gc(true)
+}
+
+/** Tells the runner the port, does what it asks for, and ends with it. */
+export function announce (port: number): void {
+  console.log(port)
+  process.stdin.setEncoding('utf8')
+  process.stdin.on('data', command => {
+    if (String(command).trim() === 'cpu') {
+      const { user, system } = process.cpuUsage()
+      console.log((user + system) * 1000)
+      return
+    }
+    collectGarbage()
+    setTimeout(() => console.log('collected'), 300)
+  })
+  process.stdin.on('end', () => process.exit())
+}

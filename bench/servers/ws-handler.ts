@@ -1,0 +1,21 @@
+import type { WebSocket, WebSocketServer } from 'ws'
+import { task } from './task.js'
+
+/** What `ws` and `@fastify/websocket` do with a connection: as their documentation shows it. */
+export function handle (socket: WebSocket, server: WebSocketServer): void {
+  switch (task.handler) {
+    case 'echo':
+      socket.on('message', (data: Buffer, isBinary: boolean) => socket.send(data, { binary: isBinary }))
+      break
+    case 'echo-string':
+      socket.addEventListener('message', ({ data }) => socket.send(data as string))
+      break
+    case 'broadcast':
+      socket.on('message', (data: Buffer, isBinary: boolean) => {
+        server.clients.forEach(client => {
+          if (client.readyState === socket.OPEN) client.send(data, { binary: isBinary })
+        })
+      })
+  }
+  socket.on('error', () => {})
+}
