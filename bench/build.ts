@@ -30,7 +30,8 @@ export function build (): Build {
   return { folder, script: file => join(folder, 'bench', file), load: compileLoad(join(folder, 'load')) }
 }
 
-function compileLoad (path: string): Build['load'] {
+/** load.c, on the spot. */
+export function compileLoad (path: string): Build['load'] {
   if (process.platform !== 'linux') return { missing: 'it needs Linux' }
   try {
     execFileSync('cc', ['-O2', '-o', path, join(BENCH, 'load.c')], { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -10,6 +10,7 @@ export interface Settings {
   seconds: number
   warmup: number
   isChecking: boolean
+  generator: 'c' | 'node'
   json?: string | undefined
   markdown?: string | undefined
   svg?: string | undefined
@@ -33,6 +34,7 @@ Servers:
   --rounds N             default 5
   --seconds S            of each measurement, default 1
   --warmup S             before it, default 0.5
+  --generator c|node     what makes the load; default c, where there is a compiler
   --check                compare every byte that comes back (by the generator in Node: not for figures)
   --json FILE, --markdown FILE, --svg FILE
                          write the results
@@ -60,6 +62,12 @@ function positive (name: string, value: string): number {
   return Number(value)
 }
 
+function oneOf<T extends string> (name: string, value: string, known: readonly T[]): T {
+  const found = known.find(one => one === value)
+  if (found === undefined) throw new Error(`--${name} ${value}: it must be ${known.join(' or ')}`)
+  return found
+}
+
 /** @returns `null` if only help is wanted */
 export function readSettings (args: string[]): Settings | null {
   const { values, positionals } = parseArgs({
@@ -74,6 +82,7 @@ export function readSettings (args: string[]): Settings | null {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '1' },
       warmup: { type: 'string', default: '0.5' },
+      generator: { type: 'string', default: 'c' },
       check: { type: 'boolean', default: false },
       json: { type: 'string' },
       markdown: { type: 'string' },
@@ -102,6 +111,7 @@ export function readSettings (args: string[]): Settings | null {
     seconds: positive('seconds', values.seconds),
     warmup: positive('warmup', values.warmup),
     isChecking: values.check,
+    generator: oneOf('generator', values.generator, ['c', 'node']),
     json: values.json,
     markdown: values.markdown,
     svg: values.svg,

@@ -13,6 +13,8 @@ export interface Timing {
   duration: number
 }
 
+export type Generator = 'c' | 'node' | 'checking node'
+
 /** What a generator prints at the end. */
 interface Counts {
   messages: number
@@ -24,11 +26,11 @@ interface Counts {
 }
 
 /** One server under one workload, in processes of their own. */
-export async function measure (workload: Workload, server: BenchServer, timing: Timing, build: Build, isChecking: boolean): Promise<Sample> {
+export async function measure (workload: Workload, server: BenchServer, timing: Timing, build: Build, generator: Generator): Promise<Sample> {
   const { child, port } = await start(server, workload.task, build)
   try {
     const before = workload.mode === 'hold' ? await residentKiB(child) : 0
-    const load = await startLoad(workload, port, timing, build, isChecking)
+    const load = await startLoad(workload, port, timing, build, generator)
     try {
       return workload.mode === 'hold' ? await weigh(workload, child, load, before) : await clock(child, load)
     } finally {
@@ -39,7 +41,7 @@ export async function measure (workload: Workload, server: BenchServer, timing: 
   }
 }
 
-async function startLoad (workload: Workload, port: number, timing: Timing, build: Build, isChecking: boolean): Promise<Child> {
+async function startLoad (workload: Workload, port: number, timing: Timing, build: Build, generator: Generator): Promise<Child> {
   const request = makeRequest(extensionsOf(workload.task))
   const windowBits = workload.task.deflate === 'off' ? null : await askWindowBits(port, request, workload.task.takeover)
   const files = { request: join(build.folder, 'request'), frames: join(build.folder, 'frames') }
@@ -47,8 +49,8 @@ async function startLoad (workload: Workload, port: number, timing: Timing, buil
   writeFileSync(files.frames, packFrames(makeFrames(workload.payload, windowBits)))
   const { mode, connections, depth, senders = 0, rate = 0, probes = 0 } = workload
   const options = Object.entries({ mode, port, connections, depth, senders, rate, probes, ...timing, ...files }).map(([name, value]) => `${name}=${value}`)
-  if (!isChecking && 'path' in build.load) return new Child(build.load.path, options)
-  return new Child(process.execPath, [build.script('load.js'), ...options, ...(isChecking ? ['check=1'] : [])])
+  if (generator === 'c' && 'path' in build.load) return new Child(build.load.path, options)
+  return new Child(process.execPath, [build.script('load.js'), ...options, ...(generator === 'checking node' ? ['check=1'] : [])])
 }
 
 /** Whether the generator in Node can do it too. */

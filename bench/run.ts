@@ -7,7 +7,7 @@ import { cpus } from 'node:os'
 import { build, versionOf, type Build } from './build.js'
 import { HELP, readSettings, type Settings } from './cli.js'
 import { describe, toMarkdown, workloadTable } from './markdown.js'
-import { isForNode, measure } from './measure.js'
+import { isForNode, measure, type Generator } from './measure.js'
 import type { Report, Sample, WorkloadResult } from './results.js'
 import { OURS, start, type BenchServer } from './servers.js'
 import { toSvg } from './svg.js'
@@ -36,20 +36,22 @@ const progress = makeProgress()
 /** Those that can be started here; of the others it is said why they are left out. */
 async function tryServers (settings: Settings, build: Build): Promise<Settings['servers']> {
   const used = Object.entries(settings.servers).filter(([name, server]) => settings.workloads.some(workload => takesPart(workload, name, server)))
-  const running: Settings['servers'] = {}
-  for (const [name, server] of used) {
-    progress.show('servers', name)
+  const reasons = await Promise.all(used.map(async ([, server]) => {
     try {
       const { child } = await start(server, settings.workloads[0]!.task, build)
       await child.stop()
-      running[name] = server
+      return null
     } catch (error) {
-      if (name === OURS) throw error
-      progress.clear()
-      console.log(`${name} is left out: ${(error as Error).message}`)
+      return error as Error
     }
-  }
-  return running
+  }))
+  return Object.fromEntries(used.filter(([name], i) => {
+    const reason = reasons[i]!
+    if (reason === null) return true
+    if (name === OURS) throw reason
+    console.log(`${name} is left out: ${reason.message}`)
+    return false
+  }))
 }
 
 /** Variants of ours go where ours goes, and a server of one's own goes everywhere. */
@@ -57,7 +59,7 @@ function takesPart (workload: Workload, name: string, server: BenchServer): bool
   return workload.servers.includes(name) || (workload.servers.includes(OURS) && name.startsWith(`${OURS} `)) || !server.file.endsWith('.ts')
 }
 
-async function runWorkload (workload: Workload, servers: Settings['servers'], settings: Settings, build: Build): Promise<WorkloadResult> {
+async function runWorkload (workload: Workload, servers: Settings['servers'], settings: Settings, build: Build, generator: Generator): Promise<WorkloadResult> {
   const samples: Record<string, Sample[]> = {}
   const failed = new Set<string>()
   const timing = { warmup: settings.warmup * 1000, duration: settings.seconds * 1000 }
@@ -66,7 +68,7 @@ async function runWorkload (workload: Workload, servers: Settings['servers'], se
       if (!takesPart(workload, name, server) || failed.has(name)) continue
       progress.show(workload.name, `round ${round + 1} of ${settings.rounds}, ${name}`)
       try {
-        (samples[name] ??= []).push(await measure(workload, server, timing, build, settings.isChecking))
+        (samples[name] ??= []).push(await measure(workload, server, timing, build, generator))
       } catch (error) {
         progress.clear()
         console.error(`${workload.name}, ${name}: ${(error as Error).message}`)
@@ -84,13 +86,13 @@ async function runWorkload (workload: Workload, servers: Settings['servers'], se
 async function run (settings: Settings): Promise<Report> {
   const built = build()
   if ('missing' in built.load) console.log(`The load comes from Node, as there is no C program for it: ${built.load.missing}`)
-  const isInNode = settings.isChecking || 'missing' in built.load
+  const generator = settings.isChecking ? 'checking node' : 'missing' in built.load ? 'node' : settings.generator
   const servers = await tryServers(settings, built)
   const report: Report = {
     date: new Date().toISOString(),
     node: process.versions.node,
     machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${process.platform}`,
-    generator: isInNode ? 'Node' : 'C',
+    generator: generator === 'c' ? 'C' : 'Node',
     rounds: settings.rounds,
     seconds: settings.seconds,
     versions: Object.fromEntries(Object.entries(servers).flatMap(([name, server]) => server.package === undefined ? [] : [[name, versionOf(server.package)!]])),
@@ -98,11 +100,11 @@ async function run (settings: Settings): Promise<Report> {
   }
   console.log(describe(report))
   for (const workload of settings.workloads) {
-    if (isInNode && !isForNode(workload)) {
+    if (generator !== 'c' && !isForNode(workload)) {
       console.log(`\n${workload.name} is left out: only the generator in C can do it`)
       continue
     }
-    const result = await runWorkload(workload, servers, settings, built)
+    const result = await runWorkload(workload, servers, settings, built, generator)
     console.log(`\n### ${result.name}: ${result.title}\n\n${workloadTable(result, settings.bases)}`)
     report.results.push(result)
     // After each workload: what was measured is kept if the run is broken off.
