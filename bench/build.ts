@@ -36,7 +36,8 @@ export function compileLoad (path: string): Build['load'] {
   try {
     execFileSync('cc', ['-O2', '-o', path, join(BENCH, 'load.c')], { stdio: ['ignore', 'ignore', 'pipe'] })
   } catch (error) {
-    return { missing: `cc: ${(error as Error).message.split('\n')[0]}` }
+    // Behind the command, what the compiler says.
+    return { missing: (error as Error).message.split('\n').slice(0, 3).join(' ') }
   }
   return { path }
 }
