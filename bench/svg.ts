@@ -4,7 +4,7 @@ import { OURS } from './servers.js'
 // A grid of panels, one for each workload; in it a bar for each peer and Node: to the right of the line, where we are,
 // it needs more, to the left less. Each step of the scale is twice the one before.
 const COLUMNS = 3
-const PANEL = { width: 300, labels: 110, head: 26, row: 15, gap: 22 }
+const PANEL = { width: 310, labels: 118, head: 26, row: 15, gap: 24 }
 const STEP = 24
 const LEFT = 2
 const RIGHT = 5.5
@@ -33,7 +33,7 @@ interface Bar {
 function barsOf (result: WorkloadResult, reports: readonly Report[], key: string): Bar[] {
   const found = reports.map(report => report.results.find(({ name }) => name === result.name))
   const servers = new Set(found.flatMap(other => Object.keys(other?.samples ?? {})))
-  return [...servers].filter(server => server !== OURS).flatMap(server => found.flatMap((other, report) => {
+  return [...servers].filter(server => !server.startsWith(OURS)).flatMap(server => found.flatMap((other, report) => {
     const ratio = other === undefined ? null : ratioOf(other, server, OURS, key)
     return ratio === null ? [] : [{ server, report, ratio: ratio.median }]
   }))
