@@ -77,7 +77,7 @@ function deflate (bytes: number, takeover: boolean, settings: 'level-6' | 'defau
   return echo(
     'W7',
     `deflate-${size}${takeover ? '' : '-no-takeover'}${settings === 'defaults' ? '-defaults' : ''}`,
-    `${size} B JSON echo, compressed, ${settings === 'defaults' ? "each server's defaults" : 'zlib level 6'}, ${takeover ? 'context takeover' : 'no context takeover'}, 20 connections, 1 in flight`,
+    `${bytes < KIB ? `${bytes} B` : `${bytes / KIB} KiB`} JSON echo, compressed, ${settings === 'defaults' ? "each server's defaults" : 'zlib level 6'}, ${takeover ? 'context takeover' : 'no context takeover'}, 20 connections, 1 in flight`,
     20,
     1,
     { kind: 'json', bytes },
