@@ -1,4 +1,5 @@
 import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, type DeflateRaw, type InflateRaw, type ZlibOptions } from 'node:zlib'
+import { isWanted } from '../protocol/fast-paths.js'
 
 // The one place that uses what Node does not document: the native handle of a zlib stream, which can run on this thread
 // and keep its context between calls. `deflateRawSync` and `inflateRawSync` make a context for each call, which takes
@@ -63,7 +64,7 @@ export class ZlibContext {
 }
 
 /** Whether this Node has what `ZlibContext` needs, and it does what it should: found out once, by trying it. */
-export const hasZlibContexts = process.env.FASTIFY_WS_ROUTES_DOCUMENTED_ONLY === undefined && isWorking()
+export const hasZlibContexts = isWanted('zlib-contexts') && isWorking()
 
 function isWorking (): boolean {
   try {

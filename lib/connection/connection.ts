@@ -15,6 +15,7 @@ import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
 import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
+import { lendReads, pauseReads } from './lent-reads.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
 import type { SharedMessage } from './shared-message.js'
@@ -417,6 +418,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     for (const chunk of early) this._decode(chunk)
     if (this._readyState === CLOSED) return
     this._socket.on('data', onSocketData)
+    lendReads(this._socket as ConnectionSocket, onSocketRead)
     this._updateReading()
   }
 
@@ -496,7 +498,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     // After a failure nothing more is delivered, and the end has to be seen.
     if (!this._decoder.isFailed && (this._isPausedByUser || this._isChoked || this._isInflating || this._heldBytes > MAX_HELD)) {
       this._decoder.pause()
-      this._socket.pause()
+      pauseReads(this._socket)
       return
     }
     this._decode(null)
@@ -505,12 +507,17 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     else if (this._socket.isPaused()) this._socket.resume()
   }
 
-  /** @internal All frames sent meanwhile leave in one write. `null`: what the decoder kept when it was paused. */
-  _decode (chunk: Buffer | null): void {
+  /**
+   * @internal All frames sent meanwhile leave in one write.
+   *
+   * @param bytes a chunk, or how many there are in the kernel's; `null`: what the decoder kept when it was paused
+   */
+  _decode (bytes: Buffer | number | null): void {
     this._writer.hold()
     try {
-      if (chunk === null) this._decoder.resume()
-      else this._decoder.decode(chunk)
+      if (bytes === null) this._decoder.resume()
+      else if (typeof bytes === 'number') this._decoder.decodeLent(bytes)
+      else this._decoder.decode(bytes)
     } finally {
       this._writer.release()
     }
@@ -713,6 +720,10 @@ for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED }
 
 function onSocketData (this: ConnectionSocket, chunk: Buffer): void {
   this[kConnection]._decode(chunk)
+}
+
+function onSocketRead (this: ConnectionSocket, length: number): void {
+  this[kConnection]._decode(length)
 }
 
 function onSocketEnd (this: ConnectionSocket): void {

@@ -1,8 +1,10 @@
-import { constants } from 'node:buffer'
+import { constants, isUtf8 } from 'node:buffer'
 import { CloseCode, isReceivableCloseCode } from './close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, ProtocolError, type WebSocketError } from './errors.js'
+import { InvalidPayloadError, MessageTooBigError, ProtocolError, WebSocketError } from './errors.js'
+import { isWanted } from './fast-paths.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
-import { applyMask } from './mask.js'
+import { kernel, KERNEL_PAGE } from './frame-kernel.js'
+import { applyMask, maskInto } from './mask.js'
 import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode, RSV1 } from './opcodes.js'
 import { isValidUtf8, validateUtf8Prefix } from './utf8.js'
 
@@ -47,6 +49,15 @@ const VIEW_FROM_SHARE = 4
 const SLAB_SIZE = 8192
 const SLAB_UP_TO = 2048
 
+/** Finds the small frames of a chunk, all at once. */
+const scanner = isWanted('scan') ? kernel : null
+
+// A chunk below this is not worth the way to the scanner and back (measured on Node 20).
+const SCAN_FROM = 256
+
+/** Who has his bytes in the kernel's chunk and is not done with them. */
+let kernelTakenBy: FrameDecoder | null = null
+
 // A message that spans chunks gets a buffer that grows with what has arrived, never with what was announced.
 const SMALLEST_MESSAGE_BUFFER = 256
 const GROWTH = 4
@@ -71,6 +82,11 @@ export class FrameDecoder {
   private stopped = false
   private decoding = false
   private rest: Buffer | null = null
+
+  // Up to where there are bytes in the chunk that is being decoded, and whether that is lent: nothing of it may be handed out.
+  private chunkEnd = 0
+  private isLent = false
+  private hasKernel = false
 
   // An incomplete header.
   private header: Buffer | null = null
@@ -163,36 +179,142 @@ export class FrameDecoder {
     this.rest = this.header = this.control = this.message = null
   }
 
+  /** The chunk belongs to the decoder from now on. */
   decode (chunk: Buffer): void {
     if (this.ended) return
     if (this.rest !== null) {
       chunk = chunk.length === 0 ? this.rest : Buffer.concat([this.rest, chunk])
       this.rest = null
     }
+    this.decodeRange(chunk, chunk.length)
+  }
+
+  /**
+   * Decodes what is in the kernel's chunk, which is free again when this returns: nothing of it is handed out or kept.
+   *
+   * @param length bytes of it
+   */
+  decodeLent (length: number): void {
+    if (this.ended) return
+    if (this.decoding) return this.failReentered()
+    const { chunk } = kernel!
+    if (this.rest !== null) return this.decode(copy(chunk, 0, length))
+    this.isLent = true
+    try {
+      this.decodeRange(chunk, length)
+    } finally {
+      this.isLent = false
+    }
+  }
+
+  private decodeRange (chunk: Buffer, end: number): void {
     this.decoding = true
+    this.chunkEnd = end
     let offset = 0
+    if (this.isLent) this.takeKernel()
     try {
       while (!this.ended && !this.stopped) {
         if (this.remaining === -1) {
+          if (this.mayScan(chunk, offset)) {
+            if (!this.hasKernel) {
+              this.takeKernel()
+              kernel!.chunk.set(chunk)
+            }
+            offset = this.scan(offset)
+            if (this.ended || this.stopped) break
+          }
           offset = this.readHeader(chunk, offset)
           if (this.remaining === -1) break
         }
         // A frame without payload is complete with its header, at the end of a chunk too.
-        if (offset === chunk.length && this.remaining > 0) break
+        if (offset === end && this.remaining > 0) break
         offset = (this.opcode & CONTROL_BIT) !== 0 ? this.readControl(chunk, offset) : this.readData(chunk, offset)
+        if (this.hasKernel && this.isKernelLost()) break
       }
     } finally {
       this.decoding = false
-      if (this.stopped && !this.ended && offset < chunk.length) {
-        this.rest = own(chunk, offset, chunk.length)
+      if (this.hasKernel && kernelTakenBy === this) kernelTakenBy = null
+      this.hasKernel = false
+      if (this.stopped && !this.ended && offset < end) {
+        this.rest = this.own(chunk, offset, end)
       }
     }
+  }
+
+  private takeKernel (): void {
+    kernelTakenBy = this
+    this.hasKernel = true
+  }
+
+  /**
+   * Whether an event has led to another read: only if a listener has run the event loop itself, as native addons can.
+   * What was left of the chunk is overwritten, and this connection cannot go on.
+   */
+  private isKernelLost (): boolean {
+    if (kernelTakenBy === this) return false
+    if (!this.ended) this.failReentered()
+    return true
+  }
+
+  private failReentered (): void {
+    this.fail(new WebSocketError('a listener has run the event loop', 'FST_WS_ERR_REENTERED', CloseCode.INTERNAL_ERROR))
+  }
+
+  /** Whether to look for whole messages from here on, all at once. */
+  private mayScan (chunk: Buffer, offset: number): boolean {
+    if (scanner === null || !this.requireMask || this.headerLength > 0 || this.messageOpcode !== 0 || this.isSkipping) return false
+    if (this.isLent) return true
+    // An event that leads to another decoder finds the kernel taken: that one does without.
+    if (this.chunkEnd - offset < SCAN_FROM || this.chunkEnd > KERNEL_PAGE || (kernelTakenBy !== null && !this.hasKernel)) return false
+    // What is large against the chunk is handed out as a view of it.
+    const length = chunk[offset + 1]! & LENGTH
+    return length < 126 || (length === 126 && (chunk[offset + 2]! << 8 | chunk[offset + 3]!) * VIEW_FROM_SHARE <= this.chunkEnd)
+  }
+
+  /**
+   * Decodes the whole messages that the scanner finds from here on: most of what a chunk of small messages consists of.
+   * Returns the offset behind them, from which on the chunk is as it was.
+   */
+  private scan (offset: number): number {
+    const { chunk, table, scan } = scanner!
+    const limit = this.isLent ? KERNEL_PAGE : Math.floor(this.chunkEnd / VIEW_FROM_SHARE)
+    const count = scan(offset, this.chunkEnd, Math.min(this.maxPayload, limit))
+    for (let next = 0; next < count;) {
+      // Neighbours share a copy of what lies between them, headers and all.
+      const first = next
+      const start = table[first * 2]!
+      let groupEnd = start + (table[first * 2 + 1]! >>> 2)
+      while (++next < count) {
+        const nextEnd = table[next * 2]! + (table[next * 2 + 1]! >>> 2)
+        if (nextEnd - start > SLAB_SIZE) break
+        groupEnd = nextEnd
+      }
+      const group = copy(chunk, start, groupEnd)
+      for (let i = first; i < next; i++) {
+        const at = table[i * 2]! - start
+        const description = table[i * 2 + 1]!
+        const data = group.subarray(at, at + (description >>> 2))
+        const isText = (description & 2) === 0
+        if (isText && (description & 1) !== 0 && !isUtf8(data)) {
+          this.fail(new InvalidPayloadError('text is not UTF-8'))
+          return offset
+        }
+        offset = start + at + data.length
+        this.sink.onMessage(data, !isText)
+        if (this.ended || this.isKernelLost()) return offset
+        if (this.stopped) {
+          if (this.isLent) remask(i + 1, count)
+          return offset
+        }
+      }
+    }
+    return offset
   }
 
   /** Reads a header, if it is complete, into the fields of the frame. Returns the offset behind what it took. */
   private readHeader (chunk: Buffer, offset: number): number {
     if (this.headerLength === 0) {
-      const available = chunk.length - offset
+      const available = this.chunkEnd - offset
       if (available >= 2) {
         const needed = headerLengthOf(chunk[offset + 1]!)
         if (available >= needed) {
@@ -204,7 +326,7 @@ export class FrameDecoder {
       }
     }
     const header = this.header ??= Buffer.allocUnsafe(MAX_HEADER_LENGTH)
-    while (offset < chunk.length) {
+    while (offset < this.chunkEnd) {
       header[this.headerLength++] = chunk[offset++]!
       if (this.headerLength >= 2 && this.headerLength === headerLengthOf(header[1]!)) {
         this.headerLength = 0
@@ -284,7 +406,7 @@ export class FrameDecoder {
   }
 
   private readControl (chunk: Buffer, offset: number): number {
-    const end = Math.min(offset + this.remaining, chunk.length)
+    const end = Math.min(offset + this.remaining, this.chunkEnd)
     this.unmask(chunk, offset, end)
     this.remaining -= end - offset
     if (this.remaining > 0 || this.control !== null) {
@@ -298,7 +420,7 @@ export class FrameDecoder {
       this.finishControl(payload)
       return end
     }
-    this.finishControl(own(chunk, offset, end))
+    this.finishControl(this.own(chunk, offset, end))
     return end
   }
 
@@ -333,15 +455,14 @@ export class FrameDecoder {
   private readData (chunk: Buffer, offset: number): number {
     if (this.messageOpcode === 0) {
       this.messageOpcode = this.opcode
-      if (this.isSkipping) return this.skipData(chunk, offset)
+      if (this.isSkipping) return this.skipData(offset)
       // The common case: the message is one frame, and all of it is here.
-      if (this.fin && chunk.length - offset >= this.remaining) return this.readWholeMessage(chunk, offset)
+      if (this.fin && this.chunkEnd - offset >= this.remaining) return this.readWholeMessage(chunk, offset)
     } else if (this.isSkipping) {
-      return this.skipData(chunk, offset)
+      return this.skipData(offset)
     }
 
-    const end = Math.min(offset + this.remaining, chunk.length)
-    this.unmask(chunk, offset, end)
+    const end = Math.min(offset + this.remaining, this.chunkEnd)
     this.remaining -= end - offset
     if (!this.append(chunk, offset, end)) return end
 
@@ -373,14 +494,14 @@ export class FrameDecoder {
     this.remaining = -1
     this.messageOpcode = 0
     if (this.isCompressed) {
-      this.sink.onCompressedMessage(own(chunk, offset, end), !isText)
+      this.sink.onCompressedMessage(this.own(chunk, offset, end), !isText)
       return end
     }
     if (isText && !isValidUtf8(chunk, offset, end)) {
       this.fail(new InvalidPayloadError('text is not UTF-8'))
       return end
     }
-    this.sink.onMessage(own(chunk, offset, end), !isText)
+    this.sink.onMessage(this.own(chunk, offset, end), !isText)
     return end
   }
 
@@ -392,11 +513,11 @@ export class FrameDecoder {
     this.message = null
     this.messageLength = 0
     this.validated = 0
-    if (this.isCompressed) this.sink.onCompressedMessage(own(buffer, 0, length), isBinary)
-    else this.sink.onMessage(own(buffer, 0, length), isBinary)
+    if (this.isCompressed) this.sink.onCompressedMessage(ownOf(buffer, 0, length), isBinary)
+    else this.sink.onMessage(ownOf(buffer, 0, length), isBinary)
   }
 
-  /** @returns whether there was memory for it; otherwise the connection has failed */
+  /** Adds a piece of payload to the message, unmasked. @returns whether there was memory for it; otherwise the connection has failed */
   private append (chunk: Buffer, start: number, end: number): boolean {
     const needed = this.messageLength + end - start
     if (needed === 0) return true
@@ -414,17 +535,27 @@ export class FrameDecoder {
       if (this.message !== null) this.message.copy(buffer, 0, 0, this.messageLength)
       this.message = buffer
     }
-    chunk.copy(buffer, this.messageLength, start, end)
+    if (this.requireMask) {
+      maskInto(buffer, this.messageLength, chunk, start, end, this.key0, this.key1, this.key2, this.key3)
+      this.turnKey(end - start)
+    } else {
+      chunk.copy(buffer, this.messageLength, start, end)
+    }
     this.messageLength = needed
     return true
   }
 
-  /** Unmasks a piece of the frame's payload and turns the key so that its first byte is for what follows. */
+  /** Unmasks a piece of the frame's payload in place. */
   private unmask (chunk: Buffer, start: number, end: number): void {
     if (!this.requireMask) return
+    applyMask(chunk, start, end, this.key0, this.key1, this.key2, this.key3)
+    this.turnKey(end - start)
+  }
+
+  /** So that the key's first byte is for what follows. */
+  private turnKey (length: number): void {
     const { key0, key1, key2, key3 } = this
-    applyMask(chunk, start, end, key0, key1, key2, key3)
-    switch ((end - start) & 3) {
+    switch (length & 3) {
       case 1:
         this.key0 = key1; this.key1 = key2; this.key2 = key3; this.key3 = key0
         break
@@ -436,8 +567,14 @@ export class FrameDecoder {
     }
   }
 
-  private skipData (chunk: Buffer, offset: number): number {
-    const end = Math.min(offset + this.remaining, chunk.length)
+  /** The range of the chunk as a buffer that the receiver may keep. */
+  private own (chunk: Buffer, start: number, end: number): Buffer {
+    if (start === end) return EMPTY
+    return this.isLent ? copy(chunk, start, end) : ownOf(chunk, start, end)
+  }
+
+  private skipData (offset: number): number {
+    const end = Math.min(offset + this.remaining, this.chunkEnd)
     this.remaining -= end - offset
     if (this.remaining > 0) return end
     this.remaining = -1
@@ -464,10 +601,19 @@ function headerLengthOf (second: number): number {
 }
 
 /** The range as a buffer that the receiver may keep: a view, unless that would pin far more than it shows. */
-function own (bytes: Buffer, start: number, end: number): Buffer {
+function ownOf (bytes: Buffer, start: number, end: number): Buffer {
   if (start === end) return EMPTY
   if (bytes.length <= VIEW_FROM_CHUNKS_UP_TO || (end - start) * VIEW_FROM_SHARE >= bytes.length) return bytes.subarray(start, end)
   return copy(bytes, start, end)
+}
+
+/** Makes what the scanner has found, from one entry of its table to another, what it was. */
+function remask (first: number, end: number): void {
+  const { chunk, table, unmaskChunk } = kernel!
+  for (let i = first; i < end; i++) {
+    const at = table[i * 2]!
+    unmaskChunk(at, at + (table[i * 2 + 1]! >>> 2), chunk.readInt32LE(at - 4))
+  }
 }
 
 // Node's own pool for small buffers is too large in new versions for what one of them may keep alive.

@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
+import type { Connection } from '../../lib/connection/connection.js'
 import type { WebSocketConnection } from '../../lib/index.js'
 import { startApp, type Teardown } from '../support/app.js'
 import { certificate } from '../support/certificate.js'
@@ -14,7 +15,7 @@ class WriteSpy {
   /** Chunks that were read. */
   chunks = 0
 
-  constructor (socket: Socket) {
+  constructor (socket: Socket, connection: Connection) {
     type Write = (chunk: Buffer, encoding: BufferEncoding, callback: (error?: Error | null) => void) => void
     type Writev = (chunks: Array<{ chunk: Buffer, encoding: BufferEncoding }>, callback: (error?: Error | null) => void) => void
     const { _write: write, _writev: writev } = socket as unknown as { _write: Write, _writev: Writev }
@@ -26,7 +27,11 @@ class WriteSpy {
       this.writes.push(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)))
       writev.call(socket, chunks as Parameters<Writev>[0], callback)
     }
-    socket.on('data', () => { this.chunks++ })
+    const decode = connection._decode
+    connection._decode = bytes => {
+      if (bytes !== null) this.chunks++
+      decode.call(connection, bytes)
+    }
   }
 
   take (): Buffer[] {
@@ -59,7 +64,7 @@ async function connect (t: Teardown, count: number, handler: (connection: WebSoc
     const connection = await whenOpened
     // The handler has run, and the write of the 101 with it.
     await turns(2)
-    const spy = new WriteSpy(sockets.get((client.socket as Socket).localPort!)!)
+    const spy = new WriteSpy(sockets.get((client.socket as Socket).localPort!)!, connection as Connection)
     peers.push({ client, connection, spy })
   }
   return { peers: peers as [Spied, ...Spied[]], broadcast: data => app.websocketServer.broadcast(data) }

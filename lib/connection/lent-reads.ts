@@ -1,0 +1,58 @@
+import { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { isWanted } from '../protocol/fast-paths.js'
+import { kernel } from '../protocol/frame-kernel.js'
+
+// The one place that uses what Node does not document: reading from a TCP socket into a buffer of ours. For sockets that
+// connect it does, as the option `onread` of `new net.Socket()`; here it is for those of a server. All of them read into the
+// same buffer, the chunk of the kernel, one after the other: nothing is allocated for a chunk, nothing goes through the
+// Readable, and the scanner has the bytes where it needs them. Everything works without it.
+
+/** The versions that the suite has passed on. What a later one does with the members below nobody knows. */
+const KNOWN_VERSIONS = [20, 22, 24, 26]
+
+const kBuffer = findSymbol('kBuffer')
+const kBufferCb = findSymbol('kBufferCb')
+
+const isAvailable = isWanted('lent-reads') && kernel !== null && kBuffer !== null && kBufferCb !== null &&
+  KNOWN_VERSIONS.includes(Number(process.versions.node.split('.')[0]))
+
+interface Handle {
+  useUserBuffer (buffer: Uint8Array): void
+}
+
+type LentSocket = Duplex & { _handle: Partial<Handle> | null } & Record<symbol, unknown>
+
+/** The members of every socket that `onread` would set. */
+function findSymbol (description: string): symbol | null {
+  return Object.getOwnPropertySymbols(new Socket()).find(symbol => symbol.description === description) ?? null
+}
+
+/**
+ * From now on what a plain TCP or Unix socket reads goes to the kernel's chunk, and not to its `data` listener, but for
+ * what is read while the socket is paused: that waits in the Readable, and comes as `data` once it flows again.
+ *
+ * @param onRead called with how many bytes there are, which it has to be done with when it returns
+ */
+export function lendReads<S extends Duplex> (socket: S, onRead: (this: S, length: number) => void): void {
+  if (!isAvailable || Object.getPrototypeOf(socket) !== Socket.prototype) return
+  const lent = socket as unknown as LentSocket
+  if (lent._handle?.useUserBuffer === undefined) return
+  const { chunk } = kernel!
+  lent._handle.useUserBuffer(chunk)
+  lent[kBuffer!] = chunk
+  lent[kBufferCb!] = function (this: S, length: number): boolean {
+    // Who else listens shall hear it too.
+    if (!this.readableFlowing || this.readableLength > 0 || this.listenerCount('data') > 1) return this.push(Buffer.from(chunk.subarray(0, length)))
+    onRead.call(this, length)
+    return true
+  }
+}
+
+/**
+ * Pauses any socket. What `net.Socket` itself would do differently for one that reads into a lent buffer is to
+ * stop at once, and to be deaf to its end.
+ */
+export function pauseReads (socket: Duplex): void {
+  Duplex.prototype.pause.call(socket)
+}

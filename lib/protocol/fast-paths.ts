@@ -1,0 +1,17 @@
+/** The ways that only save time: everything works without any of them. */
+export type FastPath =
+  /** Unmasking in WebAssembly. */
+  | 'simd'
+  /** Finding and unmasking all small frames of a chunk in one call. */
+  | 'scan'
+  /** Plain TCP sockets that read into the chunk of the scanner. */
+  | 'lent-reads'
+  /** Native zlib contexts that are kept between messages. */
+  | 'zlib-contexts'
+
+const disabled = new Set(process.env.FASTIFY_WS_ROUTES_WITHOUT?.split(','))
+
+/** Whether a fast path is wanted: for tests and benchmarks the environment can name those that are not, or `all`. */
+export function isWanted (path: FastPath): boolean {
+  return !disabled.has(path) && !disabled.has('all')
+}

@@ -1,0 +1,61 @@
+import { endianness } from 'node:os'
+import { isWanted } from './fast-paths.js'
+
+// frame-kernel.wat, assembled by `npm run build:wasm`: less than 600 bytes.
+const MODULE = 'AGFzbQEAAAABCAFgA39/fwF/AwMCAAAFAwEAAwcaAwZtZW1vcnkCAAZ1bm1hc2sAAARzY2FuAAEKmAMCxwECA3sDfyAC/REhAyABQRBrIQgCQANAIAAgCEoNASAA/QAAACAD/VEhBCAAIAT9CwAAIAUgBP1QIQUgAEEQaiEADAALCyABQQRrIQgCQANAIAAgCEoNASAAKAAAIAJzIQYgACAGNgAAIAcgBnIhByAAQQRqIQAMAAsLAkADQCAAIAFODQEgAC0AACACQf8BcXMhBiAAIAY6AAAgByAGciEHIAJBCHYhAiAAQQFqIQAMAAsLIAX9ZEEARyAHQYCBgoR4cUEAR3ILzAEBBH9BgIAEIQMCQANAIABBBWogAU4NASAALQAAQYABayEEIARBAWtBAUsNASAALQABQYABayEFIABBBmohBiAFQf4ATwRAIAVB/gBHDQIgAC0AAkEIdCAALQADciEFIAVB/gBJDQIgAEEIaiEGCyAFIAJLDQEgBiAFaiABSw0BIAYgBWohACADIAY2AgAgAyAFQQJ0IARBAWtBAXQgBiAAIAZBBGsoAAAQAHJyNgIEIANBCGohAyADQYCACEkNAAsLIANBgIAEa0EDdgs='
+
+interface KernelExports {
+  memory: { buffer: ArrayBuffer }
+  unmask (at: number, end: number, key: number): number
+  scan (at: number, end: number, max: number): number
+}
+
+/** Bytes of each of its places: of a chunk that is scanned, and of what is unmasked at once. */
+export const KERNEL_PAGE = 0x10000
+
+/** The WebAssembly of the decoder, with its memory: one for all decoders of this thread. */
+export interface FrameKernel {
+  /** The chunk for `scan`, and where its frames are unmasked. */
+  readonly chunk: Buffer
+  /** What `scan` found: for each frame the offset of the payload, and its length * 4 + (1 if binary) * 2 + (1 if not ASCII). */
+  readonly table: Int32Array
+  /** A place for the bytes of others that are to be unmasked. */
+  readonly bytes: Buffer
+  /** Unmasks bytes of `chunk`, in place. */
+  unmaskChunk (start: number, end: number, key: number): void
+  /** Unmasks so many of the first bytes of `bytes`, in place. */
+  unmaskBytes (length: number, key: number): void
+  /**
+   * Unmasks whole, uncompressed data messages of one frame and at most `max` bytes (less than 64 KiB) in the range of `chunk`,
+   * up to the first frame that is anything else. @returns how many
+   */
+  readonly scan: (at: number, end: number, max: number) => number
+}
+
+/** `null` where there is no WebAssembly with SIMD (`node --jitless`), or its memory has another order of bytes than ours. */
+export const kernel: FrameKernel | null = isWanted('simd') && endianness() === 'LE' ? instantiate() : null
+
+function instantiate (): FrameKernel | null {
+  try {
+    const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi }
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(MODULE, 'base64')))
+    const { memory: { buffer }, unmask, scan } = exports as KernelExports
+    const at = 2 * KERNEL_PAGE
+    return {
+      chunk: Buffer.from(buffer, 0, KERNEL_PAGE),
+      table: new Int32Array(buffer, KERNEL_PAGE, KERNEL_PAGE / 4),
+      bytes: Buffer.from(buffer, at, KERNEL_PAGE),
+      unmaskChunk: unmask,
+      unmaskBytes: (length, key) => { unmask(at, at + length, key) },
+      scan
+    }
+  } catch {
+    return null
+  }
+}
+
+/** As much of it as is used here: Node's types leave it to those of the DOM. */
+interface WebAssemblyApi {
+  Module: new (bytes: Uint8Array) => object
+  Instance: new (module: object) => { exports: unknown }
+}
