@@ -62,11 +62,13 @@ function takesPart (workload: Workload, name: string, server: BenchServer): bool
 async function runWorkload (workload: Workload, servers: Settings['servers'], settings: Settings, build: Build, generator: Generator): Promise<WorkloadResult> {
   const samples: Record<string, Sample[]> = {}
   const failed = new Set<string>()
-  const timing = { warmup: settings.warmup * 1000, duration: settings.seconds * 1000 }
-  for (let round = 0; round < settings.rounds; round++) {
+  const { warmup, duration } = workload.times ?? { warmup: 1, duration: 1 }
+  const timing = { warmup: settings.warmup * 1000 * warmup, duration: settings.seconds * 1000 * duration }
+  const rounds = Math.min(settings.rounds, workload.rounds ?? Infinity)
+  for (let round = 0; round < rounds; round++) {
     for (const [name, server] of Object.entries(servers)) {
       if (!takesPart(workload, name, server) || failed.has(name)) continue
-      progress.show(workload.name, `round ${round + 1} of ${settings.rounds}, ${name}`)
+      progress.show(workload.name, `round ${round + 1} of ${rounds}, ${name}`)
       try {
         (samples[name] ??= []).push(await measure(workload, server, timing, build, generator))
       } catch (error) {

@@ -4,10 +4,10 @@ import { OURS } from './servers.js'
 // A grid of panels, one for each workload; in it a bar for each peer and Node: to the right of the line, where we are,
 // it needs more, to the left less. Each step of the scale is twice the one before.
 const COLUMNS = 3
-const PANEL = { width: 310, labels: 118, head: 26, row: 15, gap: 24 }
-const STEP = 24
-const LEFT = 2
-const RIGHT = 5.5
+const PANEL = { width: 336, labels: 118, head: 26, row: 15, gap: 20 }
+const STEP = 20
+const LEFT = 3
+const RIGHT = 6
 
 const STYLE = `
   text { font: 11px system-ui, sans-serif; fill: #1f2328 }

@@ -30,6 +30,10 @@ export interface Workload {
   task: ServerTask
   servers: readonly string[]
   figures: readonly Figure[]
+  /** How many times the usual warm-up and window: where few things happen in a second. */
+  times?: { warmup: number, duration: number }
+  /** At most so many, where a round takes long and the next one brings nothing new. */
+  rounds?: number
   /** Only run when it is named. */
   isExtra?: boolean
 }
@@ -85,6 +89,7 @@ function deflate (bytes: number, takeover: boolean, settings: 'level-6' | 'defau
       task: { ...ECHO, deflate: settings, takeover },
       servers: WITHOUT_FLOOR,
       figures: [CPU, RATE, BYTES, ...REST],
+      times: { warmup: 2, duration: 1 },
       isExtra
     }
   )
@@ -101,7 +106,9 @@ function memory (name: string, title: string, task: Partial<ServerTask>): Worklo
     depth: 1,
     payload: { kind: 'json', bytes: KIB },
     task: { ...ECHO, ...task },
-    servers: isCompressing ? WITHOUT_FLOOR : ALL,
+    // What masks for `ws` keeps nothing.
+    servers: (isCompressing ? WITHOUT_FLOOR : ALL).filter(server => server !== 'ws+bufferutil'),
+    rounds: 3,
     figures: [
       { key: 'fresh', title: 'KiB fresh', digits: 2, isCompared: true },
       { key: 'used', title: 'KiB after 1 KiB', digits: 2, isCompared: true }
@@ -116,7 +123,8 @@ function delay (name: string, title: string, of: Workload, rate: number): Worklo
     name,
     title,
     rate,
-    probes: 200,
+    probes: 500,
+    times: { warmup: 3, duration: 2 },
     servers: WITHOUT_FLOOR,
     figures: [
       { key: 'httpP99', title: 'HTTP p99 ms', digits: 2, isCompared: true },
@@ -164,13 +172,14 @@ export const WORKLOADS: readonly Workload[] = [
     payload: { kind: 'ascii', bytes: 16 },
     task: { ...ECHO, hook: true },
     servers: ['ours', '@fastify/websocket', 'ws', 'crossws', 'uws', 'bun', 'http'],
+    times: { warmup: 5, duration: 1.5 },
     figures: [{ ...CPU, title: 'CPU µs/handshake' }, { ...RATE, title: 'handshakes/s' }, ...REST]
   },
   memory('memory', 'compression not offered', {}),
   memory('memory-takeover', 'compression with context takeover', { deflate: 'defaults', takeover: true }),
   memory('memory-no-takeover', 'compression without context takeover', { deflate: 'defaults', takeover: false }),
-  delay('delay', '200 HTTP requests/s beside 40,000 echoes/s of 64 B, 32 in a row', echo64, 40_000),
-  delay('delay-deflate', '200 HTTP requests/s beside 2,000 compressed echoes/s of 2 KiB JSON', deflate2k, 2_000)
+  delay('delay', '500 HTTP requests/s beside 40,000 echoes/s of 64 B, 32 in a row', echo64, 40_000),
+  delay('delay-deflate', '500 HTTP requests/s beside 2,000 compressed echoes/s of 2 KiB JSON', deflate2k, 2_000)
 ]
 
 /** What the client offers. */
