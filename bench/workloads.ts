@@ -106,7 +106,7 @@ function memory (name: string, title: string, task: Partial<ServerTask>): Worklo
     depth: 1,
     payload: { kind: 'json', bytes: KIB },
     task: { ...ECHO, ...task },
-    // What masks for `ws` keeps nothing.
+    // bufferutil holds no memory for a connection: it would be `ws` twice.
     servers: (isCompressing ? WITHOUT_FLOOR : ALL).filter(server => server !== 'ws+bufferutil'),
     rounds: 3,
     figures: [
