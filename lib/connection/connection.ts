@@ -578,7 +578,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._decoder.end()
     this._inflater?.close()
     this._inflater = null
-    this._writer.discard(new Error('WebSocket was closed before the message was sent'))
+    this._writer.discard()
     this._abortController?.abort()
     this._host?.onEnd(this, this._closeCode)
 

@@ -2,7 +2,8 @@ import type { Duplex } from 'node:stream'
 import type { SendCallback } from '../../types/connection.js'
 import { MessageDeflater, type DeflaterSettings } from '../compression/message-deflater.js'
 import { CONTROL_BIT, Opcode, RSV1 } from '../protocol/opcodes.js'
-import { FrameWriter, REFERENCE_FROM, type FrameWriterOwner } from './frame-writer.js'
+import { encodeText } from '../protocol/text.js'
+import { ClosedError, FrameWriter, REFERENCE_FROM, type FrameWriterOwner } from './frame-writer.js'
 import type { SharedMessage } from './shared-message.js'
 
 /** Bytes of a message from which on it is compressed on another thread: below, the way there and back costs more. */
@@ -49,7 +50,7 @@ export class DeflatingWriter extends FrameWriter {
     if (this.current === null && !(compress && Buffer.byteLength(text) >= this.settings.threshold)) {
       return super.writeText(opcode, text, fin, callback)
     }
-    const payload = Buffer.from(text)
+    const payload = encodeText(text)
     this.writeBytes(opcode, payload, fin, callback, compress)
     return payload.length
   }
@@ -131,7 +132,7 @@ export class DeflatingWriter extends FrameWriter {
     else this.isEnding = true
   }
 
-  override discard (error: Error): void {
+  override discard (): void {
     const dropped = this.current === null ? this.waiting : [this.current, ...this.waiting]
     this.current = null
     this.waiting = []
@@ -139,8 +140,9 @@ export class DeflatingWriter extends FrameWriter {
     this.isEnding = false
     this.deflater?.close()
     this.deflater = null
-    super.discard(error)
-    this.call(dropped.flatMap(({ callback }) => callback ?? []), error)
+    super.discard()
+    const callbacks = dropped.flatMap(({ callback }) => callback ?? [])
+    if (callbacks.length > 0) this.call(callbacks, new ClosedError())
   }
 }
 

@@ -2,6 +2,7 @@ import type {
   WebSocketCloseEvent, WebSocketConnection, WebSocketErrorEvent, WebSocketEvent, WebSocketEventListener, WebSocketEventMap,
   WebSocketMessageEvent
 } from '../../types/connection.js'
+import { decodeText } from '../protocol/text.js'
 
 /** The events that have a browser's form. */
 export type DomEventType = keyof WebSocketEventMap
@@ -22,7 +23,7 @@ function makeEvent (type: DomEventType, target: WebSocketConnection, args: unkno
   switch (type) {
     case 'message': {
       const [data, isBinary] = args as [Message, boolean]
-      return { type, target, data: isBinary ? data : String(data) } as WebSocketMessageEvent
+      return { type, target, data: isBinary ? data : decodeText(data as Buffer) } as WebSocketMessageEvent
     }
     case 'close': {
       const [code, reason] = args as [number, Buffer]

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls'
 import type { SendCallback } from '../../types/connection.js'
 import type { SharedMessage } from './shared-message.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
+import { encodeText } from '../protocol/text.js'
 
 /** Frames are copied behind each other into shared scratch buffers of this size, in bytes. */
 const SCRATCH_SIZE = 64 * 1024
@@ -35,6 +36,13 @@ function flushTurn (): void {
 function flushTick (writer: FrameWriter): void {
   writer.tickScheduled = false
   writer.flush()
+}
+
+/** What the callbacks of frames are told that were never sent. */
+export class ClosedError extends Error {
+  constructor () {
+    super('WebSocket was closed before the message was sent')
+  }
 }
 
 export interface FrameWriterOwner {
@@ -105,7 +113,7 @@ export class FrameWriter {
   writeText (opcode: number, text: string, fin: boolean, callback: SendCallback | undefined, _compress = false): number {
     const bound = text.length * MAX_UTF8_PER_UNIT
     if (bound > REFERENCE_FROM) {
-      const payload = Buffer.from(text)
+      const payload = encodeText(text)
       this.writeBytes(opcode, payload, fin, callback)
       return payload.length
     }
@@ -209,10 +217,10 @@ export class FrameWriter {
   }
 
   /** Drops the batch. */
-  discard (error: Error): void {
+  discard (): void {
     this.segments = this.openScratch = null
     this.batchBytes = 0
-    this.takeCallbacks()?.(error)
+    this.takeCallbacks()?.(new ClosedError())
   }
 
   /** Makes room for so many bytes in the scratch buffer. @returns where */

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { isWanted } from '../protocol/fast-paths.js'
+import { chunkWasOverwritten } from '../protocol/frame-decoder.js'
 import { kernel } from '../protocol/frame-kernel.js'
 
 // The one place that uses what Node does not document: reading from a TCP socket into a buffer of ours. For sockets that
@@ -43,10 +44,20 @@ export function lendReads<S extends Duplex> (socket: S, onRead: (this: S, length
   lent[kBuffer!] = chunk
   lent[kBufferCb!] = function (this: S, length: number): boolean {
     // Who else listens shall hear it too.
-    if (!this.readableFlowing || this.readableLength > 0 || this.listenerCount('data') > 1) return this.push(Buffer.from(chunk.subarray(0, length)))
+    if (!this.readableFlowing || this.readableLength > 0 || this.listenerCount('data') > 1) {
+      chunkWasOverwritten()
+      return this.push(copyOf(chunk, length))
+    }
     onRead.call(this, length)
     return true
   }
+}
+
+/** With memory of its own, as the chunks of Node have it: a message may be a view of it. */
+function copyOf (chunk: Buffer, length: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(length)
+  chunk.copy(copy, 0, 0, length)
+  return copy
 }
 
 /**

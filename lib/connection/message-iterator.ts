@@ -1,4 +1,5 @@
 import type { WebSocketConnection } from '../../types/connection.js'
+import { decodeText } from '../protocol/text.js'
 import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
 
 type Message = string | Buffer
@@ -110,5 +111,5 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
 }
 
 function toValue ({ data, isBinary }: HeldMessage): Message {
-  return isBinary ? data : data.toString()
+  return isBinary ? data : decodeText(data)
 }

@@ -1,5 +1,6 @@
 import { isReceivableCloseCode } from '../protocol/close-codes.js'
 import { MAX_CONTROL_PAYLOAD } from '../protocol/opcodes.js'
+import { encodeText } from '../protocol/text.js'
 
 /**
  * The bytes of what a user gave, without a copy: a view is read through its own offset and length.
@@ -9,7 +10,7 @@ import { MAX_CONTROL_PAYLOAD } from '../protocol/opcodes.js'
  */
 export function toBytes (data: unknown): Buffer {
   if (Buffer.isBuffer(data)) return data
-  if (typeof data === 'string') return Buffer.from(data)
+  if (typeof data === 'string') return encodeText(data)
   if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return Buffer.from(data)
   throw new TypeError(`data must be a string, a Buffer, an ArrayBuffer or a view of one, not ${describe(data)}`)

@@ -6,6 +6,8 @@ export type FastPath =
   | 'scan'
   /** Plain TCP sockets that read into the chunk of the scanner. */
   | 'lent-reads'
+  /** Text converted by way of UTF-16. */
+  | 'transcode'
   /** Native zlib contexts that are kept between messages. */
   | 'zlib-contexts'
 

@@ -4,7 +4,7 @@
  * refusal looks.
  */
 
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { HandshakeError, type ErrorCode } from './errors.js'
 import { hasToken, parseExtensions, parseSubprotocols, type ExtensionOffer } from './header-fields.js'
 
@@ -202,7 +202,7 @@ export function validateHandshake (request: HandshakeRequest): Handshake {
  * @param key `Sec-WebSocket-Key` as sent, not decoded
  */
 export function computeAccept (key: string): string {
-  return createHash('sha1').update(key + ACCEPT_GUID).digest('base64')
+  return hash('sha1', key + ACCEPT_GUID, 'base64')
 }
 
 /**

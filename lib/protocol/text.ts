@@ -1,0 +1,32 @@
+import { isAscii, transcode } from 'node:buffer'
+import { isWanted } from './fast-paths.js'
+
+// V8's own conversions of text that is not ASCII are slow on older versions: by way of UTF-16 it takes a tenth to a third
+// of the time (measured on Node 20, 22, 24 and 26, for 1 KiB to 64 KiB). `transcode` is there if Node has ICU.
+const VERSION = Number(process.versions.node.split('.')[0])
+const canTranscode = isWanted('transcode') && typeof transcode === 'function'
+const DECODES = canTranscode && VERSION < 24
+const ENCODES = canTranscode && VERSION < 26
+
+/** Bytes of UTF-8 from which on, and code units up to which and from which on, it is worth the way. */
+const DECODE_FROM = 1024
+const ENCODE_FROM = 16 * 1024
+const UP_TO = 16 * 1024 * 1024
+
+/** @param bytes well-formed UTF-8 */
+export function decodeText (bytes: Buffer): string {
+  if (!DECODES || bytes.length < DECODE_FROM || bytes.length > UP_TO) return bytes.toString()
+  if (isAscii(bytes)) return bytes.toString('latin1')
+  return transcode(bytes, 'utf8', 'utf16le').toString('utf16le')
+}
+
+/** The text as UTF-8. A surrogate without the other half becomes U+FFFD, as the WHATWG says (Encoding Standard, "UTF-8 encode"). */
+export function encodeText (text: string): Buffer {
+  if (!ENCODES || text.length < ENCODE_FROM || text.length > UP_TO) return Buffer.from(text)
+  try {
+    return transcode(Buffer.from(text, 'utf16le'), 'utf16le', 'utf8')
+  } catch {
+    // It knows no replacement.
+    return Buffer.from(text)
+  }
+}
