@@ -18,6 +18,8 @@ export interface DeflateSettings extends DeflatePolicy {
 export interface RouteSettings {
   /** Bytes of one message. */
   readonly maxPayload: number
+  /** Bytes queued to one connection. */
+  readonly maxBufferedAmount: number
   readonly perMessageDeflate: DeflateSettings | null
   readonly protocols: readonly string[] | SelectSubprotocol
   readonly origin: OriginPolicy
@@ -40,6 +42,7 @@ export interface PluginSettings {
 
 const DEFAULTS = {
   maxPayload: 1024 * 1024,
+  maxBufferedAmount: 16 * 1024 * 1024,
   handshakeTimeout: 10_000,
   closeTimeout: 10_000
 } as const
@@ -68,7 +71,8 @@ export class OptionError extends TypeError {
 type Check<T> = (value: unknown, name: string) => T
 
 const ROUTE_CHECKS: { [K in keyof WebSocketRouteOptions]-?: Check<NonNullable<WebSocketRouteOptions[K]>> } = {
-  maxPayload: checkMaxPayload,
+  maxPayload: checkBytes,
+  maxBufferedAmount: checkBytes,
   perMessageDeflate: checkPerMessageDeflate,
   protocols: checkProtocols,
   origin: checkOrigin
@@ -93,7 +97,7 @@ const DEFLATE_CHECKS: { [K in keyof PerMessageDeflateOptions]-?: Check<NonNullab
 }
 
 const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
-  maxPayload: checkMaxPayload,
+  maxPayload: checkBytes,
   perMessageDeflate: checkWsPerMessageDeflate,
   verifyClient: checkFunction,
   handleProtocols: checkFunction,
@@ -110,6 +114,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
   return {
     route: resolveRoute(checked, {
       maxPayload: compatibility.maxPayload ?? DEFAULTS.maxPayload,
+      maxBufferedAmount: DEFAULTS.maxBufferedAmount,
       perMessageDeflate: resolveDeflate(compatibility.perMessageDeflate ?? false, null),
       protocols: [],
       origin: 'same-origin'
@@ -141,6 +146,7 @@ export function resolveRouteOptions (options: unknown, defaults: RouteSettings, 
 function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings): RouteSettings {
   return {
     maxPayload: options.maxPayload ?? defaults.maxPayload,
+    maxBufferedAmount: options.maxBufferedAmount ?? defaults.maxBufferedAmount,
     perMessageDeflate: options.perMessageDeflate === undefined
       ? defaults.perMessageDeflate
       : resolveDeflate(options.perMessageDeflate, defaults.perMessageDeflate),
@@ -174,7 +180,7 @@ function checkOptions<T extends object> (
   return checked as T
 }
 
-function checkMaxPayload (value: unknown, name: string): number {
+function checkBytes (value: unknown, name: string): number {
   if (value === Infinity) return Infinity
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw new OptionError(`${name} must be a number of bytes, an integer from 0 to 2^53 - 1, or Infinity, not ${describe(value)}`)

@@ -15,6 +15,7 @@ const TOKENS = /must have tokens/
 /** Values that an option cannot have, and what the error says. */
 const WRONG_FOR_ROUTES: Array<[keyof WebSocketRouteOptions, unknown[], RegExp]> = [
   ['maxPayload', [null, -1, 1.5, NaN, -Infinity, 2 ** 53, '1024', 10n, true, {}, [1]], MAX_PAYLOAD],
+  ['maxBufferedAmount', [null, -1, 1.5, NaN, -Infinity, 2 ** 53, '1024', 10n, true, {}, [1]], MAX_PAYLOAD],
   ['protocols', [null, 'chat', 5, {}, true, new Set(['chat'])], /must be an array of subprotocols or a function/],
   ['protocols', [[''], ['a b'], ['a,b'], ['ü'], ['a\r\nb'], ['"a"'], [5], [null], [undefined], ['ok', 'not ok']], TOKENS],
   ['protocols', [['a', 'b', 'a']], /must not have an element twice/],
@@ -151,7 +152,7 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, perMessageDeflate: null, protocols: [], origin: 'same-origin' })
+  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, perMessageDeflate: null, protocols: [], origin: 'same-origin' })
   t.same(plugin, {
     handshakeTimeout: 10_000,
     closeTimeout: 10_000,

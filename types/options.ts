@@ -40,6 +40,11 @@ export interface PerMessageDeflateOptions {
 export interface WebSocketRouteOptions {
   /** Bytes of one message; over it the connection is closed with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
   maxPayload?: number
+  /**
+   * Bytes that may be queued to one client that does not read, as `bufferedAmount` counts them. If more is sent while so much
+   * waits already, the connection is closed with 1013. Default 16 MiB. `Infinity` means unlimited.
+   */
+  maxBufferedAmount?: number
   /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
   /** The subprotocols that the route speaks, best first, or a function that chooses one. Default none. */

@@ -6,9 +6,9 @@ import type {
 } from '../../types/connection.js'
 import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, WebSocketError } from '../protocol/errors.js'
+import { InvalidPayloadError, MessageTooBigError, SlowReaderError, WebSocketError } from '../protocol/errors.js'
 import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
-import { encodeClosePayload } from '../protocol/frame-encoder.js'
+import { encodeClosePayload, frameHeaderLength } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { isValidUtf8 } from '../protocol/utf8.js'
 import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
@@ -27,7 +27,10 @@ const CLOSED = 3
 
 const EMPTY = Buffer.alloc(0)
 
-/** Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow. */
+/**
+ * Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow.
+ * Less where `maxBufferedAmount` is small: who only gets answers is held back before it would be ended.
+ */
 const READ_STOPS_ABOVE = 1024 * 1024
 
 /** Bytes of a compressed message from which on it is inflated on another thread. */
@@ -52,6 +55,8 @@ export interface ConnectionSettings {
   readonly role: 'server' | 'client'
   /** Bytes. */
   readonly maxPayload: number
+  /** Bytes that may wait for a peer that does not read. */
+  readonly maxBufferedAmount: number
   /** Milliseconds. */
   readonly closeTimeout: number
 }
@@ -196,13 +201,15 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const compress = options?.compress !== false
     this._isFragmenting = !fin
     if (fin) this._counts.messagesSent++
+    let length: number
     if (bytes === null) {
-      this._counts.bytesSent += this._writer.writeText(opcode, data as string, fin, callback, compress)
+      length = this._writer.writeText(opcode, data as string, fin, callback, compress)
     } else {
-      this._counts.bytesSent += bytes.length
+      length = bytes.length
       this._writer.writeBytes(opcode, bytes, fin, callback, compress)
     }
-    return this._mayGoOn()
+    this._counts.bytesSent += length
+    return this._mayGoOn(length)
   }
 
   /** @internal Queues a message that is made once for many. */
@@ -212,6 +219,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._counts.messagesSent++
     this._counts.bytesSent += message.payload.length
     this._writer.writeShared(message)
+    if (this._writer.isSaturated) this._limitQueue(message.payload.length)
     return true
   }
 
@@ -228,8 +236,12 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (typeof data === 'function') return this._sendControl(opcode, undefined, undefined, data)
     if (typeof mask === 'function') return this._sendControl(opcode, data, undefined, mask)
     const payload = toControlPayload(data)
-    if (this._readyState !== OPEN) this._refuseToSend(callback)
-    else this._writer.writeBytes(opcode, payload, true, callback)
+    if (this._readyState !== OPEN) {
+      this._refuseToSend(callback)
+      return
+    }
+    this._writer.writeBytes(opcode, payload, true, callback)
+    if (this._writer.isSaturated) this._limitQueue(payload.length)
   }
 
   private _refuseToSend (callback: SendCallback | undefined): false {
@@ -245,11 +257,27 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     return false
   }
 
-  private _mayGoOn (): boolean {
+  /** @param added bytes of the payload that was queued last */
+  private _mayGoOn (added: number): boolean {
     if (!this._writer.isSaturated) return true
     this._needsDrain = true
-    this._chokeIfOverLimit()
+    this._limitQueue(added)
     return false
+  }
+
+  /**
+   * Ends a peer that does not read. What was queued last does not count: one message that is longer than the limit
+   * says nothing about its receiver.
+   */
+  private _limitQueue (added: number): void {
+    const waiting = this._writer.bufferedAmount - added - frameHeaderLength(added, false)
+    if (waiting <= this._settings.maxBufferedAmount) return this._chokeIfOverLimit()
+    const error = new SlowReaderError(`${waiting} bytes wait for a peer that does not read`)
+    // Its Close frame is still understood, and nothing else is asked for.
+    this._decoder.skipToClose()
+    this._startFailing(error)
+    // Not within the caller's `send` or `broadcast`.
+    process.nextTick(reportFailure, this, error)
   }
 
   /** @internal */
@@ -313,12 +341,21 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Fails the connection (RFC 6455 §7.1.7). */
   private _fail (error: WebSocketError): void {
+    this._startFailing(error)
+    this._reportFailure(error)
+  }
+
+  private _startFailing (error: WebSocketError): void {
     this._failure = error
     this._sendClose(error.closeCode, truncateReason(error.message))
     // While the peer is still understood, its Close frame is waited for: a proxy that has our FIN while it is sending
     // would break off both ways, and with them our Close frame.
     if (this._decoder.isEnded) this._endSocket()
     else this._updateReading()
+  }
+
+  /** @internal */
+  _reportFailure (error: WebSocketError): void {
     if (this.listenerCount('error') > 0) this._emit('error', error)
     this._host?.onError(this, error)
   }
@@ -517,9 +554,13 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._chokeIfOverLimit()
   }
 
+  private get _readStopsAbove (): number {
+    return Math.min(READ_STOPS_ABOVE, this._settings.maxBufferedAmount / 2)
+  }
+
   /** Only the server does: two sides that wait for each other to read would wait for ever. */
   private _chokeIfOverLimit (): void {
-    if (this._isChoked || this._settings.role === 'client' || this._writer.bufferedAmount <= READ_STOPS_ABOVE) return
+    if (this._isChoked || this._settings.role === 'client' || this._writer.bufferedAmount <= this._readStopsAbove) return
     this._isChoked = true
     this._updateReading()
   }
@@ -533,7 +574,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       if (this._readyState === OPEN) this._writer.writeBytes(Opcode.PONG, this._pendingPong, true, undefined)
       this._pendingPong = null
     }
-    if (this._isChoked && this._writer.bufferedAmount <= READ_STOPS_ABOVE) {
+    if (this._isChoked && this._writer.bufferedAmount <= this._readStopsAbove) {
       this._isChoked = false
       this._updateReading()
     }
@@ -746,6 +787,10 @@ function resumeReading (connection: Connection): void {
 
 function drained (connection: Connection): void {
   connection._onDrain()
+}
+
+function reportFailure (connection: Connection, error: WebSocketError): void {
+  connection._reportFailure(error)
 }
 
 function dropHeld (connection: Connection): void {

@@ -61,7 +61,12 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     const route: WebSocketRoute = {
       handler: wsHandler ?? routeOptions.handler as unknown as WebSocketHandler,
       settings: routeSettings,
-      connectionSettings: { role: 'server', maxPayload: routeSettings.maxPayload, closeTimeout: settings.closeTimeout },
+      connectionSettings: {
+        role: 'server',
+        maxPayload: routeSettings.maxPayload,
+        maxBufferedAmount: routeSettings.maxBufferedAmount,
+        closeTimeout: settings.closeTimeout
+      },
       connections: server.declareRoute(url)
     }
     const httpHandler = wsHandler === undefined ? requireUpgrade : routeOptions.handler

@@ -20,6 +20,7 @@ app.register(websocket)
 app.register(websocket, {})
 await app.register(websocket, {
   maxPayload: Infinity,
+  maxBufferedAmount: 64 * 1024,
   protocols: ['a', 'b'],
   origin: ['same-origin', 'https://example.com', /\.example\.com$/],
   handshakeTimeout: 1,
@@ -122,6 +123,7 @@ const errorHandler: WebSocketErrorHandler = function (error, connection) {
 }
 app.register(websocket, { errorHandler })
 
+expectAssignable<WebSocketRouteOptions>({ maxBufferedAmount: Infinity })
 expectAssignable<WebSocketRouteOptions>({ maxPayload: 1, protocols: ['a'] as const, origin: ['*'] as const })
 expectAssignable<WebSocketPluginOptions>({} as WebSocketRouteOptions)
 expectAssignable<WebSocketRouteOptions['perMessageDeflate']>({ level: 1 } as const)
@@ -138,6 +140,8 @@ app.register(websocket, { maxPaylod: 1 })
 app.register(websocket, { options: { port: 3000 } })
 // @ts-expect-error a number of bytes
 app.register(websocket, { maxPayload: '1mb' })
+// @ts-expect-error a number of bytes
+app.register(websocket, { maxBufferedAmount: '16mb' })
 // @ts-expect-error a number of milliseconds
 app.register(websocket, { closeTimeout: '10s' })
 // @ts-expect-error
