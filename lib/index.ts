@@ -4,7 +4,7 @@ export type * from '../types/connection.js'
 export type * from '../types/options.js'
 export type * from '../types/fastify.js'
 export { CloseCode } from './protocol/close-codes.js'
-export { HandshakeError, InvalidPayloadError, MessageTooBigError, ProtocolError, SlowReaderError, WebSocketError } from './protocol/errors.js'
+export { HandshakeError, InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError } from './protocol/errors.js'
 export { OptionError } from './options.js'
 
 export default plugin

@@ -1,9 +1,10 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type {
-  CompatibilityOptions, OriginPolicy, PerMessageDeflateOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
+  CompatibilityOptions, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
   WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
 } from '../types/options.js'
+import type { RateLimitSettings } from './connection/rate-limit.js'
 import { MIN_DEFLATE_WINDOW_BITS, type DeflatePolicy } from './protocol/permessage-deflate.js'
 
 /** permessage-deflate with every default filled in. */
@@ -20,6 +21,9 @@ export interface RouteSettings {
   readonly maxPayload: number
   /** Bytes queued to one connection. */
   readonly maxBufferedAmount: number
+  /** Connections of this route. */
+  readonly maxConnections: number
+  readonly rateLimit: RateLimitSettings | null
   readonly perMessageDeflate: DeflateSettings | null
   readonly protocols: readonly string[] | SelectSubprotocol
   readonly origin: OriginPolicy
@@ -28,6 +32,8 @@ export interface RouteSettings {
 /** The plugin's options with every default filled in. */
 export interface PluginSettings {
   readonly route: RouteSettings
+  /** Connections of all routes. */
+  readonly maxConnections: number
   /** Milliseconds. */
   readonly handshakeTimeout: number
   /** Milliseconds. */
@@ -58,6 +64,8 @@ const DEFLATE_DEFAULTS: DeflateSettings = {
   memLevel: 5
 }
 
+const RATE_LIMIT_DEFAULTS: RateLimitSettings = { messages: Infinity, bytes: Infinity, window: 1000 }
+
 /** The longest delay of `setTimeout`, in milliseconds: a longer one fires at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1
 
@@ -73,6 +81,8 @@ type Check<T> = (value: unknown, name: string) => T
 const ROUTE_CHECKS: { [K in keyof WebSocketRouteOptions]-?: Check<NonNullable<WebSocketRouteOptions[K]>> } = {
   maxPayload: checkBytes,
   maxBufferedAmount: checkBytes,
+  maxConnections: checkMaxConnections,
+  rateLimit: checkRateLimit,
   perMessageDeflate: checkPerMessageDeflate,
   protocols: checkProtocols,
   origin: checkOrigin
@@ -96,6 +106,12 @@ const DEFLATE_CHECKS: { [K in keyof PerMessageDeflateOptions]-?: Check<NonNullab
   memLevel: checkInteger(1, 9)
 }
 
+const RATE_LIMIT_CHECKS: { [K in keyof RateLimitOptions]-?: Check<NonNullable<RateLimitOptions[K]>> } = {
+  messages: checkInteger(1, Number.MAX_SAFE_INTEGER),
+  bytes: checkInteger(1, Number.MAX_SAFE_INTEGER),
+  window: checkTimeout
+}
+
 const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
   maxPayload: checkBytes,
   perMessageDeflate: checkWsPerMessageDeflate,
@@ -111,14 +127,19 @@ const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNull
 export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSettings {
   const checked = checkOptions({ ...ROUTE_CHECKS, ...PLUGIN_CHECKS }, options, '', ['prefix', 'logLevel', 'logSerializers', 'name', 'encapsulate', 'skipOverride'])
   const compatibility = checked.options ?? {}
+  // All routes together have what the plugin says, and each of them no limit of its own.
+  const { maxConnections = Infinity, ...ofRoutes } = checked
   return {
-    route: resolveRoute(checked, {
+    route: resolveRoute(ofRoutes, {
       maxPayload: compatibility.maxPayload ?? DEFAULTS.maxPayload,
       maxBufferedAmount: DEFAULTS.maxBufferedAmount,
+      maxConnections: Infinity,
+      rateLimit: null,
       perMessageDeflate: resolveDeflate(compatibility.perMessageDeflate ?? false, null),
       protocols: [],
       origin: 'same-origin'
     }),
+    maxConnections,
     handshakeTimeout: checked.handshakeTimeout ?? DEFAULTS.handshakeTimeout,
     closeTimeout: checked.closeTimeout ?? DEFAULTS.closeTimeout,
     errorHandler: checked.errorHandler ?? null,
@@ -147,6 +168,8 @@ function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings):
   return {
     maxPayload: options.maxPayload ?? defaults.maxPayload,
     maxBufferedAmount: options.maxBufferedAmount ?? defaults.maxBufferedAmount,
+    maxConnections: options.maxConnections ?? defaults.maxConnections,
+    rateLimit: options.rateLimit === undefined ? defaults.rateLimit : resolveRateLimit(options.rateLimit, defaults.rateLimit),
     perMessageDeflate: options.perMessageDeflate === undefined
       ? defaults.perMessageDeflate
       : resolveDeflate(options.perMessageDeflate, defaults.perMessageDeflate),
@@ -160,6 +183,11 @@ function resolveDeflate (options: boolean | PerMessageDeflateOptions, defaults: 
   if (options === false) return null
   const base = defaults ?? DEFLATE_DEFAULTS
   return options === true ? base : { ...base, ...options }
+}
+
+/** As with compression, a route that says only some of them has the others from the plugin. */
+function resolveRateLimit (options: false | RateLimitOptions, defaults: RateLimitSettings | null): RateLimitSettings | null {
+  return options === false ? null : { ...(defaults ?? RATE_LIMIT_DEFAULTS), ...options }
 }
 
 /** Checks all options of an object; `undefined` stands for the default. `ignored` are what Fastify itself reads from there. */
@@ -186,6 +214,24 @@ function checkBytes (value: unknown, name: string): number {
     throw new OptionError(`${name} must be a number of bytes, an integer from 0 to 2^53 - 1, or Infinity, not ${describe(value)}`)
   }
   return value
+}
+
+function checkMaxConnections (value: unknown, name: string): number {
+  if (value === Infinity) return Infinity
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
+    throw new OptionError(`${name} must be a number of connections, an integer from 1 to 2^53 - 1, or Infinity, not ${describe(value)}`)
+  }
+  return value
+}
+
+function checkRateLimit (value: unknown, name: string): false | RateLimitOptions {
+  if (value === false) return false
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new OptionError(`${name} must be false or an object of options, not ${describe(value)}`)
+  }
+  const options = checkOptions<RateLimitOptions>(RATE_LIMIT_CHECKS, value, `${name}: `)
+  if (options.messages === undefined && options.bytes === undefined) throw new OptionError(`${name} must have 'messages', 'bytes' or both`)
+  return options
 }
 
 function checkPerMessageDeflate (value: unknown, name: string): boolean | PerMessageDeflateOptions {

@@ -36,7 +36,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     )
   }
   const settings = resolvePluginOptions(options)
-  const server = new Server(settings.closeTimeout, settings.clientTracking)
+  const server = new Server(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
   const table = new RouteTable(fastify)
   const httpServer = settings.server ?? fastify.server
   const listener = new UpgradeListener(httpServer, table, fastify.routing, settings, httpServer === fastify.server)

@@ -16,6 +16,12 @@ const TOKENS = /must have tokens/
 const WRONG_FOR_ROUTES: Array<[keyof WebSocketRouteOptions, unknown[], RegExp]> = [
   ['maxPayload', [null, -1, 1.5, NaN, -Infinity, 2 ** 53, '1024', 10n, true, {}, [1]], MAX_PAYLOAD],
   ['maxBufferedAmount', [null, -1, 1.5, NaN, -Infinity, 2 ** 53, '1024', 10n, true, {}, [1]], MAX_PAYLOAD],
+  ['maxConnections', [null, 0, -1, 1.5, NaN, 2 ** 53, '5', true, {}], /must be a number of connections, an integer from 1 to 2\^53 - 1, or Infinity/],
+  ['rateLimit', [null, true, 5, '5/s', [], () => {}], /must be false or an object of options/],
+  ['rateLimit', [{}, { window: 1000 }, { messages: undefined }], /must have 'messages', 'bytes' or both/],
+  ['rateLimit', [{ messages: 0 }, { messages: 1.5 }, { messages: Infinity }, { bytes: '1kb' }, { bytes: -1, messages: 1 }], /: option '(messages|bytes)' must be an integer from 1/],
+  ['rateLimit', [{ messages: 1, window: 0 }, { messages: 1, window: Infinity }], TIMEOUT],
+  ['rateLimit', [{ messages: 1, per: 1000 }], /: unknown option 'per'; there are messages, bytes, window/],
   ['protocols', [null, 'chat', 5, {}, true, new Set(['chat'])], /must be an array of subprotocols or a function/],
   ['protocols', [[''], ['a b'], ['a,b'], ['ü'], ['a\r\nb'], ['"a"'], [5], [null], [undefined], ['ok', 'not ok']], TOKENS],
   ['protocols', [['a', 'b', 'a']], /must not have an element twice/],
@@ -152,8 +158,9 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, perMessageDeflate: null, protocols: [], origin: 'same-origin' })
+  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, perMessageDeflate: null, protocols: [], origin: 'same-origin' })
   t.same(plugin, {
+    maxConnections: Infinity,
     handshakeTimeout: 10_000,
     closeTimeout: 10_000,
     errorHandler: null,
@@ -190,6 +197,16 @@ t.test('the route says what counts, then the plugin, then the compatibility opti
   const resolved = resolveRouteOptions({ maxPayload: 0, protocols: [] }, route, 'GET /')
   t.equal(resolved.maxPayload, 0, '0 is a value')
   t.same(resolved.origin, ['https://a.example', /b/])
+})
+
+t.test('rateLimit: a route has what it does not say from the plugin; maxConnections it has for itself alone', async t => {
+  const { route, maxConnections } = resolvePluginOptions({ maxConnections: 5, rateLimit: { messages: 10, window: 500 } })
+  t.equal(maxConnections, 5)
+  t.equal(route.maxConnections, Infinity)
+  t.same(route.rateLimit, { messages: 10, bytes: Infinity, window: 500 })
+  t.same(resolveRouteOptions({ rateLimit: { bytes: 100 }, maxConnections: 2 }, route, 'GET /'), { ...route, maxConnections: 2, rateLimit: { messages: 10, bytes: 100, window: 500 } })
+  t.equal(resolveRouteOptions({ rateLimit: false }, route, 'GET /').rateLimit, null)
+  t.same(resolveRouteOptions({ rateLimit: { bytes: 1 } }, resolvePluginOptions({}).route, 'GET /').rateLimit, { messages: Infinity, bytes: 1, window: 1000 })
 })
 
 t.test('what Fastify itself takes from the options of register is not ours to refuse', async t => {

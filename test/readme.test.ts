@@ -310,6 +310,21 @@ const checks: Record<string, Check> = {
     t.strictSame(new Set(rows.filter(row => row[1] !== undefined).map(row => row[2])), new Set(namesIn(ofRoutes)))
   },
 
+  async limits (t, example) {
+    const { url } = await start(t, example)
+    const talker = await Client.open(t, `${url}/chat`)
+    for (let i = 0; i < 5; i++) {
+      talker.socket.send(`${i}`)
+      t.equal(await talker.text(), `${i}`)
+    }
+    const flooder = await Client.open(t, `${url}/chat`)
+    for (let i = 0; i < 100; i++) flooder.socket.send('me')
+    t.equal((await flooder.closed).code, 1008)
+    const uploader = await Client.open(t, `${url}/upload`)
+    for (let i = 0; i < 100; i++) uploader.socket.send('x'.repeat(i))
+    for (let i = 0; i < 100; i++) t.equal(await uploader.text(), `${i} bytes`)
+  },
+
   async compression (t, example) {
     const { url } = await start(t, example)
     const port = Number(new URL(url).port)

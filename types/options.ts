@@ -36,6 +36,16 @@ export interface PerMessageDeflateOptions {
   memLevel?: number
 }
 
+/** How much one client may send, in any window of time that begins with something it sends. */
+export interface RateLimitOptions {
+  /** Messages, each with all its fragments, and Pings, which want an answer too. An integer from 1. Default no limit. */
+  messages?: number
+  /** Bytes on the wire, headers and control frames included. An integer from 1. Default no limit. */
+  bytes?: number
+  /** Milliseconds, an integer from 1 to 2^31 - 1. Default 1 s. */
+  window?: number
+}
+
 /** The options that a route can set for itself, in `websocket: { … }`. */
 export interface WebSocketRouteOptions {
   /** Bytes of one message; over it the connection is closed with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
@@ -45,6 +55,16 @@ export interface WebSocketRouteOptions {
    * waits already, the connection is closed with 1013. Default 16 MiB. `Infinity` means unlimited.
    */
   maxBufferedAmount?: number
+  /**
+   * Connections of this route at a time, handshakes under way included; over it the answer is 503 with `Retry-After`.
+   * An integer from 1, or `Infinity`. Default `Infinity`.
+   */
+  maxConnections?: number
+  /**
+   * What one client may send; over it the connection is closed with 1008 (RFC 6455 §7.4.1). Counted by the headers of
+   * frames, before anything is unmasked, kept or inflated. Default `false`: no limit.
+   */
+  rateLimit?: false | RateLimitOptions
   /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
   /** The subprotocols that the route speaks, best first, or a function that chooses one. Default none. */
@@ -117,6 +137,11 @@ export interface CompatibilityOptions {
 
 /** The options of the plugin. Those of `WebSocketRouteOptions` are the defaults of all routes. */
 export interface WebSocketPluginOptions extends WebSocketRouteOptions {
+  /**
+   * Connections of all routes together at a time, handshakes under way included; over it the answer is 503 with `Retry-After`.
+   * An integer from 1, or `Infinity`. Default `Infinity`. A route's own limit comes on top.
+   */
+  maxConnections?: number
   /** Milliseconds from the upgrade request to the 101, hooks included; over it the answer is 503. An integer from 1 to 2^31 - 1. Default 10 s. */
   handshakeTimeout?: number
   /**

@@ -17,6 +17,7 @@ import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
 import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
+import { RateLimit, type RateLimitSettings } from './rate-limit.js'
 import type { SharedMessage } from './shared-message.js'
 import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
 
@@ -57,6 +58,7 @@ export interface ConnectionSettings {
   readonly maxPayload: number
   /** Bytes that may wait for a peer that does not read. */
   readonly maxBufferedAmount: number
+  readonly rateLimit: RateLimitSettings | null
   /** Milliseconds. */
   readonly closeTimeout: number
 }
@@ -110,6 +112,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private readonly _decoder: FrameDecoder
   private readonly _writer: FrameWriter
   private readonly _deflate: Agreement['deflate']
+  private readonly _rateLimit: RateLimit | null
   private _inflater: MessageInflater | null = null
 
   private _readyState: 0 | 1 | 2 | 3 = OPEN
@@ -154,7 +157,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const { deflate } = agreement
     const isClient = settings.role === 'client'
     this._deflate = deflate
-    this._decoder = new FrameDecoder(this, settings, deflate !== null)
+    this._rateLimit = settings.rateLimit === null ? null : new RateLimit(settings.rateLimit)
+    this._decoder = new FrameDecoder(this, settings, deflate !== null, this._rateLimit)
     this._writer = deflate === null ? new FrameWriter(socket, isClient, this) : new DeflatingWriter(socket, isClient, this, deflate.sending)
 
     const own = socket as ConnectionSocket
@@ -534,8 +538,10 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (!this._decoder.isFailed && (this._isPausedByUser || this._isChoked || this._isInflating || this._heldBytes > MAX_HELD)) {
       this._decoder.pause()
       this._socket.pause()
+      this._rateLimit?.stop()
       return
     }
+    this._rateLimit?.resume()
     this._decode(null)
     if (this._decoder.isPaused) return
     if (this._hasPeerEnded) this._finishEnd()

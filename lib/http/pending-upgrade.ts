@@ -43,6 +43,7 @@ export class PendingUpgrade {
   private isOver = false
   private isRefused = false
   private onAccept: AcceptCallback | null = null
+  private onAnswered: (() => void) | null = null
 
   /**
    * @param head what Node has read behind the request
@@ -105,6 +106,11 @@ export class PendingUpgrade {
     this.onAccept = callback
   }
 
+  /** Calls back, once, when the handshake is over: just before `whenAccepted`, or when the refusal was written, or nobody is left. */
+  whenAnswered (callback: () => void): void {
+    this.onAnswered = callback
+  }
+
   /** Answers with 500 or 503, if nothing was answered yet. */
   refuse (statusCode: 500 | 503): void {
     const { response } = this
@@ -129,7 +135,14 @@ export class PendingUpgrade {
     this.isOver = true
     clearTimeout(this.timer)
     this.early = []
+    this.answered()
     this.onDone(this)
+  }
+
+  private answered (): void {
+    const callback = this.onAnswered
+    this.onAnswered = null
+    callback?.()
   }
 
   private readonly onData = (chunk: Buffer): void => {
@@ -189,6 +202,7 @@ export class PendingUpgrade {
   private linger (): void {
     this.isRefused = true
     this.early = []
+    this.answered()
     this.socket.end()
     this.socket.resume()
     this.timer = setTimeout(() => this.socket.destroy(), this.timeouts.closeTimeout)

@@ -65,6 +65,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
         role: 'server',
         maxPayload: routeSettings.maxPayload,
         maxBufferedAmount: routeSettings.maxBufferedAmount,
+        rateLimit: routeSettings.rateLimit,
         closeTimeout: settings.closeTimeout
       },
       connections: server.declareRoute(url)
@@ -81,7 +82,11 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   })
 
   fastify.addHook('onRequest', (request, reply, done) => {
-    if (getUpgrade(request.raw) === undefined || isForWebSocket(request)) return done()
+    const upgrade = getUpgrade(request.raw)
+    if (upgrade === undefined) return done()
+    const route = routeOf(request)
+    // Before any other hook of the route: who finds no place shall cost nothing.
+    if (route !== null) return done(takePlace(server, route, upgrade))
     if (request.method !== 'GET' && table.has(request.raw.url!)) {
       return done(new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' }))
     }
@@ -91,8 +96,17 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   })
 }
 
-function isForWebSocket (request: FastifyRequest): boolean {
-  return request.method === 'GET' && kRoute in request.routeOptions.config
+/** The WebSocket route that the request is for. */
+function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSocketRoute | null {
+  return method === 'GET' && kRoute in config ? config[kRoute] as WebSocketRoute : null
+}
+
+/** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */
+function takePlace (server: Server, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
+  const release = server.reserve(connections.url, settings.maxConnections)
+  if (release === null) return new HandshakeError('Too many connections', 'FST_WS_ERR_MAX_CONNECTIONS', 503, { 'Retry-After': '1' })
+  upgrade.whenAnswered(release)
+  return undefined
 }
 
 function requireUpgrade (request: FastifyRequest): never {

@@ -1,6 +1,6 @@
 import { constants } from 'node:buffer'
 import { CloseCode, isReceivableCloseCode } from './close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, ProtocolError, type WebSocketError } from './errors.js'
+import { InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, type WebSocketError } from './errors.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
 import { applyMask } from './mask.js'
 import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode, RSV1 } from './opcodes.js'
@@ -28,6 +28,18 @@ export interface FrameDecoderOptions {
   role: 'server' | 'client'
   /** Bytes of one message; over it the error is a `MessageTooBigError`. */
   maxPayload: number
+}
+
+/** What the peer may still send. */
+export interface FrameBudget {
+  /**
+   * Counts a frame, by its header alone.
+   *
+   * @param asksForWork whether it begins a message or is a Ping
+   * @param bytes on the wire, announced for the most part
+   * @returns whether it was still within the limit
+   */
+  spend (asksForWork: boolean, bytes: number): boolean
 }
 
 const FIN = 0x80
@@ -65,6 +77,7 @@ export class FrameDecoder {
   private readonly isCompressionAgreed: boolean
   // What cannot be compressed grows by the headers of its blocks. Whether it fits is for who inflates it to say.
   private readonly maxCompressed: number
+  private readonly budget: FrameBudget | null
 
   private ended = false
   private isSkipping = false
@@ -96,9 +109,13 @@ export class FrameDecoder {
   private messageLength = 0
   private validated = 0
 
-  /** @param isCompressionAgreed whether permessage-deflate gives RSV1 its meaning (RFC 7692 §6) */
-  constructor (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false) {
+  /**
+   * @param isCompressionAgreed whether permessage-deflate gives RSV1 its meaning (RFC 7692 §6)
+   * @param budget what limits the frames, but for Close frames; over it the error is a `RateLimitError`
+   */
+  constructor (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false, budget: FrameBudget | null = null) {
     this.sink = sink
+    this.budget = budget
     this.requireMask = options.role === 'server'
     // More than fits into a buffer cannot be handed out, whatever the limit.
     this.maxPayload = Math.min(options.maxPayload, constants.MAX_LENGTH)
@@ -280,6 +297,12 @@ export class FrameDecoder {
     // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
     if ((opcode & CONTROL_BIT) === 0 && this.messageLength + length > this.messageLimit && !this.isSkipping) {
       this.refuse(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
+    }
+    if (this.budget !== null && !this.isSkipping && opcode !== Opcode.CLOSE) {
+      // Nothing was done for the frame yet: it is masked, and not kept anywhere.
+      const bytes = length + position - at + (masked ? 4 : 0)
+      const asksForWork = opcode === Opcode.PING || opcode === Opcode.TEXT || opcode === Opcode.BINARY
+      if (!this.budget.spend(asksForWork, bytes)) this.refuse(new RateLimitError('more is sent than the rate limit allows'))
     }
   }
 

@@ -37,6 +37,8 @@ function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnec
 class RouteConnections implements WebSocketRouteConnections {
   readonly url: string
   readonly clients = new Set<Connection>()
+  /** Handshakes that may become connections. */
+  pending = 0
 
   constructor (url: string) {
     this.url = url
@@ -54,17 +56,21 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
   private readonly open: Set<Connection>
   private readonly routes = new Map<string, RouteConnections>()
   private readonly closeTimeout: number
+  private readonly maxConnections: number
+  private pending = 0
   /** The connections that each running `close` still waits for, and what ends its waiting. */
   private readonly closings = new Map<Set<Connection>, () => void>()
 
   /**
    * @param closeTimeout milliseconds for all close handshakes of `close`
    * @param tracking whether `clients` shows the connections
+   * @param maxConnections of all routes together
    */
-  constructor (closeTimeout: number, tracking: boolean) {
+  constructor (closeTimeout: number, tracking: boolean, maxConnections: number) {
     // A rejection of an async listener goes where what the connection's own listeners throw goes.
     super({ captureRejections: true })
     this.closeTimeout = closeTimeout
+    this.maxConnections = maxConnections
     this.open = new Set()
     this.clients = tracking ? this.open : new Set()
   }
@@ -84,6 +90,23 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     let route = this.routes.get(url)
     if (route === undefined) this.routes.set(url, route = new RouteConnections(url))
     return route
+  }
+
+  /**
+   * Keeps a place for a handshake: counted are those under way too, or a storm of them would get past the limit.
+   *
+   * @param max connections of the route
+   * @returns what gives the place back, to be called once; `null` if there is none
+   */
+  reserve (url: string, max: number): (() => void) | null {
+    const route = this.routes.get(url)!
+    if (this.open.size + this.pending >= this.maxConnections || route.clients.size + route.pending >= max) return null
+    this.pending++
+    route.pending++
+    return () => {
+      this.pending--
+      route.pending--
+    }
   }
 
   add (connection: Connection): void {

@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import {
-  CloseCode, HandshakeError, InvalidPayloadError, MessageTooBigError, OptionError, ProtocolError, SlowReaderError, WebSocketError,
+  CloseCode, HandshakeError, InvalidPayloadError, MessageTooBigError, OptionError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError,
   type BroadcastOptions, type InjectWSContext, type InjectWSError, type InjectWSOptions, type WebSocketConnection, type WebSocketRouteConnections,
   type WebSocketServer
 } from 'fastify-ws-routes'
@@ -116,7 +116,7 @@ expectType<1011>(CloseCode.INTERNAL_ERROR)
 // @ts-expect-error frozen
 CloseCode.NORMAL_CLOSURE = 1001
 
-for (const ErrorClass of [ProtocolError, InvalidPayloadError, MessageTooBigError, SlowReaderError]) {
+for (const ErrorClass of [ProtocolError, InvalidPayloadError, MessageTooBigError, RateLimitError, SlowReaderError]) {
   const error = new ErrorClass('x')
   expectAssignable<WebSocketError>(error)
   expectAssignable<Error>(error)
