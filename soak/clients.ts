@@ -11,7 +11,7 @@ const [port, count, perSecond, seed] = process.argv.slice(2).map(Number) as [num
 const random = new Random(seed)
 const running = new Map<string, ClientSession>()
 let broadcastsReceived = 0
-let isStopping = false
+const stopping = new AbortController()
 
 function tell (message: FromClient): void {
   process.send?.(message)
@@ -50,14 +50,14 @@ async function runSession (session: string): Promise<void> {
   await Promise.race([closed, new Promise<void>(resolve => socket.on('open', () => resolve()))])
 
   const until = performance.now() + 2000 + random.below(40_000)
-  while (socket.readyState === WebSocket.OPEN && performance.now() < until && !isStopping) {
+  while (socket.readyState === WebSocket.OPEN && performance.now() < until && !stopping.signal.aborted) {
     // Now and then many at once.
     for (let burst = random.chance(0.05) ? 20 : 1; burst > 0 && socket.readyState === WebSocket.OPEN; burst--) sendOne(socket, state)
     if (random.chance(0.01)) await stall(socket)
     await Promise.race([closed, sleep(2000 * random.below(1000) / 1000 / perSecond)])
   }
   if (socket.readyState === WebSocket.OPEN) {
-    how = isStopping ? 'close' : random.pick(['close', 'close', 'terminate', 'reset', 'half-close', 'garbage', 'too big'])
+    how = stopping.signal.aborted ? 'close' : random.pick(['close', 'close', 'terminate', 'reset', 'half-close', 'garbage', 'too big'])
     end(socket, how)
   }
   await closed
@@ -95,20 +95,31 @@ async function stall (socket: WebSocket): Promise<void> {
 
 function end (socket: WebSocket, how: Ending): void {
   switch (how) {
-    case 'terminate': return socket.terminate()
-    case 'reset': return void tcp(socket).resetAndDestroy()
-    case 'half-close': return void tcp(socket).end()
-    case 'garbage': return void tcp(socket).write(random.bytes(1 + random.below(1000)))
-    case 'too big': return socket.send(random.bytes(300 * 1024))
-    default: return socket.close(1000)
+    case 'terminate':
+      socket.terminate()
+      break
+    case 'reset':
+      tcp(socket).resetAndDestroy()
+      break
+    case 'half-close':
+      tcp(socket).end()
+      break
+    case 'garbage':
+      tcp(socket).write(random.bytes(1 + random.below(1000)))
+      break
+    case 'too big':
+      socket.send(random.bytes(300 * 1024))
+      break
+    default:
+      socket.close(1000)
   }
 }
 
 async function runSlot (slot: number): Promise<void> {
-  for (let i = 0; !isStopping; i++) await runSession(`${process.pid}-${slot}-${i}`)
+  for (let i = 0; !stopping.signal.aborted; i++) await runSession(`${process.pid}-${slot}-${i}`)
 }
 
-process.on('message', () => { isStopping = true })
+process.on('message', () => { stopping.abort() })
 process.on('disconnect', () => process.exit())
 const reporting = setInterval(() => tell({ type: 'progress', sessions: [...running.values()], broadcasts: broadcastsReceived }), 200)
 await Promise.all(Array.from({ length: count }, (_, slot) => runSlot(slot)))
