@@ -1,10 +1,11 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type {
-  CompatibilityOptions, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
+  CompatibilityOptions, HeartbeatOptions, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
   WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
 } from '../types/options.js'
 import type { RateLimitSettings } from './connection/rate-limit.js'
+import type { HeartbeatSettings } from './server/pulse.js'
 import { MIN_DEFLATE_WINDOW_BITS, type DeflatePolicy } from './protocol/permessage-deflate.js'
 
 /** permessage-deflate with every default filled in. */
@@ -24,6 +25,9 @@ export interface RouteSettings {
   /** Connections of this route. */
   readonly maxConnections: number
   readonly rateLimit: RateLimitSettings | null
+  readonly heartbeat: HeartbeatSettings | null
+  /** Milliseconds. `Infinity` for none. */
+  readonly idleTimeout: number
   readonly perMessageDeflate: DeflateSettings | null
   readonly protocols: readonly string[] | SelectSubprotocol
   readonly origin: OriginPolicy
@@ -64,6 +68,8 @@ const DEFLATE_DEFAULTS: DeflateSettings = {
   memLevel: 5
 }
 
+const HEARTBEAT_DEFAULTS: HeartbeatSettings = { interval: 30_000, timeout: 30_000 }
+
 const RATE_LIMIT_DEFAULTS: RateLimitSettings = { messages: Infinity, bytes: Infinity, window: 1000 }
 
 /** The longest delay of `setTimeout`, in milliseconds: a longer one fires at once. */
@@ -83,6 +89,8 @@ const ROUTE_CHECKS: { [K in keyof WebSocketRouteOptions]-?: Check<NonNullable<We
   maxBufferedAmount: checkBytes,
   maxConnections: checkMaxConnections,
   rateLimit: checkRateLimit,
+  heartbeat: checkHeartbeat,
+  idleTimeout: checkIdleTimeout,
   perMessageDeflate: checkPerMessageDeflate,
   protocols: checkProtocols,
   origin: checkOrigin
@@ -112,6 +120,11 @@ const RATE_LIMIT_CHECKS: { [K in keyof RateLimitOptions]-?: Check<NonNullable<Ra
   window: checkTimeout
 }
 
+const HEARTBEAT_CHECKS: { [K in keyof HeartbeatOptions]-?: Check<NonNullable<HeartbeatOptions[K]>> } = {
+  interval: checkTimeout,
+  timeout: checkTimeout
+}
+
 const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
   maxPayload: checkBytes,
   perMessageDeflate: checkWsPerMessageDeflate,
@@ -135,6 +148,8 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
       maxBufferedAmount: DEFAULTS.maxBufferedAmount,
       maxConnections: Infinity,
       rateLimit: null,
+      heartbeat: HEARTBEAT_DEFAULTS,
+      idleTimeout: Infinity,
       perMessageDeflate: resolveDeflate(compatibility.perMessageDeflate ?? false, null),
       protocols: [],
       origin: 'same-origin'
@@ -170,6 +185,8 @@ function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings):
     maxBufferedAmount: options.maxBufferedAmount ?? defaults.maxBufferedAmount,
     maxConnections: options.maxConnections ?? defaults.maxConnections,
     rateLimit: options.rateLimit === undefined ? defaults.rateLimit : resolveRateLimit(options.rateLimit, defaults.rateLimit),
+    heartbeat: options.heartbeat === undefined ? defaults.heartbeat : resolveHeartbeat(options.heartbeat, defaults.heartbeat),
+    idleTimeout: options.idleTimeout === false ? Infinity : options.idleTimeout ?? defaults.idleTimeout,
     perMessageDeflate: options.perMessageDeflate === undefined
       ? defaults.perMessageDeflate
       : resolveDeflate(options.perMessageDeflate, defaults.perMessageDeflate),
@@ -188,6 +205,10 @@ function resolveDeflate (options: boolean | PerMessageDeflateOptions, defaults: 
 /** As with compression, a route that says only some of them has the others from the plugin. */
 function resolveRateLimit (options: false | RateLimitOptions, defaults: RateLimitSettings | null): RateLimitSettings | null {
   return options === false ? null : { ...(defaults ?? RATE_LIMIT_DEFAULTS), ...options }
+}
+
+function resolveHeartbeat (options: false | HeartbeatOptions, defaults: HeartbeatSettings | null): HeartbeatSettings | null {
+  return options === false ? null : { ...(defaults ?? HEARTBEAT_DEFAULTS), ...options }
 }
 
 /** Checks all options of an object; `undefined` stands for the default. `ignored` are what Fastify itself reads from there. */
@@ -224,12 +245,23 @@ function checkMaxConnections (value: unknown, name: string): number {
   return value
 }
 
+function checkHeartbeat (value: unknown, name: string): false | HeartbeatOptions {
+  return value === false ? false : checkOptions<HeartbeatOptions>(HEARTBEAT_CHECKS, checkNested(value, name), `${name}: `)
+}
+
+function checkIdleTimeout (value: unknown, name: string): false | number {
+  return value === false ? false : checkTimeout(value, name, 'false or ')
+}
+
+/** An object of options that may also be `false`. */
+function checkNested (value: unknown, name: string): object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw new OptionError(`${name} must be false or an object of options, not ${describe(value)}`)
+}
+
 function checkRateLimit (value: unknown, name: string): false | RateLimitOptions {
   if (value === false) return false
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new OptionError(`${name} must be false or an object of options, not ${describe(value)}`)
-  }
-  const options = checkOptions<RateLimitOptions>(RATE_LIMIT_CHECKS, value, `${name}: `)
+  const options = checkOptions<RateLimitOptions>(RATE_LIMIT_CHECKS, checkNested(value, name), `${name}: `)
   if (options.messages === undefined && options.bytes === undefined) throw new OptionError(`${name} must have 'messages', 'bytes' or both`)
   return options
 }
@@ -263,9 +295,9 @@ function checkInteger (min: number, max: number): Check<number> {
   }
 }
 
-function checkTimeout (value: unknown, name: string): number {
+function checkTimeout (value: unknown, name: string, or = ''): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_TIMEOUT) {
-    throw new OptionError(`${name} must be a number of milliseconds, an integer from 1 to ${MAX_TIMEOUT}, not ${describe(value)}`)
+    throw new OptionError(`${name} must be ${or}a number of milliseconds, an integer from 1 to ${MAX_TIMEOUT}, not ${describe(value)}`)
   }
   return value
 }

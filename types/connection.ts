@@ -35,7 +35,7 @@ export interface WebSocketConnectionEvents {
   error: [error: Error]
   /** The peer sent a Ping (RFC 6455 §5.5.2). It is answered without a listener. */
   ping: [data: Buffer]
-  /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. */
+  /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. The answers to the server's heartbeat are not told. */
   pong: [data: Buffer]
   /** More may be sent, after `send` returned `false`. */
   drain: []
@@ -171,6 +171,11 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
   binaryType: BinaryType
   /** Whether `pause` was called and `resume` was not. */
   readonly isPaused: boolean
+  /**
+   * Milliseconds that the last Ping of the server's heartbeat took there and back; `undefined` before the first
+   * was answered. Pings of your own do not count.
+   */
+  readonly latency: number | undefined
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
   /** The connections of the same route, this one included; `null` on the client side of `injectWS`. */

@@ -36,6 +36,14 @@ export interface PerMessageDeflateOptions {
   memLevel?: number
 }
 
+/** The Pings of the server (RFC 6455 §5.5.2), and what becomes of a client that does not answer. */
+export interface HeartbeatOptions {
+  /** Milliseconds from one Ping to the next, an integer from 1 to 2^31 - 1. Default 30 s. */
+  interval?: number
+  /** Milliseconds after a Ping in which something, no matter what, has to come. An integer from 1 to 2^31 - 1. Default 30 s. */
+  timeout?: number
+}
+
 /** How much one client may send, in any window of time that begins with something it sends. */
 export interface RateLimitOptions {
   /** Messages, each with all its fragments, and Pings, which want an answer too. An integer from 1. Default no limit. */
@@ -65,6 +73,16 @@ export interface WebSocketRouteOptions {
    * frames, before anything is unmasked, kept or inflated. Default `false`: no limit.
    */
   rateLimit?: false | RateLimitOptions
+  /**
+   * Pings to every client. One that sends nothing at all for `timeout` after a Ping is destroyed: `close` with 1006. So is one
+   * whose queue has not moved for as long. Default: a Ping every 30 s, and 30 s to answer. `false`: none.
+   */
+  heartbeat?: false | HeartbeatOptions
+  /**
+   * Milliseconds without a whole message, in either direction, after which the connection is closed with 1001. Pings and
+   * Pongs are no messages. It may take up to a quarter longer. An integer from 1 to 2^31 - 1. Default `false`: no limit.
+   */
+  idleTimeout?: false | number
   /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
   /** The subprotocols that the route speaks, best first, or a function that chooses one. Default none. */

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
 import type { Duplex, DuplexOptions } from 'node:stream'
 import type {
   BinaryType, SendCallback, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketEventListener,
@@ -14,12 +15,14 @@ import { isValidUtf8 } from '../protocol/utf8.js'
 import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
-import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
+import { isHeartbeatPong, type HeartbeatPing } from './heartbeat-ping.js'
+import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
 import { RateLimit, type RateLimitSettings } from './rate-limit.js'
 import type { SharedMessage } from './shared-message.js'
 import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
+import { writeProgressOf, type WriteProgress } from './write-progress.js'
 
 const CONNECTING = 0
 const OPEN = 1
@@ -136,6 +139,13 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _needsDrain = false
   private _pendingPong: Buffer | null = null
 
+  // The heartbeat: whether anything came since it was looked at, and the Ping that waits for its Pong.
+  /** @internal */
+  _hasHeard = false
+  private _awaitedPing: HeartbeatPing | null = null
+  private _latency: number | undefined = undefined
+  private _isKeptAlive = false
+
   private _failure: WebSocketError | null = null
   private _closeFrameSent = false
   private _closeFrameReceived = false
@@ -172,6 +182,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   get readyState (): 0 | 1 | 2 | 3 { return this._readyState }
   get bufferedAmount (): number { return this._writer.bufferedAmount }
   get isPaused (): boolean { return this._isPausedByUser }
+  get latency (): number | undefined { return this._latency }
   get route (): WebSocketRouteConnections | null { return this._host === null ? null : this._host.route }
 
   get binaryType (): BinaryType { return this._binaryType }
@@ -246,6 +257,15 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     }
     this._writer.writeBytes(opcode, payload, true, callback)
     if (this._writer.isSaturated) this._limitQueue(payload.length)
+  }
+
+  /** @internal A Ping of our own, which does not wait for others. */
+  _sendHeartbeat (ping: HeartbeatPing): void {
+    this._hasHeard = false
+    this._awaitedPing = ping
+    this._writer.hold()
+    this._writer.writeBytes(Opcode.PING, ping.payload, true, undefined)
+    this._writer.release()
   }
 
   private _refuseToSend (callback: SendCallback | undefined): false {
@@ -374,10 +394,10 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._emitMessage(data, isBinary)
       return
     }
-    const message: HeldMessage = { data, isBinary }
     this._held ??= []
+    const message = holdMessage(data, isBinary, this._held.at(-1))
     this._held.push(message)
-    this._heldBytes += costOf(message)
+    this._heldBytes += message.cost
     if (this._heldBytes > MAX_HELD) this._updateReading()
   }
 
@@ -429,7 +449,12 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   onPong (data: Buffer): void {
-    this._emit('pong', data)
+    if (this._awaitedPing !== null && data.equals(this._awaitedPing.payload)) {
+      this._latency = performance.now() - this._awaitedPing.sentAt
+      this._awaitedPing = null
+    } else if (!isHeartbeatPong(data)) {
+      this._emit('pong', data)
+    }
   }
 
   /** @internal */
@@ -480,7 +505,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._isDelivering = true
       while (this._held !== null && !this._isPausedByUser && this._isHeard) {
         const message: HeldMessage = this._held.shift()!
-        this._heldBytes -= costOf(message)
+        this._heldBytes -= message.cost
         this._emitMessage(message.data, message.isBinary)
         if (this._held?.length === 0) this._held = null
       }
@@ -494,7 +519,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   _giveBack (messages: HeldMessage[]): void {
     if (messages.length === 0 || this._isHeard) return
     this._held = this._held === null ? messages : [...messages, ...this._held]
-    for (const message of messages) this._heldBytes += costOf(message)
+    for (const message of messages) this._heldBytes += message.cost
     if (this._readyState !== CLOSED) this._updateReading()
   }
 
@@ -532,6 +557,28 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (this._readyState !== CLOSED) this._updateReading()
   }
 
+  /** @internal Whether the peer does not take what is sent to it, for now or for ever. */
+  get _isStuck (): boolean {
+    return this._isChoked || this._writer.isSaturated
+  }
+
+  /** @internal Whether it is we who do not read. */
+  get _isHeldBack (): boolean {
+    return this._decoder.isPaused
+  }
+
+  /** @internal */
+  get _writeProgress (): WriteProgress {
+    return writeProgressOf(this._socket)
+  }
+
+  /** @internal Lets TCP find out whether the peer is there, after so many milliseconds without a packet. */
+  _keepAlive (delay: number): void {
+    if (this._isKeptAlive || !('setKeepAlive' in this._socket)) return
+    this._isKeptAlive = true
+    ;(this._socket as Socket).setKeepAlive(true, delay)
+  }
+
   /** Reads, or holds the peer back through TCP, as the reasons to stop have come or gone. */
   private _updateReading (): void {
     // After a failure nothing more is delivered, and the end has to be seen.
@@ -566,12 +613,18 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Only the server does: two sides that wait for each other to read would wait for ever. */
   private _chokeIfOverLimit (): void {
-    if (this._isChoked || this._settings.role === 'client' || this._writer.bufferedAmount <= this._readStopsAbove) return
+    if (this._isChoked || this._settings.role === 'client' || this._writer.queuedCost <= this._readStopsAbove) return
     this._isChoked = true
     this._updateReading()
   }
 
   // --- what the socket tells
+
+  /** @internal What was gathered while the socket was full can go now. */
+  _onSocketDrain (): void {
+    this._writer.flush()
+    this._onDrain()
+  }
 
   /** @internal */
   _onDrain (): void {
@@ -580,7 +633,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       if (this._readyState === OPEN) this._writer.writeBytes(Opcode.PONG, this._pendingPong, true, undefined)
       this._pendingPong = null
     }
-    if (this._isChoked && this._writer.bufferedAmount <= this._readStopsAbove) {
+    if (this._isChoked && this._writer.queuedCost <= this._readStopsAbove) {
       this._isChoked = false
       this._updateReading()
     }
@@ -759,7 +812,9 @@ for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED }
 }
 
 function onSocketData (this: ConnectionSocket, chunk: Buffer): void {
-  this[kConnection]._decode(chunk)
+  const connection = this[kConnection]
+  connection._hasHeard = true
+  connection._decode(chunk)
 }
 
 function onSocketEnd (this: ConnectionSocket): void {
@@ -767,7 +822,7 @@ function onSocketEnd (this: ConnectionSocket): void {
 }
 
 function onSocketDrain (this: ConnectionSocket): void {
-  this[kConnection]._onDrain()
+  this[kConnection]._onSocketDrain()
 }
 
 function onSocketClose (this: ConnectionSocket): void {

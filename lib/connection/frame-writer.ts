@@ -85,6 +85,11 @@ export class FrameWriter {
     return this.batchBytes + this.socket.writableLength
   }
 
+  /** What all that costs in memory, which is more where it is in many pieces. */
+  get queuedCost (): number {
+    return this.bufferedAmount
+  }
+
   /** Whether the socket would rather not be given more now. */
   get isSaturated (): boolean {
     return this.batchBytes + this.socket.writableLength >= this.socket.writableHighWaterMark
@@ -160,9 +165,16 @@ export class FrameWriter {
     if (turn.push(this) === 1) setImmediate(flushTurn)
   }
 
-  /** Hands the batch to the socket. */
+  /**
+   * Hands the batch to the socket. While that is full it gets large pieces only: each costs it far more than the few
+   * bytes of a short frame.
+   */
   flush (): void {
     this.urgent = false
+    if (!this.socket.writableNeedDrain || this.batchBytes >= MAX_BATCH) this.write()
+  }
+
+  private write (): void {
     if (this.batchBytes === 0) return
     this.closeOpenSegment()
     const segments = this.segments!
@@ -204,7 +216,7 @@ export class FrameWriter {
 
   /** Hands the batch to the socket, and ends that (RFC 6455 §7.1.1). */
   end (): void {
-    this.flush()
+    this.write()
     this.socket.end()
   }
 

@@ -49,6 +49,7 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
         server.add(connection)
+        host.watch(connection, route.settings)
         announce(server, connection, request)
         run(route, connection, instance, request)
         connection._begin(early)

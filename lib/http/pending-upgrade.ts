@@ -2,8 +2,11 @@ import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { afterEarlierResponses } from './pending-response.js'
 
-/** Bytes that are read while hooks run; then the client is held back through TCP. */
+/** Bytes that are kept of what is read while hooks run; then the client is held back through TCP. */
 const MAX_EARLY = 64 * 1024
+
+/** What a chunk costs beside its bytes, which may be a single one. */
+const CHUNK_OVERHEAD = 256
 
 const kUpgrade = Symbol('fastify-ws-routes.upgrade')
 
@@ -149,7 +152,7 @@ export class PendingUpgrade {
     // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
     if (this.isRefused) return
     this.early.push(chunk)
-    this.earlyBytes += chunk.length
+    this.earlyBytes += chunk.length + CHUNK_OVERHEAD
     if (this.earlyBytes > MAX_EARLY) this.socket.pause()
   }
 

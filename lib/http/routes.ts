@@ -5,6 +5,7 @@ import type { ConnectionSettings } from '../connection/connection.js'
 import { OptionError, resolveRouteOptions, type PluginSettings, type RouteSettings } from '../options.js'
 import { HandshakeError } from '../protocol/errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
+import { waitsOf } from '../server/pulse.js'
 import type { Server } from '../server/websocket-server.js'
 import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
 import type { RouteTable } from './route-table.js'
@@ -58,6 +59,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     }
 
     const routeSettings = resolveRouteOptions(websocket, settings.route, name)
+    for (const wait of waitsOf(routeSettings)) server.wheel.prepare(wait)
     const route: WebSocketRoute = {
       handler: wsHandler ?? routeOptions.handler as unknown as WebSocketHandler,
       settings: routeSettings,

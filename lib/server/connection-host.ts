@@ -4,6 +4,7 @@ import type { WebSocketErrorHandler } from '../../types/options.js'
 import type { Connection, ConnectionHost } from '../connection/connection.js'
 import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
 import { WebSocketError } from '../protocol/errors.js'
+import { Pulse, type PulseSettings } from './pulse.js'
 import type { Server } from './websocket-server.js'
 
 /** What a user's error handler gets beside the error. Kept only where there is one, since it keeps the request alive. */
@@ -37,6 +38,7 @@ export class ServerConnectionHost implements ConnectionHost {
   private readonly logsEnd: boolean
   private readonly errorHandling: ErrorHandling | null
   private readonly openedAt = performance.now()
+  private pulse: Pulse | null = null
 
   constructor (server: Server, route: WebSocketRouteConnections, log: FastifyBaseLogger, logsEnd: boolean, errorHandling: ErrorHandling | null) {
     this.server = server
@@ -44,6 +46,11 @@ export class ServerConnectionHost implements ConnectionHost {
     this.log = log
     this.logsEnd = logsEnd
     this.errorHandling = errorHandling
+  }
+
+  /** Looks after the connection from now on, if its route wants it. */
+  watch (connection: Connection, settings: PulseSettings): void {
+    if (settings.heartbeat !== null || settings.idleTimeout !== Infinity) this.pulse = new Pulse(connection, this.server.wheel, settings)
   }
 
   onError (connection: Connection, error: Error): void {
@@ -59,6 +66,7 @@ export class ServerConnectionHost implements ConnectionHost {
   }
 
   onEnd (connection: Connection, code: number): void {
+    this.pulse?.stop()
     this.server.remove(connection)
     if (!this.logsEnd) return
     const { messagesReceived, bytesReceived, messagesSent, bytesSent } = connection._counts

@@ -8,6 +8,7 @@ import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { Opcode } from '../protocol/opcodes.js'
+import { HeartbeatWheel } from './heartbeat-wheel.js'
 
 /** There is no WebSocket route with the URL that was asked for. */
 export class UnknownRouteError extends Error {
@@ -53,6 +54,7 @@ class RouteConnections implements WebSocketRouteConnections {
 export class Server extends EventEmitter<WebSocketServerEvents> implements WebSocketServer, WebSocketConnections {
   readonly clients: Set<Connection>
   readonly options: WebSocketServer['options'] = {}
+  readonly wheel = new HeartbeatWheel()
   private readonly open: Set<Connection>
   private readonly routes = new Map<string, RouteConnections>()
   private readonly closeTimeout: number
