@@ -14,6 +14,9 @@ export const REFERENCE_FROM = 16 * 1024
 /** A batch of this many bytes is written without waiting for the end of the chunk or tick. */
 const MAX_BATCH = 64 * 1024
 
+/** Pieces of a batch that wait for a full socket; more are made one. */
+const MAX_WAITING_SEGMENTS = 64
+
 /** RFC 3629: a UTF-16 code unit takes at most three bytes. */
 const MAX_UTF8_PER_UNIT = 3
 
@@ -166,12 +169,20 @@ export class FrameWriter {
   }
 
   /**
-   * Hands the batch to the socket. While that is full it gets large pieces only: each costs it far more than the few
-   * bytes of a short frame.
+   * Hands the batch to the socket. While that is full it gets large pieces only: each costs far more than the few bytes
+   * of a short frame.
    */
   flush (): void {
     this.urgent = false
-    if (!this.socket.writableNeedDrain || this.batchBytes >= MAX_BATCH) this.write()
+    const isFull = this.socket.writableNeedDrain
+    if (isFull) this.joinIfMany()
+    if (!isFull || this.batchBytes >= MAX_BATCH) this.write()
+  }
+
+  private joinIfMany (): void {
+    this.closeOpenSegment()
+    const { segments } = this
+    if (segments !== null && segments.length > MAX_WAITING_SEGMENTS) this.segments = [Buffer.concat(segments, this.batchBytes)]
   }
 
   private write (): void {
