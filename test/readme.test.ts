@@ -564,6 +564,35 @@ const checks: Record<string, Check> = {
     }
   },
 
+  async metrics (t, example) {
+    const log = t.capture(console, 'log')
+    const { app, url } = await start(t, example)
+    const client = await Client.open(t, `${url}/echo`)
+    client.socket.send('hello')
+    await client.text()
+    t.match(await refusal(`${url}/echo`, { origin: 'https://evil.example' }), { status: 403 })
+    await refusal(`${url}/nowhere`)
+    t.strictSame((await app.inject('/stats')).json(), {
+      open: 1,
+      pending: 0,
+      opened: 1,
+      refused: { FST_WS_ERR_ORIGIN: 1, 404: 1 },
+      received: { messages: 1, bytes: 5 },
+      sent: { messages: 1, bytes: 5 },
+      queued: 0
+    })
+    t.strictSame(log().map(({ args }) => args[0]), ['127.0.0.1 was refused with 403: FST_WS_ERR_ORIGIN', '127.0.0.1 was refused with 404: 404'])
+  },
+
+  // The table has every channel that there is in the sources, with a type that is exported.
+  async channels (t, { text }) {
+    const rows = cellsOf(text).map(([name, type]) => ({ name: name!.replaceAll('`', ''), type: type!.replaceAll('`', '') }))
+    const source = await readFile(join(ROOT, 'lib/server/diagnostics.ts'), 'utf8')
+    t.strictSame(rows.map(({ name }) => name).sort(), [...source.matchAll(/channel\('(.+)'\)/g)].map(([, name]) => name).sort())
+    const types = await readFile(join(ROOT, 'types/diagnostics.ts'), 'utf8')
+    for (const { name, type } of rows) t.ok(types.includes(`On \`${name}\``) && types.includes(`export interface ${type} {`), type)
+  },
+
   // The example has its own assertions. It is over when its module has been loaded, and has closed the app.
   async testing (t, example) {
     const app = await load(t, example)

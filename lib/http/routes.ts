@@ -76,7 +76,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     routeOptions.handler = function (this: FastifyInstance, request, reply) {
       const upgrade = getUpgrade(request.raw)
       if (upgrade === undefined) return httpHandler.call(this, request, reply)
-      return accept(route, upgrade, this, request, reply)
+      return blaming(upgrade, () => accept(route, upgrade, this, request, reply))
     } as HttpHandler
     routeOptions.config = { ...routeOptions.config, [kRoute]: route } as RouteOptions['config']
 
@@ -90,7 +90,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     // Before any other hook of the route: who finds no place shall cost nothing.
     if (route !== null) return done(takePlace(server, route, upgrade))
     if (request.method !== 'GET' && table.has(request.raw.url!)) {
-      return done(new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' }))
+      return done(blame(upgrade, new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' })))
     }
     if (request.is404) return done()
     // To a client that wants a WebSocket there is nothing at an HTTP route.
@@ -106,9 +106,24 @@ function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSock
 /** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */
 function takePlace (server: Server, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
   const release = server.reserve(connections.url, settings.maxConnections)
-  if (release === null) return new HandshakeError('Too many connections', 'FST_WS_ERR_MAX_CONNECTIONS', 503, { 'Retry-After': '1' })
+  if (release === null) return blame(upgrade, new HandshakeError('Too many connections', 'FST_WS_ERR_MAX_CONNECTIONS', 503, { 'Retry-After': '1' }))
   upgrade.whenAnswered(release)
   return undefined
+}
+
+/** Notes why the upgrade will be refused, whatever an error handler makes of it. */
+function blame<T> (upgrade: PendingUpgrade, error: T): T {
+  if (error instanceof Error && 'code' in error && String(error.code).startsWith('FST_WS_ERR_')) upgrade.blame(String(error.code))
+  return error
+}
+
+function blaming (upgrade: PendingUpgrade, accept: () => ReturnType<Accept>): ReturnType<Accept> {
+  try {
+    const accepting = accept()
+    return accepting instanceof Promise ? accepting.catch((error: unknown) => { throw blame(upgrade, error) }) : accepting
+  } catch (error) {
+    throw blame(upgrade, error)
+  }
 }
 
 function requireUpgrade (request: FastifyRequest): never {

@@ -1,9 +1,11 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocketRouteConnections } from '../../types/connection.js'
+import type { WebSocketClosed } from '../../types/diagnostics.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
 import type { Connection, ConnectionHost } from '../connection/connection.js'
 import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
 import { WebSocketError } from '../protocol/errors.js'
+import { publishClosed, publishFailed } from './diagnostics.js'
 import { Pulse, type PulseSettings } from './pulse.js'
 import type { Server } from './websocket-server.js'
 
@@ -54,6 +56,7 @@ export class ServerConnectionHost implements ConnectionHost {
   }
 
   onError (connection: Connection, error: Error): void {
+    publishFailed(() => ({ server: this.server, connection, error }))
     const handling = this.errorHandling
     if (handling === null) return handleErrorByDefault(error, connection, this.log)
     try {
@@ -68,13 +71,17 @@ export class ServerConnectionHost implements ConnectionHost {
   onEnd (connection: Connection, code: number): void {
     this.pulse?.stop()
     this.server.remove(connection)
-    if (!this.logsEnd) return
+    publishClosed(() => ({ server: this.server, connection, ...this.summarize(connection, code) }))
+    if (this.logsEnd) this.log.info(this.summarize(connection, code), 'websocket connection closed')
+  }
+
+  private summarize (connection: Connection, code: number): Pick<WebSocketClosed, 'code' | 'duration' | 'received' | 'sent'> {
     const { messagesReceived, bytesReceived, messagesSent, bytesSent } = connection._counts
-    this.log.info({
+    return {
       code,
       duration: performance.now() - this.openedAt,
       received: { messages: messagesReceived, bytes: bytesReceived },
       sent: { messages: messagesSent, bytes: bytesSent }
-    }, 'websocket connection closed')
+    }
   }
 }

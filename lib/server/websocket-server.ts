@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events'
 import type {
   BroadcastOptions, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketRouteConnections, WebSocketServer,
-  WebSocketServerEvents
+  WebSocketServerEvents, WebSocketServerStats
 } from '../../types/connection.js'
-import type { Connection } from '../connection/connection.js'
+import type { Connection, ConnectionCounts } from '../connection/connection.js'
 import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
@@ -35,6 +35,13 @@ function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnec
   return new Set(Symbol.iterator in except ? except : [except])
 }
 
+function addCounts (to: ConnectionCounts, { messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts): void {
+  to.messagesReceived += messagesReceived
+  to.bytesReceived += bytesReceived
+  to.messagesSent += messagesSent
+  to.bytesSent += bytesSent
+}
+
 class RouteConnections implements WebSocketRouteConnections {
   readonly url: string
   readonly clients = new Set<Connection>()
@@ -60,6 +67,10 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
   private readonly closeTimeout: number
   private readonly maxConnections: number
   private pending = 0
+  private opened = 0
+  private readonly refused = new Map<string, number>()
+  /** Of the connections that are over. */
+  private readonly past: ConnectionCounts = { messagesReceived: 0, bytesReceived: 0, messagesSent: 0, bytesSent: 0 }
   /** The connections that each running `close` still waits for, and what ends its waiting. */
   private readonly closings = new Map<Set<Connection>, () => void>()
 
@@ -111,13 +122,38 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     }
   }
 
+  get stats (): WebSocketServerStats {
+    const total = { ...this.past }
+    let queued = 0
+    for (const connection of this.open) {
+      addCounts(total, connection._counts)
+      queued += connection.bufferedAmount
+    }
+    return {
+      open: this.open.size,
+      pending: this.pending,
+      opened: this.opened,
+      refused: Object.fromEntries(this.refused),
+      received: { messages: total.messagesReceived, bytes: total.bytesReceived },
+      sent: { messages: total.messagesSent, bytes: total.bytesSent },
+      queued
+    }
+  }
+
+  /** Counts a handshake that did not become a connection. */
+  countRefusal (reason: string): void {
+    this.refused.set(reason, (this.refused.get(reason) ?? 0) + 1)
+  }
+
   add (connection: Connection): void {
+    this.opened++
     this.open.add(connection)
     this.routes.get(connection.route!.url)!.clients.add(connection)
   }
 
   remove (connection: Connection): void {
     this.open.delete(connection)
+    addCounts(this.past, connection._counts)
     this.routes.get(connection.route!.url)!.clients.delete(connection)
     for (const [closing, done] of this.closings) {
       if (closing.delete(connection) && closing.size === 0) done()

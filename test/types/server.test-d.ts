@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import {
   CloseCode, HandshakeError, InvalidPayloadError, MessageTooBigError, OptionError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError,
   type BroadcastOptions, type InjectWSContext, type InjectWSError, type InjectWSOptions, type WebSocketConnection, type WebSocketRouteConnections,
-  type WebSocketServer
+  type WebSocketClosed, type WebSocketFailed, type WebSocketOpened, type WebSocketRefused, type WebSocketServer, type WebSocketServerStats
 } from 'fastify-ws-routes'
 import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
 
@@ -30,6 +30,22 @@ expectType<number>(app.websocketServer.broadcast('x', { compress: false }))
 expectType<number>(app.websocketServer.route('/chat/:room').broadcast('x', { compress: false, filter: () => true }))
 expectType<WebSocketRouteConnections>(app.websocketServer.route('/chat/:room'))
 expectType<ReadonlySet<WebSocketConnection>>(app.websocketServer.route('/chat/:room').clients)
+expectType<WebSocketServerStats>(app.websocketServer.stats)
+expectType<number>(app.websocketServer.stats.received.bytes)
+expectType<Readonly<Record<string, number>>>(app.websocketServer.stats.refused)
+// @ts-expect-error a picture
+app.websocketServer.stats.open = 0
+declare const closed: WebSocketClosed
+expectType<WebSocketServer>(closed.server)
+expectType<number>(closed.sent.messages + closed.duration + closed.code)
+declare const refused: WebSocketRefused
+expectType<number | null>(refused.statusCode)
+expectType<string>(refused.reason)
+expectType<IncomingMessage>(refused.request)
+declare const opened: WebSocketOpened
+expectType<FastifyRequest>(opened.request)
+declare const failed: WebSocketFailed
+expectType<Error>(failed.error)
 expectType<Promise<void>>(app.websocketServer.close())
 app.websocketServer.close((error) => { expectType<Error | undefined>(error) })
 app.websocketServer.on('connection', (connection, request) => {
