@@ -22,7 +22,7 @@ export interface Usage {
 const options = JSON.parse(process.argv[2] ?? '{}') as WebSocketPluginOptions
 
 /** Milliseconds. Fastify hands these on to Node's server, though its types know of it only beside other ones. */
-const http = { http: { headersTimeout: 1000, requestTimeout: 1000, connectionsCheckingInterval: 100 } }
+const http = { http: { headersTimeout: 2500, requestTimeout: 2500, connectionsCheckingInterval: 100 } }
 
 /** What handlers wait for. */
 let held = gate()

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { fragments } from '../conformance/support.js'
 import { binary, close, continuation, ping, pong, text, type RawClient } from '../support/raw-client.js'
-import { countReceived, drip, FloodServer, KiB, MiB, pour, received, runFlood } from './support.js'
+import { countReceived, drip, FloodServer, KiB, many, MiB, pour, received, runFlood } from './support.js'
 
 const server = await FloodServer.start(t, { closeTimeout: 1500 })
 
@@ -18,7 +18,7 @@ t.test('C3: pings from a client that does not read leave one pong to be sent', a
   // More than the system's own buffers hold.
   const pings = times(60_000, ping(Buffer.alloc(125, 'p')))
   await runFlood(t, server, {
-    connections: 4,
+    connections: many(3, 50),
     flood: async client => {
       stopReading(client)
       await pour(client, pings)
@@ -30,14 +30,14 @@ t.test('C3: pings from a client that does not read leave one pong to be sent', a
 t.test('C3: tiny messages from a client that does not read its echoes, each in a chunk of its own', async t => {
   const filling = binary(Buffer.alloc(64 * KiB))
   await runFlood(t, server, {
-    connections: 5,
+    connections: many(4, 50),
     prepare: async client => {
       stopReading(client)
       // Until the system's own buffers are full: all further echoes wait in ours.
       const before = await server.queued()
       while (await server.queued() === before) client.write(filling)
     },
-    flood: client => drip(client, times(4000, text('x')), 7),
+    flood: client => drip(client, times(3000, text('x')), 7),
     bound: 3 * 64 * KiB
   })
 })
@@ -45,7 +45,7 @@ t.test('C3: tiny messages from a client that does not read its echoes, each in a
 t.test('C2: tiny fragments of a message that does not end', async t => {
   const bytes = fragments(0x2, Buffer.alloc(64 * KiB), 1)
   await runFlood(t, server, {
-    connections: 10,
+    connections: many(10, 200),
     // Without the last one.
     flood: client => pour(client, bytes.subarray(0, -7)),
     bound: 4 * 64 * KiB
@@ -53,9 +53,9 @@ t.test('C2: tiny fragments of a message that does not end', async t => {
 })
 
 t.test('C2: empty fragments without end', async t => {
-  const bytes = Buffer.concat([text('', { fin: false }), times(150_000, continuation('', { fin: false }))])
+  const bytes = Buffer.concat([text('', { fin: false }), times(100_000, continuation('', { fin: false }))])
   await runFlood(t, server, {
-    connections: 5,
+    connections: many(4, 100),
     flood: client => pour(client, bytes),
     bound: 8 * KiB,
     after: async client => {
@@ -68,7 +68,7 @@ t.test('C2: empty fragments without end', async t => {
 t.test('C2: a message in tiny chunks', async t => {
   const bytes = binary(Buffer.alloc(1000, 'b'))
   await runFlood(t, server, {
-    connections: 40,
+    connections: many(30, 300),
     flood: client => drip(client, bytes.subarray(0, -1), 1),
     bound: 4 * 1000,
     after: async client => {
@@ -81,7 +81,7 @@ t.test('C2: a message in tiny chunks', async t => {
 t.test('C2: a message that never ends costs no more than maxPayload, and is ended there with 1009', async t => {
   const piece = continuation(Buffer.alloc(4 * KiB), { fin: false })
   await runFlood(t, server, {
-    connections: 8,
+    connections: many(6, 100),
     flood: client => pour(client, Buffer.concat([binary('', { fin: false }), times(250, piece)])),
     bound: MiB,
     after: async client => {
@@ -95,11 +95,11 @@ t.test('C2: a message that never ends costs no more than maxPayload, and is ende
 
 t.test('C11: what comes behind a Close frame is thrown away, and for closeTimeout at most', async t => {
   await runFlood(t, server, {
-    connections: 8,
+    connections: many(8, 100),
     flood: async client => {
       client.write(close(1000))
       t.equal((await client.closeFrame()).code, 1000)
-      await pour(client, times(1000, text(Buffer.alloc(KiB, 'x'))))
+      await pour(client, times(500, text(Buffer.alloc(KiB, 'x'))))
     },
     bound: 8 * KiB,
     after: async client => {
@@ -114,9 +114,9 @@ t.test('C2: what waits for a handler that does not listen is bounded by what it 
   const chunk = Buffer.concat([text('x'), times(30, pong(Buffer.alloc(120)))])
   for (const path of ['/deaf', '/busy']) {
     await runFlood(t, server, {
-      connections: 10,
+      connections: many(8, 100),
       path,
-      flood: client => drip(client, times(1500, chunk), chunk.length),
+      flood: client => drip(client, times(600, chunk), chunk.length),
       // The messages, the rest of a chunk, and objects.
       bound: 3 * 64 * KiB
     })
@@ -125,14 +125,14 @@ t.test('C2: what waits for a handler that does not listen is bounded by what it 
 
 t.test('C2: empty messages to a handler that does not listen', async t => {
   for (const path of ['/deaf', '/busy']) {
-    await runFlood(t, server, { connections: 10, path, flood: client => pour(client, times(100_000, text(''))), bound: 3 * 64 * KiB })
+    await runFlood(t, server, { connections: many(8, 100), path, flood: client => pour(client, times(50_000, text(''))), bound: 3 * 64 * KiB })
   }
 })
 
 t.test('C12: thousands of short broadcasts to those who do not read', async t => {
   const filling = binary(Buffer.alloc(64 * KiB))
   await runFlood(t, server, {
-    connections: 5,
+    connections: many(3, 20),
     path: '/pushes',
     prepare: async client => {
       stopReading(client)
@@ -159,7 +159,7 @@ t.test('C8: tiny messages while one is compressed on another thread', async t =>
   const large = binary(Buffer.from(Array.from({ length: 1000 * KiB }, (_, i) => (i * i) >>> 7)))
   const tiny = times(50_000, text(''))
   await runFlood(t, server, {
-    connections: 12,
+    connections: many(8, 50),
     path: '/deflate',
     headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' },
     prepare: async client => countReceived(client),

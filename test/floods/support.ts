@@ -11,11 +11,19 @@ import type { Usage } from './flood-server.js'
 export const KiB = 1024
 export const MiB = 1024 * KiB
 
+/** Whether there is time for floods as they come in the wild. */
+const IS_THOROUGH = process.env.THOROUGH !== undefined
+
+/** So many in the suite, and so many more where there is time. */
+export function many (inSuite: number, thorough: number): number {
+  return IS_THOROUGH ? thorough : inSuite
+}
+
 /** Milliseconds until an honest client has to have its echo, whatever others do. Far more than it takes on any machine. */
 const ECHO_BOUND = 10_000
 
 /** Milliseconds between two messages of the honest client. */
-const PACE = 2
+const PACE = 5
 
 type Command = 'port' | 'usage' | 'read' | 'clients' | 'sockets' | 'queued' | 'broadcast' | 'release'
 
@@ -159,11 +167,21 @@ const IDLE = 16 * KiB
 const SHARED = 256 * KiB
 
 /** What may be left of all of them: caches, code, and statistics of V8. */
-const LEFT = 2 * MiB
+export const LEFT = 2 * MiB
 
-/** Runs a flood, and checks what it costs while it lasts, what it leaves, and that an honest client notices nothing. */
-export async function runFlood (t: Test, server: FloodServer, { connections, path = '/', headers = {}, prepare, flood, during, bound, after }: Flood): Promise<void> {
-  const open = async (count: number): Promise<RawClient[]> => Promise.all(Array.from({ length: count }, () => RawClient.open(server.port, path, headers)))
+/** Runs a flood on connections, and checks what it costs while it lasts, what it leaves, and that an honest client notices nothing. */
+export async function runFlood (t: Test, server: FloodServer, flood: Flood): Promise<void> {
+  const { path = '/', headers = {} } = flood
+  return run(t, server, flood, () => RawClient.open(server.port, path, headers))
+}
+
+/** The same with what is not yet a connection: each begins with nothing sent. */
+export async function runHandshakes (t: Test, server: FloodServer, flood: Omit<Flood, 'path' | 'headers'>): Promise<void> {
+  return run(t, server, flood, () => RawClient.connect(server.port))
+}
+
+async function run (t: Test, server: FloodServer, { connections, prepare, flood, during, bound, after }: Flood, connect: () => Promise<RawClient>): Promise<void> {
+  const open = async (count: number): Promise<RawClient[]> => Promise.all(Array.from({ length: count }, connect))
   // What is made once, with the first of its kind, is made by one that is not counted.
   const [first] = await open(1)
   await prepare?.(first!)
