@@ -92,7 +92,7 @@ t.test('a client that answers stays, and latency says how long that took', async
   const { client, connection } = await open()
   t.equal(connection.latency, undefined)
   const payloads = new Set<string>()
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < 15; i++) {
     const { payload } = await nextPing(client)
     payloads.add(payload.toString('hex'))
     const before = performance.now()
@@ -102,7 +102,7 @@ t.test('a client that answers stays, and latency says how long that took', async
     const latency = connection.latency!
     t.ok(latency > 0 && latency < performance.now() - before + 1000, `${latency} ms`)
   }
-  t.equal(payloads.size, 30, 'each Ping is another: nobody can answer what he has not got')
+  t.equal(payloads.size, 15, 'each Ping is another: nobody can answer what he has not got')
   t.equal(connection.readyState, connection.OPEN)
 })
 
@@ -157,7 +157,7 @@ t.test('latency and the user\'s own Pings are not mixed up', async t => {
 })
 
 t.test('a connection that the user has paused is not given up, nor pinged; TCP is asked instead', async t => {
-  const { open, sockets } = await serve(t, { heartbeat: { interval: 10, timeout: 100 } })
+  const { open, sockets } = await serve(t, { heartbeat: { interval: 10, timeout: 50 } })
   const { client, connection } = await open()
   const keepAlives: unknown[][] = []
   const socket = sockets.only
@@ -167,7 +167,7 @@ t.test('a connection that the user has paused is not given up, nor pinged; TCP i
   }
   connection.pause()
   const control = await open('/clock')
-  await answer(control.client, 50)
+  await answer(control.client, 25)
   t.equal(connection.readyState, connection.OPEN)
   const pings = client.received.length / 10
   t.ok(pings <= 1, `${pings} Pings`)
@@ -175,8 +175,8 @@ t.test('a connection that the user has paused is not given up, nor pinged; TCP i
 
   // From then on it has all the time that others have.
   connection.resume()
-  const done = answer(client, 30 + pings)
-  await answer(control.client, 30)
+  const done = answer(client, 15 + pings)
+  await answer(control.client, 15)
   await done
   t.equal(connection.readyState, connection.OPEN)
   t.type(connection.latency, 'number')
@@ -196,7 +196,7 @@ t.test('for await that is busy: nobody is given up for what we do not read', asy
   const { client, connection } = await open()
   for (let i = 0; i < 100; i++) client.write(binary(Buffer.alloc(16 * 1024)))
   const control = await open('/clock')
-  await answer(control.client, 50)
+  await answer(control.client, 25)
   t.equal(connection.readyState, connection.OPEN)
   const closed = closeOf(connection)
   client.write(close(1000))
@@ -348,7 +348,7 @@ t.test('idleTimeout: messages keep a connection, in either direction, and only w
   dripping.client.write(binary('', { announce: 1000 }))
   paused.client.write(text('unread'))
   const isOver = (): boolean => dripped !== null
-  for (let i = 0; i < 100 || !isOver(); i++) {
+  for (let i = 0; i < 40 || !isOver(); i++) {
     await answer(control.client, 1)
     sending.client.write(text('x'))
     receiving.connection.send('x')
@@ -397,7 +397,7 @@ t.test('a connection that is being closed is left to closeTimeout', async t => {
     const { opcode } = await client.frame()
     if (opcode === 8) break
   }
-  await answer(control.client, 30)
+  await answer(control.client, 15)
   t.equal(connection.readyState, connection.CLOSING)
   ;(connection as unknown as { _socket: Socket })._socket.destroy()
 })
