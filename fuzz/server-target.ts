@@ -6,7 +6,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { constants, inflateRawSync } from 'node:zlib'
-import { RawClient, text, upgradeRequest } from '../test/support/raw-client.js'
+import { pong, RawClient, text, upgradeRequest } from '../test/support/raw-client.js'
 import { predict } from './decoder-target.js'
 import { FuzzFailure, type Input } from './input.js'
 import { hashOf, Random } from './random.js'
@@ -125,7 +125,9 @@ export class ServerTarget {
     for (const client of this.honest) {
       const message = `honest ${Math.random()}`
       client.write(text(message))
-      const { payload } = await this.orDeath(client.frame())
+      let { opcode, payload } = await this.orDeath(client.frame())
+      // What the heartbeat asks is answered.
+      for (; opcode === 0x9; { opcode, payload } = await this.orDeath(client.frame())) client.write(pong(payload))
       if (payload.toString() !== message) throw new Error(`an honest client got ${JSON.stringify(payload.toString())} for ${JSON.stringify(message)}`)
     }
     const forgotten = async (): Promise<void> => {

@@ -46,7 +46,27 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
   })
   app.get('/pushes', { websocket: true }, connection => {
     connection.on('message', data => connection.send(data))
+    // Made only for those who ask for it.
+    connection.signal.addEventListener('abort', () => {})
   })
+  // Ends of the server's making.
+  app.get('/closes', { websocket: true }, connection => connection.close(4000, 'enough'))
+  app.get('/terminates', { websocket: true }, connection => connection.terminate())
+  app.get('/throws', { websocket: true }, async () => { throw new Error('thrown by the handler') })
+  app.get('/throws-later', { websocket: true }, connection => {
+    connection.on('message', () => { throw new Error('thrown by a listener') })
+  })
+  app.get('/pauses', { websocket: true }, async connection => {
+    connection.pause()
+    await held.passed
+    connection.resume()
+  })
+  app.get('/stream', { websocket: true }, connection => {
+    const stream = connection.stream()
+    stream.on('error', () => {})
+    stream.pipe(stream)
+  })
+  app.get('/denied', { websocket: true, preHandler: async (_request, reply) => reply.code(401).send('no') }, () => {})
   app.get('/hook', { websocket: true, onRequest: () => new Promise(() => {}) }, () => {})
   app.get('/http', async () => 'hello')
 }, options, http as FastifyServerOptions)

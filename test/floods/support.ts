@@ -46,7 +46,9 @@ export class FloodServer {
 
   static async start (t: Test, options: WebSocketPluginOptions = {}): Promise<FloodServer> {
     const file = fileURLToPath(new URL('flood-server.ts', import.meta.url))
-    const child = startProgram(t, process.execPath, [...process.execArgv, '--expose-gc', file, JSON.stringify(options)])
+    // Without the loaders of the test runner, whose source maps would be measured too.
+    const { NODE_OPTIONS: _, ...env } = process.env
+    const child = startProgram(t, process.execPath, ['--import=tsx', '--expose-gc', file, JSON.stringify(options)], { env })
     const lines = createInterface(child.stdout!)
     let last: Promise<unknown> = Promise.resolve()
     const ask = (command: Command): Promise<unknown> => {
