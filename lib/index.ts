@@ -2,9 +2,10 @@ import { plugin } from './plugin.js'
 
 export type * from '../types/connection.js'
 export type * from '../types/options.js'
+export type * from '../types/diagnostics.js'
 export type * from '../types/fastify.js'
 export { CloseCode } from './protocol/close-codes.js'
-export { HandshakeError, InvalidPayloadError, MessageTooBigError, ProtocolError, WebSocketError } from './protocol/errors.js'
+export { HandshakeError, InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError } from './protocol/errors.js'
 export { OptionError } from './options.js'
 
 export default plugin

@@ -1,9 +1,11 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type {
-  CompatibilityOptions, OriginPolicy, PerMessageDeflateOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
+  CompatibilityOptions, HeartbeatOptions, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
   WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
 } from '../types/options.js'
+import type { RateLimitSettings } from './connection/rate-limit.js'
+import type { HeartbeatSettings } from './server/pulse.js'
 import { MIN_DEFLATE_WINDOW_BITS, type DeflatePolicy } from './protocol/permessage-deflate.js'
 
 /** permessage-deflate with every default filled in. */
@@ -18,6 +20,14 @@ export interface DeflateSettings extends DeflatePolicy {
 export interface RouteSettings {
   /** Bytes of one message. */
   readonly maxPayload: number
+  /** Bytes queued to one connection. */
+  readonly maxBufferedAmount: number
+  /** Connections of this route. */
+  readonly maxConnections: number
+  readonly rateLimit: RateLimitSettings | null
+  readonly heartbeat: HeartbeatSettings | null
+  /** Milliseconds. `Infinity` for none. */
+  readonly idleTimeout: number
   readonly perMessageDeflate: DeflateSettings | null
   readonly protocols: readonly string[] | SelectSubprotocol
   readonly origin: OriginPolicy
@@ -26,6 +36,8 @@ export interface RouteSettings {
 /** The plugin's options with every default filled in. */
 export interface PluginSettings {
   readonly route: RouteSettings
+  /** Connections of all routes. */
+  readonly maxConnections: number
   /** Milliseconds. */
   readonly handshakeTimeout: number
   /** Milliseconds. */
@@ -40,6 +52,7 @@ export interface PluginSettings {
 
 const DEFAULTS = {
   maxPayload: 1024 * 1024,
+  maxBufferedAmount: 16 * 1024 * 1024,
   handshakeTimeout: 10_000,
   closeTimeout: 10_000
 } as const
@@ -55,6 +68,10 @@ const DEFLATE_DEFAULTS: DeflateSettings = {
   memLevel: 5
 }
 
+const HEARTBEAT_DEFAULTS: HeartbeatSettings = { interval: 30_000, timeout: 30_000 }
+
+const RATE_LIMIT_DEFAULTS: RateLimitSettings = { messages: Infinity, bytes: Infinity, window: 1000 }
+
 /** The longest delay of `setTimeout`, in milliseconds: a longer one fires at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1
 
@@ -68,7 +85,12 @@ export class OptionError extends TypeError {
 type Check<T> = (value: unknown, name: string) => T
 
 const ROUTE_CHECKS: { [K in keyof WebSocketRouteOptions]-?: Check<NonNullable<WebSocketRouteOptions[K]>> } = {
-  maxPayload: checkMaxPayload,
+  maxPayload: checkBytes,
+  maxBufferedAmount: checkBytes,
+  maxConnections: checkMaxConnections,
+  rateLimit: checkRateLimit,
+  heartbeat: checkHeartbeat,
+  idleTimeout: checkIdleTimeout,
   perMessageDeflate: checkPerMessageDeflate,
   protocols: checkProtocols,
   origin: checkOrigin
@@ -92,8 +114,19 @@ const DEFLATE_CHECKS: { [K in keyof PerMessageDeflateOptions]-?: Check<NonNullab
   memLevel: checkInteger(1, 9)
 }
 
+const RATE_LIMIT_CHECKS: { [K in keyof RateLimitOptions]-?: Check<NonNullable<RateLimitOptions[K]>> } = {
+  messages: checkInteger(1, Number.MAX_SAFE_INTEGER),
+  bytes: checkInteger(1, Number.MAX_SAFE_INTEGER),
+  window: checkTimeout
+}
+
+const HEARTBEAT_CHECKS: { [K in keyof HeartbeatOptions]-?: Check<NonNullable<HeartbeatOptions[K]>> } = {
+  interval: checkTimeout,
+  timeout: checkTimeout
+}
+
 const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
-  maxPayload: checkMaxPayload,
+  maxPayload: checkBytes,
   perMessageDeflate: checkWsPerMessageDeflate,
   verifyClient: checkFunction,
   handleProtocols: checkFunction,
@@ -107,13 +140,21 @@ const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNull
 export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSettings {
   const checked = checkOptions({ ...ROUTE_CHECKS, ...PLUGIN_CHECKS }, options, '', ['prefix', 'logLevel', 'logSerializers', 'name', 'encapsulate', 'skipOverride'])
   const compatibility = checked.options ?? {}
+  // All routes together have what the plugin says, and each of them no limit of its own.
+  const { maxConnections = Infinity, ...ofRoutes } = checked
   return {
-    route: resolveRoute(checked, {
+    route: resolveRoute(ofRoutes, {
       maxPayload: compatibility.maxPayload ?? DEFAULTS.maxPayload,
+      maxBufferedAmount: DEFAULTS.maxBufferedAmount,
+      maxConnections: Infinity,
+      rateLimit: null,
+      heartbeat: HEARTBEAT_DEFAULTS,
+      idleTimeout: Infinity,
       perMessageDeflate: resolveDeflate(compatibility.perMessageDeflate ?? false, null),
       protocols: [],
       origin: 'same-origin'
     }),
+    maxConnections,
     handshakeTimeout: checked.handshakeTimeout ?? DEFAULTS.handshakeTimeout,
     closeTimeout: checked.closeTimeout ?? DEFAULTS.closeTimeout,
     errorHandler: checked.errorHandler ?? null,
@@ -141,6 +182,11 @@ export function resolveRouteOptions (options: unknown, defaults: RouteSettings, 
 function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings): RouteSettings {
   return {
     maxPayload: options.maxPayload ?? defaults.maxPayload,
+    maxBufferedAmount: options.maxBufferedAmount ?? defaults.maxBufferedAmount,
+    maxConnections: options.maxConnections ?? defaults.maxConnections,
+    rateLimit: options.rateLimit === undefined ? defaults.rateLimit : resolveRateLimit(options.rateLimit, defaults.rateLimit),
+    heartbeat: options.heartbeat === undefined ? defaults.heartbeat : resolveHeartbeat(options.heartbeat, defaults.heartbeat),
+    idleTimeout: options.idleTimeout === false ? Infinity : options.idleTimeout ?? defaults.idleTimeout,
     perMessageDeflate: options.perMessageDeflate === undefined
       ? defaults.perMessageDeflate
       : resolveDeflate(options.perMessageDeflate, defaults.perMessageDeflate),
@@ -154,6 +200,15 @@ function resolveDeflate (options: boolean | PerMessageDeflateOptions, defaults: 
   if (options === false) return null
   const base = defaults ?? DEFLATE_DEFAULTS
   return options === true ? base : { ...base, ...options }
+}
+
+/** As with compression, a route that says only some of them has the others from the plugin. */
+function resolveRateLimit (options: false | RateLimitOptions, defaults: RateLimitSettings | null): RateLimitSettings | null {
+  return options === false ? null : { ...(defaults ?? RATE_LIMIT_DEFAULTS), ...options }
+}
+
+function resolveHeartbeat (options: false | HeartbeatOptions, defaults: HeartbeatSettings | null): HeartbeatSettings | null {
+  return options === false ? null : { ...(defaults ?? HEARTBEAT_DEFAULTS), ...options }
 }
 
 /** Checks all options of an object; `undefined` stands for the default. `ignored` are what Fastify itself reads from there. */
@@ -174,12 +229,41 @@ function checkOptions<T extends object> (
   return checked as T
 }
 
-function checkMaxPayload (value: unknown, name: string): number {
+function checkBytes (value: unknown, name: string): number {
   if (value === Infinity) return Infinity
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw new OptionError(`${name} must be a number of bytes, an integer from 0 to 2^53 - 1, or Infinity, not ${describe(value)}`)
   }
   return value
+}
+
+function checkMaxConnections (value: unknown, name: string): number {
+  if (value === Infinity) return Infinity
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
+    throw new OptionError(`${name} must be a number of connections, an integer from 1 to 2^53 - 1, or Infinity, not ${describe(value)}`)
+  }
+  return value
+}
+
+function checkHeartbeat (value: unknown, name: string): false | HeartbeatOptions {
+  return value === false ? false : checkOptions<HeartbeatOptions>(HEARTBEAT_CHECKS, checkNested(value, name), `${name}: `)
+}
+
+function checkIdleTimeout (value: unknown, name: string): false | number {
+  return value === false ? false : checkTimeout(value, name, 'false or ')
+}
+
+/** An object of options that may also be `false`. */
+function checkNested (value: unknown, name: string): object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw new OptionError(`${name} must be false or an object of options, not ${describe(value)}`)
+}
+
+function checkRateLimit (value: unknown, name: string): false | RateLimitOptions {
+  if (value === false) return false
+  const options = checkOptions<RateLimitOptions>(RATE_LIMIT_CHECKS, checkNested(value, name), `${name}: `)
+  if (options.messages === undefined && options.bytes === undefined) throw new OptionError(`${name} must have 'messages', 'bytes' or both`)
+  return options
 }
 
 function checkPerMessageDeflate (value: unknown, name: string): boolean | PerMessageDeflateOptions {
@@ -211,9 +295,9 @@ function checkInteger (min: number, max: number): Check<number> {
   }
 }
 
-function checkTimeout (value: unknown, name: string): number {
+function checkTimeout (value: unknown, name: string, or = ''): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > MAX_TIMEOUT) {
-    throw new OptionError(`${name} must be a number of milliseconds, an integer from 1 to ${MAX_TIMEOUT}, not ${describe(value)}`)
+    throw new OptionError(`${name} must be ${or}a number of milliseconds, an integer from 1 to ${MAX_TIMEOUT}, not ${describe(value)}`)
   }
   return value
 }

@@ -8,6 +8,7 @@ import { registerRoutes } from './http/routes.js'
 import { findUnseenRoutes } from './http/unseen-routes.js'
 import { UpgradeListener } from './http/upgrade-listener.js'
 import { resolvePluginOptions } from './options.js'
+import { publishRefused } from './server/diagnostics.js'
 import { Server } from './server/websocket-server.js'
 
 /** A WebSocket route is declared where the plugin cannot see it. */
@@ -36,10 +37,13 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     )
   }
   const settings = resolvePluginOptions(options)
-  const server = new Server(settings.closeTimeout, settings.clientTracking)
+  const server = new Server(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
   const table = new RouteTable(fastify)
   const httpServer = settings.server ?? fastify.server
-  const listener = new UpgradeListener(httpServer, table, fastify.routing, settings, httpServer === fastify.server)
+  const listener = new UpgradeListener(httpServer, table, fastify.routing, settings, httpServer === fastify.server, (request, statusCode, reason) => {
+    server.countRefusal(reason)
+    publishRefused(() => ({ server, request, statusCode, reason }))
+  })
   let isClosing = false
 
   fastify.decorate('websocketServer', server)

@@ -15,6 +15,17 @@ const TOKENS = /must have tokens/
 /** Values that an option cannot have, and what the error says. */
 const WRONG_FOR_ROUTES: Array<[keyof WebSocketRouteOptions, unknown[], RegExp]> = [
   ['maxPayload', [null, -1, 1.5, NaN, -Infinity, 2 ** 53, '1024', 10n, true, {}, [1]], MAX_PAYLOAD],
+  ['maxBufferedAmount', [null, -1, 1.5, NaN, -Infinity, 2 ** 53, '1024', 10n, true, {}, [1]], MAX_PAYLOAD],
+  ['maxConnections', [null, 0, -1, 1.5, NaN, 2 ** 53, '5', true, {}], /must be a number of connections, an integer from 1 to 2\^53 - 1, or Infinity/],
+  ['rateLimit', [null, true, 5, '5/s', [], () => {}], /must be false or an object of options/],
+  ['rateLimit', [{}, { window: 1000 }, { messages: undefined }], /must have 'messages', 'bytes' or both/],
+  ['rateLimit', [{ messages: 0 }, { messages: 1.5 }, { messages: Infinity }, { bytes: '1kb' }, { bytes: -1, messages: 1 }], /: option '(messages|bytes)' must be an integer from 1/],
+  ['rateLimit', [{ messages: 1, window: 0 }, { messages: 1, window: Infinity }], TIMEOUT],
+  ['rateLimit', [{ messages: 1, per: 1000 }], /: unknown option 'per'; there are messages, bytes, window/],
+  ['heartbeat', [null, true, 30_000, '30s', []], /must be false or an object of options/],
+  ['heartbeat', [{ interval: 0 }, { timeout: -1 }, { interval: Infinity }, { timeout: '5s' }], TIMEOUT],
+  ['heartbeat', [{ intervall: 1000 }], /: unknown option 'intervall'; there are interval, timeout/],
+  ['idleTimeout', [null, true, 0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000', {}], /must be false or a number of milliseconds, an integer from 1 to 2147483647/],
   ['protocols', [null, 'chat', 5, {}, true, new Set(['chat'])], /must be an array of subprotocols or a function/],
   ['protocols', [[''], ['a b'], ['a,b'], ['ü'], ['a\r\nb'], ['"a"'], [5], [null], [undefined], ['ok', 'not ok']], TOKENS],
   ['protocols', [['a', 'b', 'a']], /must not have an element twice/],
@@ -151,8 +162,9 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, perMessageDeflate: null, protocols: [], origin: 'same-origin' })
+  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: [], origin: 'same-origin' })
   t.same(plugin, {
+    maxConnections: Infinity,
     handshakeTimeout: 10_000,
     closeTimeout: 10_000,
     errorHandler: null,
@@ -189,6 +201,26 @@ t.test('the route says what counts, then the plugin, then the compatibility opti
   const resolved = resolveRouteOptions({ maxPayload: 0, protocols: [] }, route, 'GET /')
   t.equal(resolved.maxPayload, 0, '0 is a value')
   t.same(resolved.origin, ['https://a.example', /b/])
+})
+
+t.test('heartbeat and idleTimeout: a route has what it does not say from the plugin, and may turn off both', async t => {
+  const { route } = resolvePluginOptions({ heartbeat: { interval: 1000 }, idleTimeout: 5000 })
+  t.same([route.heartbeat, route.idleTimeout], [{ interval: 1000, timeout: 30_000 }, 5000])
+  const some = resolveRouteOptions({ heartbeat: { timeout: 10 } }, route, 'GET /')
+  t.same([some.heartbeat, some.idleTimeout], [{ interval: 1000, timeout: 10 }, 5000])
+  const none = resolveRouteOptions({ heartbeat: false, idleTimeout: false }, route, 'GET /')
+  t.same([none.heartbeat, none.idleTimeout], [null, Infinity])
+  t.same(resolveRouteOptions({ heartbeat: {} }, none, 'GET /').heartbeat, { interval: 30_000, timeout: 30_000 })
+})
+
+t.test('rateLimit: a route has what it does not say from the plugin; maxConnections it has for itself alone', async t => {
+  const { route, maxConnections } = resolvePluginOptions({ maxConnections: 5, rateLimit: { messages: 10, window: 500 } })
+  t.equal(maxConnections, 5)
+  t.equal(route.maxConnections, Infinity)
+  t.same(route.rateLimit, { messages: 10, bytes: Infinity, window: 500 })
+  t.same(resolveRouteOptions({ rateLimit: { bytes: 100 }, maxConnections: 2 }, route, 'GET /'), { ...route, maxConnections: 2, rateLimit: { messages: 10, bytes: 100, window: 500 } })
+  t.equal(resolveRouteOptions({ rateLimit: false }, route, 'GET /').rateLimit, null)
+  t.same(resolveRouteOptions({ rateLimit: { bytes: 1 } }, resolvePluginOptions({}).route, 'GET /').rateLimit, { messages: Infinity, bytes: 1, window: 1000 })
 })
 
 t.test('what Fastify itself takes from the options of register is not ours to refuse', async t => {

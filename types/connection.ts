@@ -35,7 +35,7 @@ export interface WebSocketConnectionEvents {
   error: [error: Error]
   /** The peer sent a Ping (RFC 6455 §5.5.2). It is answered without a listener. */
   ping: [data: Buffer]
-  /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. */
+  /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. The answers to the server's heartbeat are not told. */
   pong: [data: Buffer]
   /** More may be sent, after `send` returned `false`. */
   drain: []
@@ -123,6 +123,34 @@ export interface WebSocketServerEvents {
   connection: [connection: WebSocketConnection, request: IncomingMessage]
 }
 
+/** Whole messages and the bytes of their payloads, not compressed. */
+export interface WebSocketTraffic {
+  readonly messages: number
+  readonly bytes: number
+}
+
+/** Figures since the plugin was registered, for metrics. */
+export interface WebSocketServerStats {
+  /** Connections that there are, closing ones included. */
+  readonly open: number
+  /** Handshakes of WebSocket routes that are in hooks. */
+  readonly pending: number
+  /** Connections that there have been so far. */
+  readonly opened: number
+  /**
+   * Handshakes that did not become connections, by reason: a code of this package, `FST_WS_ERR_ORIGIN` for one; `'timeout'`
+   * for those over `handshakeTimeout`; `'aborted'` for clients that left before; for what your hooks and schemas
+   * refuse the status, `'401'` for one.
+   */
+  readonly refused: Readonly<Record<string, number>>
+  /** From all clients so far. */
+  readonly received: WebSocketTraffic
+  /** To all clients so far. */
+  readonly sent: WebSocketTraffic
+  /** Bytes that wait for all clients: the sum of `bufferedAmount`. */
+  readonly queued: number
+}
+
 /** `app.websocketServer`: the connections of all routes. */
 export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebSocketServerEvents> {
   /**
@@ -130,6 +158,8 @@ export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebS
    * subprotocol of routes that declare no `protocols`, and of no others.
    */
   readonly options: Pick<CompatibilityOptions, 'handleProtocols'>
+  /** A picture of now. Nothing is counted for it while messages come and go: it goes through all connections. */
+  readonly stats: WebSocketServerStats
   /**
    * The connections of one route.
    *
@@ -171,6 +201,11 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
   binaryType: BinaryType
   /** Whether `pause` was called and `resume` was not. */
   readonly isPaused: boolean
+  /**
+   * Milliseconds that the last Ping of the server's heartbeat took there and back; `undefined` before the first
+   * was answered. Pings of your own do not count.
+   */
+  readonly latency: number | undefined
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
   /** The connections of the same route, this one included; `null` on the client side of `injectWS`. */

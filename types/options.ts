@@ -36,10 +36,53 @@ export interface PerMessageDeflateOptions {
   memLevel?: number
 }
 
+/** The Pings of the server (RFC 6455 §5.5.2), and what becomes of a client that does not answer. */
+export interface HeartbeatOptions {
+  /** Milliseconds from one Ping to the next, an integer from 1 to 2^31 - 1. Default 30 s. */
+  interval?: number
+  /** Milliseconds after a Ping in which something, no matter what, has to come. An integer from 1 to 2^31 - 1. Default 30 s. */
+  timeout?: number
+}
+
+/** How much one client may send, in any window of time that begins with something it sends. */
+export interface RateLimitOptions {
+  /** Messages, each with all its fragments, and Pings, which want an answer too. An integer from 1. Default no limit. */
+  messages?: number
+  /** Bytes on the wire, headers and control frames included. An integer from 1. Default no limit. */
+  bytes?: number
+  /** Milliseconds, an integer from 1 to 2^31 - 1. Default 1 s. */
+  window?: number
+}
+
 /** The options that a route can set for itself, in `websocket: { … }`. */
 export interface WebSocketRouteOptions {
   /** Bytes of one message; over it the connection is closed with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
   maxPayload?: number
+  /**
+   * Bytes that may be queued to one client that does not read, as `bufferedAmount` counts them. If more is sent while so much
+   * waits already, the connection is closed with 1013. Default 16 MiB. `Infinity` means unlimited.
+   */
+  maxBufferedAmount?: number
+  /**
+   * Connections of this route at a time, handshakes under way included; over it the answer is 503 with `Retry-After`.
+   * An integer from 1, or `Infinity`. Default `Infinity`.
+   */
+  maxConnections?: number
+  /**
+   * What one client may send; over it the connection is closed with 1008 (RFC 6455 §7.4.1). Counted by the headers of
+   * frames, before anything is unmasked, kept or inflated. Default `false`: no limit.
+   */
+  rateLimit?: false | RateLimitOptions
+  /**
+   * Pings to every client. One that sends nothing at all for `timeout` after a Ping is destroyed: `close` with 1006. So is one
+   * whose queue has not moved for as long. Default: a Ping every 30 s, and 30 s to answer. `false`: none.
+   */
+  heartbeat?: false | HeartbeatOptions
+  /**
+   * Milliseconds without a whole message, in either direction, after which the connection is closed with 1001. Pings and
+   * Pongs are no messages. It may take up to a quarter longer. An integer from 1 to 2^31 - 1. Default `false`: no limit.
+   */
+  idleTimeout?: false | number
   /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
   /** The subprotocols that the route speaks, best first, or a function that chooses one. Default none. */
@@ -112,6 +155,11 @@ export interface CompatibilityOptions {
 
 /** The options of the plugin. Those of `WebSocketRouteOptions` are the defaults of all routes. */
 export interface WebSocketPluginOptions extends WebSocketRouteOptions {
+  /**
+   * Connections of all routes together at a time, handshakes under way included; over it the answer is 503 with `Retry-After`.
+   * An integer from 1, or `Infinity`. Default `Infinity`. A route's own limit comes on top.
+   */
+  maxConnections?: number
   /** Milliseconds from the upgrade request to the 101, hooks included; over it the answer is 503. An integer from 1 to 2^31 - 1. Default 10 s. */
   handshakeTimeout?: number
   /**

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
 import type { Duplex, DuplexOptions } from 'node:stream'
 import type {
   BinaryType, SendCallback, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketEventListener,
@@ -6,20 +7,23 @@ import type {
 } from '../../types/connection.js'
 import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, WebSocketError } from '../protocol/errors.js'
+import { InvalidPayloadError, MessageTooBigError, SlowReaderError, WebSocketError } from '../protocol/errors.js'
 import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
-import { encodeClosePayload } from '../protocol/frame-encoder.js'
+import { encodeClosePayload, frameHeaderLength } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { isValidUtf8 } from '../protocol/utf8.js'
 import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
-import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
+import { isHeartbeatPong, type HeartbeatPing } from './heartbeat-ping.js'
+import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 import { lendReads, pauseReads } from './lent-reads.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
+import { RateLimit, type RateLimitSettings } from './rate-limit.js'
 import type { SharedMessage } from './shared-message.js'
 import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
+import { writeProgressOf, type WriteProgress } from './write-progress.js'
 
 const CONNECTING = 0
 const OPEN = 1
@@ -28,7 +32,10 @@ const CLOSED = 3
 
 const EMPTY = Buffer.alloc(0)
 
-/** Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow. */
+/**
+ * Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow.
+ * Less where `maxBufferedAmount` is small: who only gets answers is held back before it would be ended.
+ */
 const READ_STOPS_ABOVE = 1024 * 1024
 
 /** Bytes of a compressed message from which on it is inflated on another thread. */
@@ -53,6 +60,9 @@ export interface ConnectionSettings {
   readonly role: 'server' | 'client'
   /** Bytes. */
   readonly maxPayload: number
+  /** Bytes that may wait for a peer that does not read. */
+  readonly maxBufferedAmount: number
+  readonly rateLimit: RateLimitSettings | null
   /** Milliseconds. */
   readonly closeTimeout: number
 }
@@ -106,6 +116,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private readonly _decoder: FrameDecoder
   private readonly _writer: FrameWriter
   private readonly _deflate: Agreement['deflate']
+  private readonly _rateLimit: RateLimit | null
   private _inflater: MessageInflater | null = null
 
   private _readyState: 0 | 1 | 2 | 3 = OPEN
@@ -129,6 +140,13 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _needsDrain = false
   private _pendingPong: Buffer | null = null
 
+  // The heartbeat: whether anything came since it was looked at, and the Ping that waits for its Pong.
+  /** @internal */
+  _hasHeard = false
+  private _awaitedPing: HeartbeatPing | null = null
+  private _latency: number | undefined = undefined
+  private _isKeptAlive = false
+
   private _failure: WebSocketError | null = null
   private _closeFrameSent = false
   private _closeFrameReceived = false
@@ -150,7 +168,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const { deflate } = agreement
     const isClient = settings.role === 'client'
     this._deflate = deflate
-    this._decoder = new FrameDecoder(this, settings, deflate !== null)
+    this._rateLimit = settings.rateLimit === null ? null : new RateLimit(settings.rateLimit)
+    this._decoder = new FrameDecoder(this, settings, deflate !== null, this._rateLimit)
     this._writer = deflate === null ? new FrameWriter(socket, isClient, this) : new DeflatingWriter(socket, isClient, this, deflate.sending)
 
     const own = socket as ConnectionSocket
@@ -164,6 +183,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   get readyState (): 0 | 1 | 2 | 3 { return this._readyState }
   get bufferedAmount (): number { return this._writer.bufferedAmount }
   get isPaused (): boolean { return this._isPausedByUser }
+  get latency (): number | undefined { return this._latency }
   get route (): WebSocketRouteConnections | null { return this._host === null ? null : this._host.route }
 
   get binaryType (): BinaryType { return this._binaryType }
@@ -197,13 +217,15 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const compress = options?.compress !== false
     this._isFragmenting = !fin
     if (fin) this._counts.messagesSent++
+    let length: number
     if (bytes === null) {
-      this._counts.bytesSent += this._writer.writeText(opcode, data as string, fin, callback, compress)
+      length = this._writer.writeText(opcode, data as string, fin, callback, compress)
     } else {
-      this._counts.bytesSent += bytes.length
+      length = bytes.length
       this._writer.writeBytes(opcode, bytes, fin, callback, compress)
     }
-    return this._mayGoOn()
+    this._counts.bytesSent += length
+    return this._mayGoOn(length)
   }
 
   /** @internal Queues a message that is made once for many. */
@@ -213,6 +235,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._counts.messagesSent++
     this._counts.bytesSent += message.payload.length
     this._writer.writeShared(message)
+    if (this._writer.isSaturated) this._limitQueue(message.payload.length)
     return true
   }
 
@@ -229,8 +252,21 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (typeof data === 'function') return this._sendControl(opcode, undefined, undefined, data)
     if (typeof mask === 'function') return this._sendControl(opcode, data, undefined, mask)
     const payload = toControlPayload(data)
-    if (this._readyState !== OPEN) this._refuseToSend(callback)
-    else this._writer.writeBytes(opcode, payload, true, callback)
+    if (this._readyState !== OPEN) {
+      this._refuseToSend(callback)
+      return
+    }
+    this._writer.writeBytes(opcode, payload, true, callback)
+    if (this._writer.isSaturated) this._limitQueue(payload.length)
+  }
+
+  /** @internal A Ping of our own, which does not wait for others. */
+  _sendHeartbeat (ping: HeartbeatPing): void {
+    this._hasHeard = false
+    this._awaitedPing = ping
+    this._writer.hold()
+    this._writer.writeBytes(Opcode.PING, ping.payload, true, undefined)
+    this._writer.release()
   }
 
   private _refuseToSend (callback: SendCallback | undefined): false {
@@ -246,11 +282,27 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     return false
   }
 
-  private _mayGoOn (): boolean {
+  /** @param added bytes of the payload that was queued last */
+  private _mayGoOn (added: number): boolean {
     if (!this._writer.isSaturated) return true
     this._needsDrain = true
-    this._chokeIfOverLimit()
+    this._limitQueue(added)
     return false
+  }
+
+  /**
+   * Ends a peer that does not read. What was queued last does not count: one message that is longer than the limit
+   * says nothing about its receiver.
+   */
+  private _limitQueue (added: number): void {
+    const waiting = this._writer.bufferedAmount - added - frameHeaderLength(added, false)
+    if (waiting <= this._settings.maxBufferedAmount) return this._chokeIfOverLimit()
+    const error = new SlowReaderError(`${waiting} bytes wait for a peer that does not read`)
+    // Its Close frame is still understood, and nothing else is asked for.
+    this._decoder.skipToClose()
+    this._startFailing(error)
+    // Not within the caller's `send` or `broadcast`.
+    process.nextTick(reportFailure, this, error)
   }
 
   /** @internal */
@@ -314,12 +366,21 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Fails the connection (RFC 6455 §7.1.7). */
   private _fail (error: WebSocketError): void {
+    this._startFailing(error)
+    this._reportFailure(error)
+  }
+
+  private _startFailing (error: WebSocketError): void {
     this._failure = error
     this._sendClose(error.closeCode, truncateReason(error.message))
     // While the peer is still understood, its Close frame is waited for: a proxy that has our FIN while it is sending
     // would break off both ways, and with them our Close frame.
     if (this._decoder.isEnded) this._endSocket()
     else this._updateReading()
+  }
+
+  /** @internal */
+  _reportFailure (error: WebSocketError): void {
     if (this.listenerCount('error') > 0) this._emit('error', error)
     this._host?.onError(this, error)
   }
@@ -334,10 +395,10 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._emitMessage(data, isBinary)
       return
     }
-    const message: HeldMessage = { data, isBinary }
     this._held ??= []
+    const message = holdMessage(data, isBinary, this._held.at(-1))
     this._held.push(message)
-    this._heldBytes += costOf(message)
+    this._heldBytes += message.cost
     if (this._heldBytes > MAX_HELD) this._updateReading()
   }
 
@@ -389,7 +450,12 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** @internal */
   onPong (data: Buffer): void {
-    this._emit('pong', data)
+    if (this._awaitedPing !== null && data.equals(this._awaitedPing.payload)) {
+      this._latency = performance.now() - this._awaitedPing.sentAt
+      this._awaitedPing = null
+    } else if (!isHeartbeatPong(data)) {
+      this._emit('pong', data)
+    }
   }
 
   /** @internal */
@@ -441,7 +507,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._isDelivering = true
       while (this._held !== null && !this._isPausedByUser && this._isHeard) {
         const message: HeldMessage = this._held.shift()!
-        this._heldBytes -= costOf(message)
+        this._heldBytes -= message.cost
         this._emitMessage(message.data, message.isBinary)
         if (this._held?.length === 0) this._held = null
       }
@@ -455,7 +521,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   _giveBack (messages: HeldMessage[]): void {
     if (messages.length === 0 || this._isHeard) return
     this._held = this._held === null ? messages : [...messages, ...this._held]
-    for (const message of messages) this._heldBytes += costOf(message)
+    for (const message of messages) this._heldBytes += message.cost
     if (this._readyState !== CLOSED) this._updateReading()
   }
 
@@ -493,14 +559,38 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (this._readyState !== CLOSED) this._updateReading()
   }
 
+  /** @internal Whether the peer does not take what is sent to it, for now or for ever. */
+  get _isStuck (): boolean {
+    return this._isChoked || this._writer.isSaturated
+  }
+
+  /** @internal Whether it is we who do not read. */
+  get _isHeldBack (): boolean {
+    return this._decoder.isPaused
+  }
+
+  /** @internal */
+  get _writeProgress (): WriteProgress {
+    return writeProgressOf(this._socket)
+  }
+
+  /** @internal Lets TCP find out whether the peer is there, after so many milliseconds without a packet. */
+  _keepAlive (delay: number): void {
+    if (this._isKeptAlive || !('setKeepAlive' in this._socket)) return
+    this._isKeptAlive = true
+    ;(this._socket as Socket).setKeepAlive(true, delay)
+  }
+
   /** Reads, or holds the peer back through TCP, as the reasons to stop have come or gone. */
   private _updateReading (): void {
     // After a failure nothing more is delivered, and the end has to be seen.
     if (!this._decoder.isFailed && (this._isPausedByUser || this._isChoked || this._isInflating || this._heldBytes > MAX_HELD)) {
       this._decoder.pause()
       pauseReads(this._socket)
+      this._rateLimit?.stop()
       return
     }
+    this._rateLimit?.resume()
     this._decode(null)
     if (this._decoder.isPaused) return
     if (this._hasPeerEnded) this._finishEnd()
@@ -524,14 +614,24 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._chokeIfOverLimit()
   }
 
+  private get _readStopsAbove (): number {
+    return Math.min(READ_STOPS_ABOVE, this._settings.maxBufferedAmount / 2)
+  }
+
   /** Only the server does: two sides that wait for each other to read would wait for ever. */
   private _chokeIfOverLimit (): void {
-    if (this._isChoked || this._settings.role === 'client' || this._writer.bufferedAmount <= READ_STOPS_ABOVE) return
+    if (this._isChoked || this._settings.role === 'client' || this._writer.queuedCost <= this._readStopsAbove) return
     this._isChoked = true
     this._updateReading()
   }
 
   // --- what the socket tells
+
+  /** @internal What was gathered while the socket was full can go now. */
+  _onSocketDrain (): void {
+    this._writer.flush()
+    this._onDrain()
+  }
 
   /** @internal */
   _onDrain (): void {
@@ -540,7 +640,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       if (this._readyState === OPEN) this._writer.writeBytes(Opcode.PONG, this._pendingPong, true, undefined)
       this._pendingPong = null
     }
-    if (this._isChoked && this._writer.bufferedAmount <= READ_STOPS_ABOVE) {
+    if (this._isChoked && this._writer.queuedCost <= this._readStopsAbove) {
       this._isChoked = false
       this._updateReading()
     }
@@ -719,11 +819,15 @@ for (const [name, value] of Object.entries({ CONNECTING, OPEN, CLOSING, CLOSED }
 }
 
 function onSocketData (this: ConnectionSocket, chunk: Buffer): void {
-  this[kConnection]._decode(chunk)
+  const connection = this[kConnection]
+  connection._hasHeard = true
+  connection._decode(chunk)
 }
 
 function onSocketRead (this: ConnectionSocket, length: number): void {
-  this[kConnection]._decode(length)
+  const connection = this[kConnection]
+  connection._hasHeard = true
+  connection._decode(length)
 }
 
 function onSocketEnd (this: ConnectionSocket): void {
@@ -731,7 +835,7 @@ function onSocketEnd (this: ConnectionSocket): void {
 }
 
 function onSocketDrain (this: ConnectionSocket): void {
-  this[kConnection]._onDrain()
+  this[kConnection]._onSocketDrain()
 }
 
 function onSocketClose (this: ConnectionSocket): void {
@@ -757,6 +861,10 @@ function resumeReading (connection: Connection): void {
 
 function drained (connection: Connection): void {
   connection._onDrain()
+}
+
+function reportFailure (connection: Connection, error: WebSocketError): void {
+  connection._reportFailure(error)
 }
 
 function dropHeld (connection: Connection): void {

@@ -9,6 +9,9 @@ import type { SharedMessage } from './shared-message.js'
 /** Bytes of a message from which on it is compressed on another thread: below, the way there and back costs more. */
 const ASYNC_FROM = 32 * 1024
 
+/** What a message that waits costs in memory beside its bytes. */
+const WAITING_OVERHEAD = 256
+
 export interface DeflatingSettings extends DeflaterSettings {
   /** Bytes of a message from which on it is compressed. */
   readonly threshold: number
@@ -40,6 +43,10 @@ export class DeflatingWriter extends FrameWriter {
 
   override get bufferedAmount (): number {
     return super.bufferedAmount + this.waitingBytes
+  }
+
+  override get queuedCost (): number {
+    return this.bufferedAmount + this.waiting.length * WAITING_OVERHEAD
   }
 
   override get isSaturated (): boolean {
@@ -118,11 +125,15 @@ export class DeflatingWriter extends FrameWriter {
       this.current = null
       this.waitingBytes -= bytes
       run()
-      while (this.current === null && this.waiting.length > 0) {
-        const next = this.waiting.shift()!
+      // Taken off one by one, of a long queue all the rest would be moved each time.
+      const { waiting } = this
+      let done = 0
+      while (this.current === null && done < waiting.length) {
+        const next = waiting[done++]!
         this.waitingBytes -= next.bytes
         next.run()
       }
+      waiting.splice(0, done)
       if (this.isEnding && this.current === null) super.end()
     }
   }

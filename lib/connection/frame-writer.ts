@@ -15,6 +15,9 @@ export const REFERENCE_FROM = 16 * 1024
 /** A batch of this many bytes is written without waiting for the end of the chunk or tick. */
 const MAX_BATCH = 64 * 1024
 
+/** Pieces of a batch that wait for a full socket; more are made one. */
+const MAX_WAITING_SEGMENTS = 64
+
 /** RFC 3629: a UTF-16 code unit takes at most three bytes. */
 const MAX_UTF8_PER_UNIT = 3
 
@@ -93,6 +96,11 @@ export class FrameWriter {
     return this.batchBytes + this.socket.writableLength
   }
 
+  /** What all that costs in memory, which is more where it is in many pieces. */
+  get queuedCost (): number {
+    return this.bufferedAmount
+  }
+
   /** Whether the socket would rather not be given more now. */
   get isSaturated (): boolean {
     return this.batchBytes + this.socket.writableLength >= this.socket.writableHighWaterMark
@@ -168,9 +176,24 @@ export class FrameWriter {
     if (turn.push(this) === 1) setImmediate(flushTurn)
   }
 
-  /** Hands the batch to the socket. */
+  /**
+   * Hands the batch to the socket. While that is full it gets large pieces only: each costs far more than the few bytes
+   * of a short frame.
+   */
   flush (): void {
     this.urgent = false
+    const isFull = this.socket.writableNeedDrain
+    if (isFull) this.joinIfMany()
+    if (!isFull || this.batchBytes >= MAX_BATCH) this.write()
+  }
+
+  private joinIfMany (): void {
+    this.closeOpenSegment()
+    const { segments } = this
+    if (segments !== null && segments.length > MAX_WAITING_SEGMENTS) this.segments = [Buffer.concat(segments, this.batchBytes)]
+  }
+
+  private write (): void {
     if (this.batchBytes === 0) return
     this.closeOpenSegment()
     const segments = this.segments!
@@ -212,7 +235,7 @@ export class FrameWriter {
 
   /** Hands the batch to the socket, and ends that (RFC 6455 §7.1.1). */
   end (): void {
-    this.flush()
+    this.write()
     this.socket.end()
   }
 

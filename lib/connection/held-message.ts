@@ -2,15 +2,19 @@
 export interface HeldMessage {
   readonly data: Buffer
   readonly isBinary: boolean
+  /** Bytes that it keeps. */
+  readonly cost: number
 }
 
-/** What messages that wait may cost, as `costOf` counts it; over it the socket is paused. */
+/** What messages that wait may cost; over it the socket is paused. */
 export const MAX_HELD = 64 * 1024
 
-/** What a waiting message costs beside its bytes. */
-const OVERHEAD = 64
+/** What a waiting message costs beside its bytes: objects of ours and of Node. */
+const OVERHEAD = 256
 
-/** Bytes that a waiting message keeps. */
-export function costOf ({ data }: HeldMessage): number {
-  return data.length + OVERHEAD
+/** @param before the one that waits before it, if any */
+export function holdMessage (data: Buffer, isBinary: boolean, before: HeldMessage | undefined): HeldMessage {
+  // A view keeps alive all that it is a view of. Where that is the same as with the one before, it is counted already.
+  const kept = before?.data.buffer === data.buffer ? data.length : data.buffer.byteLength
+  return { data, isBinary, cost: kept + OVERHEAD }
 }

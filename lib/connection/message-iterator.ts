@@ -1,6 +1,6 @@
 import type { WebSocketConnection } from '../../types/connection.js'
 import { decodeText } from '../protocol/text.js'
-import { costOf, MAX_HELD, type HeldMessage } from './held-message.js'
+import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 
 type Message = string | Buffer
 
@@ -48,7 +48,7 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   next (): Promise<IteratorResult<Message>> {
     const message = this.queue.shift()
     if (message !== undefined) {
-      this.queuedBytes -= costOf(message)
+      this.queuedBytes -= message.cost
       if (this.isPausing && this.queue.length === 0) {
         this.isPausing = false
         this.connection.resume()
@@ -78,11 +78,11 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   }
 
   private readonly onMessage = (given: Buffer, isBinary: boolean): void => {
-    const message: HeldMessage = { data: this.connection._converted ?? given, isBinary }
+    const message = holdMessage(this.connection._converted ?? given, isBinary, this.queue.at(-1))
     const waiter = this.waiters.shift()
     if (waiter !== undefined) return waiter.resolve({ value: toValue(message), done: false })
     this.queue.push(message)
-    this.queuedBytes += costOf(message)
+    this.queuedBytes += message.cost
     if (!this.isPausing && this.queuedBytes > MAX_HELD) {
       this.isPausing = true
       this.connection.pause()

@@ -8,6 +8,7 @@ import type { ExtensionOffer } from '../protocol/header-fields.js'
 import { negotiateDeflate } from '../protocol/permessage-deflate.js'
 import { computeAccept, selectSubprotocol, validateHandshake } from '../protocol/handshake.js'
 import { ServerConnectionHost } from '../server/connection-host.js'
+import { publishOpened } from '../server/diagnostics.js'
 import type { Server } from '../server/websocket-server.js'
 import { isOriginAllowed } from './origin.js'
 import type { Accept, WebSocketRoute } from './routes.js'
@@ -49,6 +50,8 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
         server.add(connection)
+        host.watch(connection, route.settings)
+        publishOpened(() => ({ server, connection, request }))
         announce(server, connection, request)
         run(route, connection, instance, request)
         connection._begin(early)

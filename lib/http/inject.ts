@@ -31,7 +31,7 @@ export type InjectWS = (path?: string, context?: InjectWSContext, options?: Inje
  * what Fastify knows. It is one of its own, since the app's may speak TLS or HTTP/2.
  */
 export function createInjectWS (fastify: FastifyInstance, listener: UpgradeListener, closeTimeout: number): InjectWS {
-  const settings: ConnectionSettings = { role: 'client', maxPayload: Infinity, closeTimeout }
+  const settings: ConnectionSettings = { role: 'client', maxPayload: Infinity, maxBufferedAmount: Infinity, rateLimit: null, closeTimeout }
   const isSecure = fastify.initialConfig.https !== undefined && fastify.initialConfig.https !== false
   let server: HttpServer | null = null
 

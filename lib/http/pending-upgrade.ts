@@ -2,8 +2,11 @@ import { ServerResponse, STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { afterEarlierResponses } from './pending-response.js'
 
-/** Bytes that are read while hooks run; then the client is held back through TCP. */
+/** Bytes that are kept of what is read while hooks run; then the client is held back through TCP. */
 const MAX_EARLY = 64 * 1024
+
+/** What a chunk costs beside its bytes, which may be a single one. */
+const CHUNK_OVERHEAD = 256
 
 const kUpgrade = Symbol('fastify-ws-routes.upgrade')
 
@@ -22,6 +25,14 @@ export function getUpgrade (request: IncomingMessage): PendingUpgrade | undefine
   return (request as UpgradeRequest)[kUpgrade]
 }
 
+/** Who is told what becomes of an upgrade. */
+export interface UpgradeOwner {
+  /** It did not become a connection. `statusCode` is `null` if the client left before it was answered. Once. */
+  onRefused (request: IncomingMessage, statusCode: number | null, reason: string): void
+  /** The socket has become a connection, or is closed. Once. */
+  onDone (upgrade: PendingUpgrade): void
+}
+
 /** Gets the socket after the 101, and what was read from it since the request. */
 export type AcceptCallback = (socket: Duplex, early: Buffer[]) => void
 
@@ -34,7 +45,7 @@ export class PendingUpgrade {
   private readonly request: IncomingMessage
   private readonly socket: Duplex
   private readonly timeouts: UpgradeTimeouts
-  private readonly onDone: (upgrade: PendingUpgrade) => void
+  private readonly owner: UpgradeOwner
   private response: ServerResponse | null = null
   private early: Buffer[] = []
   private earlyBytes = 0
@@ -42,17 +53,18 @@ export class PendingUpgrade {
   private isExpired = false
   private isOver = false
   private isRefused = false
+  private reason: string | null = null
   private onAccept: AcceptCallback | null = null
+  private onAnswered: (() => void) | null = null
 
   /**
    * @param head what Node has read behind the request
-   * @param onDone called once, when the socket has become a connection or is closed
    */
-  constructor (request: IncomingMessage, socket: Duplex, head: Buffer, timeouts: UpgradeTimeouts, onDone: (upgrade: PendingUpgrade) => void) {
+  constructor (request: IncomingMessage, socket: Duplex, head: Buffer, timeouts: UpgradeTimeouts, owner: UpgradeOwner) {
     this.request = request
     this.socket = socket
     this.timeouts = timeouts
-    this.onDone = onDone
+    this.owner = owner
     ;(request as UpgradeRequest)[kUpgrade] = this
 
     socket.on('error', this.onError)
@@ -84,7 +96,7 @@ export class PendingUpgrade {
         // An earlier response has it still: it was not seen.
         return this.abort()
       }
-      if (this.isExpired) this.refuse(503)
+      if (this.isExpired) this.answerWith(503)
       else this.dispatch(dispatch, response)
       // After Fastify's own listener, so that its log and hooks tell of the 101 first.
       response.once('finish', this.onFinish)
@@ -96,7 +108,7 @@ export class PendingUpgrade {
       dispatch(this.request, response)
     } catch {
       // Thrown by what the user gave to Fastify itself, such as `rewriteUrl`: nobody else could answer.
-      this.refuse(500)
+      this.refuse(500, '500')
     }
   }
 
@@ -105,10 +117,25 @@ export class PendingUpgrade {
     this.onAccept = callback
   }
 
-  /** Answers with 500 or 503, if nothing was answered yet. */
-  refuse (statusCode: 500 | 503): void {
-    const { response } = this
+  /** Calls back, once, when the handshake is over: just before `whenAccepted`, or when the refusal was written, or nobody is left. */
+  whenAnswered (callback: () => void): void {
+    this.onAnswered = callback
+  }
+
+  /** Says why the upgrade is refused; without it, the reason is the status of the answer. */
+  blame (reason: string): void {
+    this.reason = reason
+  }
+
+  /** Answers with 500 or 503, if nothing was answered yet; at once, or when it is its turn. */
+  refuse (statusCode: 500 | 503, reason: string): void {
     this.isExpired = true
+    this.reason ??= reason
+    this.answerWith(statusCode)
+  }
+
+  private answerWith (statusCode: 500 | 503): void {
+    const { response } = this
     if (response === null || response.headersSent) return
     const error = STATUS_CODES[statusCode]
     const body = JSON.stringify({ statusCode, error, message: error })
@@ -120,7 +147,10 @@ export class PendingUpgrade {
 
   /** Gives up: closes the socket, and tells the hooks that the request is aborted. */
   abort (): void {
-    if (!this.isOver) this.finish()
+    if (!this.isOver) {
+      if (!this.isRefused) this.owner.onRefused(this.request, null, 'aborted')
+      this.finish()
+    }
     this.request.destroy()
     this.socket.destroy()
   }
@@ -129,14 +159,21 @@ export class PendingUpgrade {
     this.isOver = true
     clearTimeout(this.timer)
     this.early = []
-    this.onDone(this)
+    this.answered()
+    this.owner.onDone(this)
+  }
+
+  private answered (): void {
+    const callback = this.onAnswered
+    this.onAnswered = null
+    callback?.()
   }
 
   private readonly onData = (chunk: Buffer): void => {
     // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
     if (this.isRefused) return
     this.early.push(chunk)
-    this.earlyBytes += chunk.length
+    this.earlyBytes += chunk.length + CHUNK_OVERHEAD
     if (this.earlyBytes > MAX_EARLY) this.socket.pause()
   }
 
@@ -159,7 +196,7 @@ export class PendingUpgrade {
       // A long refusal is on its way: it may take its time as long as it moves.
       if ('setTimeout' in this.socket) (this.socket as TimeoutSocket).setTimeout(this.timeouts.closeTimeout, () => this.socket.destroy())
     } else {
-      this.refuse(503)
+      this.refuse(503, 'timeout')
     }
   }
 
@@ -171,7 +208,7 @@ export class PendingUpgrade {
     // The response listens on the socket, and would live as long as that.
     response.detachSocket(this.socket as never)
     if (response.statusCode === 101 && this.onAccept !== null) this.accept(this.onAccept)
-    else this.linger()
+    else this.linger(response.statusCode)
   }
 
   private accept (onAccept: AcceptCallback): void {
@@ -186,9 +223,11 @@ export class PendingUpgrade {
   }
 
   /** Ends the socket, and reads on until the client does the same, for a bounded time. */
-  private linger (): void {
+  private linger (statusCode: number): void {
     this.isRefused = true
+    this.owner.onRefused(this.request, statusCode, this.reason ?? String(statusCode))
     this.early = []
+    this.answered()
     this.socket.end()
     this.socket.resume()
     this.timer = setTimeout(() => this.socket.destroy(), this.timeouts.closeTimeout)

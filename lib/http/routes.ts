@@ -5,6 +5,7 @@ import type { ConnectionSettings } from '../connection/connection.js'
 import { OptionError, resolveRouteOptions, type PluginSettings, type RouteSettings } from '../options.js'
 import { HandshakeError } from '../protocol/errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
+import { waitsOf } from '../server/pulse.js'
 import type { Server } from '../server/websocket-server.js'
 import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
 import type { RouteTable } from './route-table.js'
@@ -58,17 +59,24 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     }
 
     const routeSettings = resolveRouteOptions(websocket, settings.route, name)
+    for (const wait of waitsOf(routeSettings)) server.wheel.prepare(wait)
     const route: WebSocketRoute = {
       handler: wsHandler ?? routeOptions.handler as unknown as WebSocketHandler,
       settings: routeSettings,
-      connectionSettings: { role: 'server', maxPayload: routeSettings.maxPayload, closeTimeout: settings.closeTimeout },
+      connectionSettings: {
+        role: 'server',
+        maxPayload: routeSettings.maxPayload,
+        maxBufferedAmount: routeSettings.maxBufferedAmount,
+        rateLimit: routeSettings.rateLimit,
+        closeTimeout: settings.closeTimeout
+      },
       connections: server.declareRoute(url)
     }
     const httpHandler = wsHandler === undefined ? requireUpgrade : routeOptions.handler
     routeOptions.handler = function (this: FastifyInstance, request, reply) {
       const upgrade = getUpgrade(request.raw)
       if (upgrade === undefined) return httpHandler.call(this, request, reply)
-      return accept(route, upgrade, this, request, reply)
+      return blaming(upgrade, () => accept(route, upgrade, this, request, reply))
     } as HttpHandler
     routeOptions.config = { ...routeOptions.config, [kRoute]: route } as RouteOptions['config']
 
@@ -76,9 +84,13 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   })
 
   fastify.addHook('onRequest', (request, reply, done) => {
-    if (getUpgrade(request.raw) === undefined || isForWebSocket(request)) return done()
+    const upgrade = getUpgrade(request.raw)
+    if (upgrade === undefined) return done()
+    const route = routeOf(request)
+    // Before any other hook of the route: who finds no place shall cost nothing.
+    if (route !== null) return done(takePlace(server, route, upgrade))
     if (request.method !== 'GET' && table.has(request.raw.url!)) {
-      return done(new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' }))
+      return done(blame(upgrade, new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' })))
     }
     if (request.is404) return done()
     // To a client that wants a WebSocket there is nothing at an HTTP route.
@@ -86,8 +98,32 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   })
 }
 
-function isForWebSocket (request: FastifyRequest): boolean {
-  return request.method === 'GET' && kRoute in request.routeOptions.config
+/** The WebSocket route that the request is for. */
+function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSocketRoute | null {
+  return method === 'GET' && kRoute in config ? config[kRoute] as WebSocketRoute : null
+}
+
+/** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */
+function takePlace (server: Server, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
+  const release = server.reserve(connections.url, settings.maxConnections)
+  if (release === null) return blame(upgrade, new HandshakeError('Too many connections', 'FST_WS_ERR_MAX_CONNECTIONS', 503, { 'Retry-After': '1' }))
+  upgrade.whenAnswered(release)
+  return undefined
+}
+
+/** Notes why the upgrade will be refused, whatever an error handler makes of it. */
+function blame<T> (upgrade: PendingUpgrade, error: T): T {
+  if (error instanceof Error && 'code' in error && String(error.code).startsWith('FST_WS_ERR_')) upgrade.blame(String(error.code))
+  return error
+}
+
+function blaming (upgrade: PendingUpgrade, accept: () => ReturnType<Accept>): ReturnType<Accept> {
+  try {
+    const accepting = accept()
+    return accepting instanceof Promise ? accepting.catch((error: unknown) => { throw blame(upgrade, error) }) : accepting
+  } catch (error) {
+    throw blame(upgrade, error)
+  }
 }
 
 function requireUpgrade (request: FastifyRequest): never {

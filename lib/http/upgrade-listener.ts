@@ -1,8 +1,9 @@
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { ErrorCode } from '../protocol/errors.js'
 import { isWebSocketUpgrade } from '../protocol/handshake.js'
 import { afterEarlierResponses, hasResponseTo } from './pending-response.js'
-import { PendingUpgrade, type UpgradeTimeouts } from './pending-upgrade.js'
+import { PendingUpgrade, type UpgradeOwner, type UpgradeTimeouts } from './pending-upgrade.js'
 import { serveAsPlainRequest } from './plain-request.js'
 import type { RouteTable } from './route-table.js'
 
@@ -12,16 +13,20 @@ import type { RouteTable } from './route-table.js'
  */
 type Ownership = 'ours' | 'plain' | 'foreign' | 'elder'
 
+/** As what is thrown where a handshake gets that far. */
+const CLOSING: ErrorCode = 'FST_WS_ERR_CLOSING'
+
 /** Sends a request through Fastify's router: `fastify.routing`. */
 export type Dispatch = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Listens to the `upgrade` event of the server, and keeps account of the sockets that came with it. */
-export class UpgradeListener {
+export class UpgradeListener implements UpgradeOwner {
   private readonly server: HttpServer
   private readonly routes: RouteTable
   private readonly dispatch: Dispatch
   private readonly timeouts: UpgradeTimeouts
   private readonly closesServer: boolean
+  readonly onRefused: UpgradeOwner['onRefused']
   private readonly pending = new Set<PendingUpgrade>()
   /** Sockets that other listeners may answer, with what to do if they have not; `null` once that is settled. */
   private readonly foreign = new Map<Duplex, (() => void) | null>()
@@ -32,13 +37,24 @@ export class UpgradeListener {
   /** Whether this plugin has another listener on the server, of another encapsulated context, before this one. */
   private hasElder = false
 
-  /** @param closesServer whether the server is closed with the app */
-  constructor (server: HttpServer, routes: RouteTable, dispatch: Dispatch, timeouts: UpgradeTimeouts, closesServer: boolean) {
+  /**
+   * @param closesServer whether the server is closed with the app
+   * @param onRefused told of each upgrade that does not become a connection
+   */
+  constructor (
+    server: HttpServer,
+    routes: RouteTable,
+    dispatch: Dispatch,
+    timeouts: UpgradeTimeouts,
+    closesServer: boolean,
+    onRefused: UpgradeOwner['onRefused']
+  ) {
     this.server = server
     this.routes = routes
     this.dispatch = dispatch
     this.timeouts = timeouts
     this.closesServer = closesServer
+    this.onRefused = onRefused
   }
 
   /**
@@ -76,10 +92,10 @@ export class UpgradeListener {
 
   /** Takes an upgrade that is for Fastify's router, whatever other listeners there are. */
   handle (request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const upgrade = new PendingUpgrade(request, socket, head, this.timeouts, this.onDone)
+    const upgrade = new PendingUpgrade(request, socket, head, this.timeouts, this)
     this.pending.add(upgrade)
     // Fastify does so itself, unless told not to; then a hook could hold up the end.
-    if (this.isClosing) upgrade.refuse(503)
+    if (this.isClosing) upgrade.refuse(503, CLOSING)
     upgrade.route(this.dispatch)
   }
 
@@ -95,7 +111,7 @@ export class UpgradeListener {
         for (const socket of this.foreign.keys()) socket.destroy()
       }, timeout)
     }
-    for (const upgrade of this.pending) upgrade.refuse(503)
+    for (const upgrade of this.pending) upgrade.refuse(503, CLOSING)
     if (this.pending.size === 0) return
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
@@ -108,7 +124,7 @@ export class UpgradeListener {
     })
   }
 
-  private readonly onDone = (upgrade: PendingUpgrade): void => {
+  readonly onDone = (upgrade: PendingUpgrade): void => {
     this.pending.delete(upgrade)
     if (this.pending.size === 0) this.onEmpty?.()
   }

@@ -78,6 +78,31 @@ export class MessageTooBigError extends WebSocketError {
   }
 }
 
+/** The peer sends more than it may in a given time (RFC 6455 §7.4.1: 1008). */
+export class RateLimitError extends WebSocketError {
+  static {
+    nameErrorClass(this, 'RateLimitError')
+  }
+
+  constructor (message: string, code: ErrorCode = 'FST_WS_ERR_RATE_LIMIT', closeCode = 1008, options?: ErrorOptions) {
+    super(message, code, closeCode, options)
+  }
+}
+
+/**
+ * The peer does not read what is sent to it, and too much waits already. Nothing was wrong with what it sent: it may
+ * come back later (1013, "Try Again Later" in the registry of RFC 6455 §11.7).
+ */
+export class SlowReaderError extends WebSocketError {
+  static {
+    nameErrorClass(this, 'SlowReaderError')
+  }
+
+  constructor (message: string, code: ErrorCode = 'FST_WS_ERR_SLOW_READER', closeCode = 1013, options?: ErrorOptions) {
+    super(message, code, closeCode, options)
+  }
+}
+
 /**
  * The opening handshake is refused over HTTP, before any 101 (RFC 6455 §4.2.2).
  *

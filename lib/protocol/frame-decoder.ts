@@ -1,6 +1,6 @@
 import { constants, isUtf8 } from 'node:buffer'
 import { CloseCode, isReceivableCloseCode } from './close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, ProtocolError, WebSocketError } from './errors.js'
+import { InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, WebSocketError } from './errors.js'
 import { isWanted } from './fast-paths.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
 import { kernel, KERNEL_PAGE } from './frame-kernel.js'
@@ -30,6 +30,18 @@ export interface FrameDecoderOptions {
   role: 'server' | 'client'
   /** Bytes of one message; over it the error is a `MessageTooBigError`. */
   maxPayload: number
+}
+
+/** What the peer may still send. */
+export interface FrameBudget {
+  /**
+   * Counts a frame, by its header alone.
+   *
+   * @param asksForWork whether it begins a message or is a Ping
+   * @param bytes on the wire, announced for the most part
+   * @returns whether it was still within the limit
+   */
+  spend (asksForWork: boolean, bytes: number): boolean
 }
 
 const FIN = 0x80
@@ -76,6 +88,7 @@ export class FrameDecoder {
   private readonly isCompressionAgreed: boolean
   // What cannot be compressed grows by the headers of its blocks. Whether it fits is for who inflates it to say.
   private readonly maxCompressed: number
+  private readonly budget: FrameBudget | null
 
   private ended = false
   private isSkipping = false
@@ -112,9 +125,13 @@ export class FrameDecoder {
   private messageLength = 0
   private validated = 0
 
-  /** @param isCompressionAgreed whether permessage-deflate gives RSV1 its meaning (RFC 7692 §6) */
-  constructor (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false) {
+  /**
+   * @param isCompressionAgreed whether permessage-deflate gives RSV1 its meaning (RFC 7692 §6)
+   * @param budget what limits the frames, but for Close frames; over it the error is a `RateLimitError`
+   */
+  constructor (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false, budget: FrameBudget | null = null) {
     this.sink = sink
+    this.budget = budget
     this.requireMask = options.role === 'server'
     // More than fits into a buffer cannot be handed out, whatever the limit.
     this.maxPayload = Math.min(options.maxPayload, constants.MAX_LENGTH)
@@ -262,7 +279,8 @@ export class FrameDecoder {
 
   /** Whether to look for whole messages from here on, all at once. */
   private mayScan (chunk: Buffer, offset: number): boolean {
-    if (scanner === null || !this.requireMask || this.headerLength > 0 || this.messageOpcode !== 0 || this.isSkipping) return false
+    // With a budget each frame is counted before anything is done for it.
+    if (scanner === null || this.budget !== null || !this.requireMask || this.headerLength > 0 || this.messageOpcode !== 0 || this.isSkipping) return false
     if (this.isLent) return true
     // An event that leads to another decoder finds the kernel taken: that one does without.
     if (this.chunkEnd - offset < SCAN_FROM || this.chunkEnd > KERNEL_PAGE || (kernelTakenBy !== null && !this.hasKernel)) return false
@@ -302,7 +320,7 @@ export class FrameDecoder {
         offset = start + at + data.length
         this.sink.onMessage(data, !isText)
         if (this.ended || this.isKernelLost()) return offset
-        if (this.stopped) {
+        if (this.stopped || this.isSkipping) {
           if (this.isLent) remask(i + 1, count)
           return offset
         }
@@ -402,6 +420,12 @@ export class FrameDecoder {
     // As soon as the length is announced, before any payload, and over all fragments (RFC 6455 §10.4).
     if ((opcode & CONTROL_BIT) === 0 && this.messageLength + length > this.messageLimit && !this.isSkipping) {
       this.refuse(new MessageTooBigError(`message is longer than ${this.maxPayload} bytes`))
+    }
+    if (this.budget !== null && !this.isSkipping && opcode !== Opcode.CLOSE) {
+      // Nothing was done for the frame yet: it is masked, and not kept anywhere.
+      const bytes = length + position - at + (masked ? 4 : 0)
+      const asksForWork = opcode === Opcode.PING || opcode === Opcode.TEXT || opcode === Opcode.BINARY
+      if (!this.budget.spend(asksForWork, bytes)) this.refuse(new RateLimitError('more is sent than the rate limit allows'))
     }
   }
 

@@ -1,9 +1,12 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocketRouteConnections } from '../../types/connection.js'
+import type { WebSocketClosed } from '../../types/diagnostics.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
 import type { Connection, ConnectionHost } from '../connection/connection.js'
 import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
 import { WebSocketError } from '../protocol/errors.js'
+import { publishClosed, publishFailed } from './diagnostics.js'
+import { Pulse, type PulseSettings } from './pulse.js'
 import type { Server } from './websocket-server.js'
 
 /** What a user's error handler gets beside the error. Kept only where there is one, since it keeps the request alive. */
@@ -37,6 +40,7 @@ export class ServerConnectionHost implements ConnectionHost {
   private readonly logsEnd: boolean
   private readonly errorHandling: ErrorHandling | null
   private readonly openedAt = performance.now()
+  private pulse: Pulse | null = null
 
   constructor (server: Server, route: WebSocketRouteConnections, log: FastifyBaseLogger, logsEnd: boolean, errorHandling: ErrorHandling | null) {
     this.server = server
@@ -46,7 +50,13 @@ export class ServerConnectionHost implements ConnectionHost {
     this.errorHandling = errorHandling
   }
 
+  /** Looks after the connection from now on, if its route wants it. */
+  watch (connection: Connection, settings: PulseSettings): void {
+    if (settings.heartbeat !== null || settings.idleTimeout !== Infinity) this.pulse = new Pulse(connection, this.server.wheel, settings)
+  }
+
   onError (connection: Connection, error: Error): void {
+    publishFailed(() => ({ server: this.server, connection, error }))
     const handling = this.errorHandling
     if (handling === null) return handleErrorByDefault(error, connection, this.log)
     try {
@@ -59,14 +69,19 @@ export class ServerConnectionHost implements ConnectionHost {
   }
 
   onEnd (connection: Connection, code: number): void {
+    this.pulse?.stop()
     this.server.remove(connection)
-    if (!this.logsEnd) return
+    publishClosed(() => ({ server: this.server, connection, ...this.summarize(connection, code) }))
+    if (this.logsEnd) this.log.info(this.summarize(connection, code), 'websocket connection closed')
+  }
+
+  private summarize (connection: Connection, code: number): Pick<WebSocketClosed, 'code' | 'duration' | 'received' | 'sent'> {
     const { messagesReceived, bytesReceived, messagesSent, bytesSent } = connection._counts
-    this.log.info({
+    return {
       code,
       duration: performance.now() - this.openedAt,
       received: { messages: messagesReceived, bytes: bytesReceived },
       sent: { messages: messagesSent, bytes: bytesSent }
-    }, 'websocket connection closed')
+    }
   }
 }

@@ -1,13 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type {
   BroadcastOptions, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketRouteConnections, WebSocketServer,
-  WebSocketServerEvents
+  WebSocketServerEvents, WebSocketServerStats
 } from '../../types/connection.js'
-import type { Connection } from '../connection/connection.js'
+import type { Connection, ConnectionCounts } from '../connection/connection.js'
 import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { Opcode } from '../protocol/opcodes.js'
+import { HeartbeatWheel } from './heartbeat-wheel.js'
 
 /** There is no WebSocket route with the URL that was asked for. */
 export class UnknownRouteError extends Error {
@@ -34,9 +35,18 @@ function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnec
   return new Set(Symbol.iterator in except ? except : [except])
 }
 
+function addCounts (to: ConnectionCounts, { messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts): void {
+  to.messagesReceived += messagesReceived
+  to.bytesReceived += bytesReceived
+  to.messagesSent += messagesSent
+  to.bytesSent += bytesSent
+}
+
 class RouteConnections implements WebSocketRouteConnections {
   readonly url: string
   readonly clients = new Set<Connection>()
+  /** Handshakes that may become connections. */
+  pending = 0
 
   constructor (url: string) {
     this.url = url
@@ -51,20 +61,29 @@ class RouteConnections implements WebSocketRouteConnections {
 export class Server extends EventEmitter<WebSocketServerEvents> implements WebSocketServer, WebSocketConnections {
   readonly clients: Set<Connection>
   readonly options: WebSocketServer['options'] = {}
+  readonly wheel = new HeartbeatWheel()
   private readonly open: Set<Connection>
   private readonly routes = new Map<string, RouteConnections>()
   private readonly closeTimeout: number
+  private readonly maxConnections: number
+  private pending = 0
+  private opened = 0
+  private readonly refused = new Map<string, number>()
+  /** Of the connections that are over. */
+  private readonly past: ConnectionCounts = { messagesReceived: 0, bytesReceived: 0, messagesSent: 0, bytesSent: 0 }
   /** The connections that each running `close` still waits for, and what ends its waiting. */
   private readonly closings = new Map<Set<Connection>, () => void>()
 
   /**
    * @param closeTimeout milliseconds for all close handshakes of `close`
    * @param tracking whether `clients` shows the connections
+   * @param maxConnections of all routes together
    */
-  constructor (closeTimeout: number, tracking: boolean) {
+  constructor (closeTimeout: number, tracking: boolean, maxConnections: number) {
     // A rejection of an async listener goes where what the connection's own listeners throw goes.
     super({ captureRejections: true })
     this.closeTimeout = closeTimeout
+    this.maxConnections = maxConnections
     this.open = new Set()
     this.clients = tracking ? this.open : new Set()
   }
@@ -86,13 +105,55 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     return route
   }
 
+  /**
+   * Keeps a place for a handshake: counted are those under way too, or a storm of them would get past the limit.
+   *
+   * @param max connections of the route
+   * @returns what gives the place back, to be called once; `null` if there is none
+   */
+  reserve (url: string, max: number): (() => void) | null {
+    const route = this.routes.get(url)!
+    if (this.open.size + this.pending >= this.maxConnections || route.clients.size + route.pending >= max) return null
+    this.pending++
+    route.pending++
+    return () => {
+      this.pending--
+      route.pending--
+    }
+  }
+
+  get stats (): WebSocketServerStats {
+    const total = { ...this.past }
+    let queued = 0
+    for (const connection of this.open) {
+      addCounts(total, connection._counts)
+      queued += connection.bufferedAmount
+    }
+    return {
+      open: this.open.size,
+      pending: this.pending,
+      opened: this.opened,
+      refused: Object.fromEntries(this.refused),
+      received: { messages: total.messagesReceived, bytes: total.bytesReceived },
+      sent: { messages: total.messagesSent, bytes: total.bytesSent },
+      queued
+    }
+  }
+
+  /** Counts a handshake that did not become a connection. */
+  countRefusal (reason: string): void {
+    this.refused.set(reason, (this.refused.get(reason) ?? 0) + 1)
+  }
+
   add (connection: Connection): void {
+    this.opened++
     this.open.add(connection)
     this.routes.get(connection.route!.url)!.clients.add(connection)
   }
 
   remove (connection: Connection): void {
     this.open.delete(connection)
+    addCounts(this.past, connection._counts)
     this.routes.get(connection.route!.url)!.clients.delete(connection)
     for (const [closing, done] of this.closings) {
       if (closing.delete(connection) && closing.size === 0) done()

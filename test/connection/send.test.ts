@@ -12,7 +12,7 @@ async function connect (t: Teardown): Promise<{ client: RawClient, connection: W
   const whenOpened = new Promise<WebSocketConnection>(resolve => { opened = resolve })
   const { port } = await startApp(t, app => {
     app.get('/', { websocket: true }, opened)
-  }, { errorHandler: error => { errors.push(error) } })
+  }, { maxBufferedAmount: Infinity, errorHandler: error => { errors.push(error) } })
   const client = await RawClient.open(port)
   t.teardown(() => client.destroy())
   return { client, connection: await whenOpened, errors }

@@ -6,6 +6,8 @@ import {
   InvalidPayloadError,
   MessageTooBigError,
   ProtocolError,
+  RateLimitError,
+  SlowReaderError,
   WebSocketError
 } from '../../lib/protocol/errors.js'
 
@@ -14,7 +16,9 @@ t.test('every error has its class, name, code and close code', async t => {
     { error: new WebSocketError('m', 'FST_WS_ERR_SOME', 1011), name: 'WebSocketError', code: 'FST_WS_ERR_SOME', closeCode: 1011 },
     { error: new ProtocolError('m'), name: 'ProtocolError', code: 'FST_WS_ERR_PROTOCOL', closeCode: 1002 },
     { error: new InvalidPayloadError('m'), name: 'InvalidPayloadError', code: 'FST_WS_ERR_INVALID_PAYLOAD', closeCode: 1007 },
-    { error: new MessageTooBigError('m'), name: 'MessageTooBigError', code: 'FST_WS_ERR_MESSAGE_TOO_BIG', closeCode: 1009 }
+    { error: new MessageTooBigError('m'), name: 'MessageTooBigError', code: 'FST_WS_ERR_MESSAGE_TOO_BIG', closeCode: 1009 },
+    { error: new RateLimitError('m'), name: 'RateLimitError', code: 'FST_WS_ERR_RATE_LIMIT', closeCode: 1008 },
+    { error: new SlowReaderError('m'), name: 'SlowReaderError', code: 'FST_WS_ERR_SLOW_READER', closeCode: 1013 }
   ]
   for (const { error, name, code, closeCode } of cases) {
     t.ok(error instanceof WebSocketError && error instanceof Error, name)

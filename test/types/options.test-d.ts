@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { createServer as createTcpServer } from 'node:net'
 import websocket, {
-  type CompatibilityOptions, type PerMessageDeflateOptions, type VerifyClientInfo, type WebSocketConnection, type WebSocketErrorHandler,
+  type CompatibilityOptions, type HeartbeatOptions, type PerMessageDeflateOptions, type RateLimitOptions, type VerifyClientInfo, type WebSocketConnection, type WebSocketErrorHandler,
   type WebSocketPluginOptions, type WebSocketRouteOptions, type WsPerMessageDeflateOptions
 } from 'fastify-ws-routes'
 import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
@@ -20,6 +20,11 @@ app.register(websocket)
 app.register(websocket, {})
 await app.register(websocket, {
   maxPayload: Infinity,
+  maxBufferedAmount: 64 * 1024,
+  maxConnections: 1000,
+  heartbeat: { interval: 10_000, timeout: 5000 },
+  idleTimeout: 60_000,
+  rateLimit: { messages: 10, bytes: 1024, window: 1000 },
   protocols: ['a', 'b'],
   origin: ['same-origin', 'https://example.com', /\.example\.com$/],
   handshakeTimeout: 1,
@@ -122,9 +127,13 @@ const errorHandler: WebSocketErrorHandler = function (error, connection) {
 }
 app.register(websocket, { errorHandler })
 
+expectAssignable<WebSocketRouteOptions>({ maxBufferedAmount: Infinity, maxConnections: Infinity, rateLimit: false, heartbeat: false, idleTimeout: false })
+expectAssignable<WebSocketRouteOptions>({ rateLimit: { bytes: 1 } })
 expectAssignable<WebSocketRouteOptions>({ maxPayload: 1, protocols: ['a'] as const, origin: ['*'] as const })
 expectAssignable<WebSocketPluginOptions>({} as WebSocketRouteOptions)
 expectAssignable<WebSocketRouteOptions['perMessageDeflate']>({ level: 1 } as const)
+expectAssignable<WebSocketRouteOptions['heartbeat']>({} as HeartbeatOptions)
+expectAssignable<WebSocketRouteOptions['rateLimit']>({} as RateLimitOptions)
 expectAssignable<WsPerMessageDeflateOptions>({} as PerMessageDeflateOptions)
 // what was typed by `ws`
 expectAssignable<WsPerMessageDeflateOptions>({} as OptionsOfWs)
@@ -138,6 +147,26 @@ app.register(websocket, { maxPaylod: 1 })
 app.register(websocket, { options: { port: 3000 } })
 // @ts-expect-error a number of bytes
 app.register(websocket, { maxPayload: '1mb' })
+// @ts-expect-error a number of bytes
+app.register(websocket, { maxBufferedAmount: '16mb' })
+// @ts-expect-error false or options
+app.register(websocket, { heartbeat: 30_000 })
+// @ts-expect-error that is the default
+app.register(websocket, { heartbeat: true })
+// @ts-expect-error a number of milliseconds
+app.register(websocket, { heartbeat: { interval: '30s' } })
+// @ts-expect-error there is no such option
+app.register(websocket, { heartbeat: { every: 1000 } })
+// @ts-expect-error false or a number of milliseconds
+app.register(websocket, { idleTimeout: true })
+// @ts-expect-error a number of connections
+app.register(websocket, { maxConnections: '5' })
+// @ts-expect-error false or options
+app.register(websocket, { rateLimit: 5 })
+// @ts-expect-error there is nothing that true could mean
+app.register(websocket, { rateLimit: true })
+// @ts-expect-error there is no such option
+app.register(websocket, { rateLimit: { messages: 1, per: 1000 } })
 // @ts-expect-error a number of milliseconds
 app.register(websocket, { closeTimeout: '10s' })
 // @ts-expect-error

@@ -2,9 +2,9 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import {
-  CloseCode, HandshakeError, InvalidPayloadError, MessageTooBigError, OptionError, ProtocolError, WebSocketError,
+  CloseCode, HandshakeError, InvalidPayloadError, MessageTooBigError, OptionError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError,
   type BroadcastOptions, type InjectWSContext, type InjectWSError, type InjectWSOptions, type WebSocketConnection, type WebSocketRouteConnections,
-  type WebSocketServer
+  type WebSocketClosed, type WebSocketFailed, type WebSocketOpened, type WebSocketRefused, type WebSocketServer, type WebSocketServerStats
 } from 'fastify-ws-routes'
 import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
 
@@ -30,6 +30,22 @@ expectType<number>(app.websocketServer.broadcast('x', { compress: false }))
 expectType<number>(app.websocketServer.route('/chat/:room').broadcast('x', { compress: false, filter: () => true }))
 expectType<WebSocketRouteConnections>(app.websocketServer.route('/chat/:room'))
 expectType<ReadonlySet<WebSocketConnection>>(app.websocketServer.route('/chat/:room').clients)
+expectType<WebSocketServerStats>(app.websocketServer.stats)
+expectType<number>(app.websocketServer.stats.received.bytes)
+expectType<Readonly<Record<string, number>>>(app.websocketServer.stats.refused)
+// @ts-expect-error a picture
+app.websocketServer.stats.open = 0
+declare const closed: WebSocketClosed
+expectType<WebSocketServer>(closed.server)
+expectType<number>(closed.sent.messages + closed.duration + closed.code)
+declare const refused: WebSocketRefused
+expectType<number | null>(refused.statusCode)
+expectType<string>(refused.reason)
+expectType<IncomingMessage>(refused.request)
+declare const opened: WebSocketOpened
+expectType<FastifyRequest>(opened.request)
+declare const failed: WebSocketFailed
+expectType<Error>(failed.error)
 expectType<Promise<void>>(app.websocketServer.close())
 app.websocketServer.close((error) => { expectType<Error | undefined>(error) })
 app.websocketServer.on('connection', (connection, request) => {
@@ -116,7 +132,7 @@ expectType<1011>(CloseCode.INTERNAL_ERROR)
 // @ts-expect-error frozen
 CloseCode.NORMAL_CLOSURE = 1001
 
-for (const ErrorClass of [ProtocolError, InvalidPayloadError, MessageTooBigError]) {
+for (const ErrorClass of [ProtocolError, InvalidPayloadError, MessageTooBigError, RateLimitError, SlowReaderError]) {
   const error = new ErrorClass('x')
   expectAssignable<WebSocketError>(error)
   expectAssignable<Error>(error)

@@ -1,0 +1,70 @@
+// An echo server whose figures Prometheus can collect at /metrics. PORT and HOST say where it listens.
+//
+//   npx tsx examples/metrics/server.ts
+
+import Fastify from 'fastify'
+import websocket, { type WebSocketServerStats, type WebSocketClosed } from 'fastify-ws-routes'
+import diagnosticsChannel from 'node:diagnostics_channel'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
+await app.register(websocket, { maxConnections: 10_000 })
+
+app.get('/echo', { websocket: true }, connection => {
+  connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
+})
+
+const registry = new Registry()
+const registers = [registry]
+
+// What the server counts anyway is read when it is asked for.
+gauge('websocket_connections', 'Connections that are open', stats => stats.open)
+gauge('websocket_handshakes_pending', 'Handshakes under way', stats => stats.pending)
+gauge('websocket_queued_bytes', 'Bytes that wait for clients', stats => stats.queued)
+counter('websocket_connections_total', 'Connections so far', [], stats => [[{}, stats.opened]])
+counter('websocket_refused_total', 'Handshakes that were refused', ['reason'], stats =>
+  Object.entries(stats.refused).map(([reason, count]) => [{ reason }, count]))
+counter('websocket_messages_total', 'Messages', ['direction'], ({ received, sent }) =>
+  [[{ direction: 'received' }, received.messages], [{ direction: 'sent' }, sent.messages]])
+counter('websocket_bytes_total', 'Bytes of payloads', ['direction'], ({ received, sent }) =>
+  [[{ direction: 'received' }, received.bytes], [{ direction: 'sent' }, sent.bytes]])
+
+// What it does not count is told when it happens.
+const duration = new Histogram({
+  name: 'websocket_connection_duration_seconds',
+  help: 'How long connections lasted, by close code',
+  labelNames: ['code'],
+  buckets: [1, 10, 60, 600, 3600, 86_400],
+  registers
+})
+diagnosticsChannel.subscribe('fastify-ws-routes.close', message => {
+  const closed = message as WebSocketClosed
+  if (closed.server === app.websocketServer) duration.observe({ code: closed.code }, closed.duration / 1000)
+})
+
+app.get('/metrics', async (_request, reply) => {
+  reply.type(registry.contentType)
+  return registry.metrics()
+})
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => app.close())
+
+const address = await app.listen({ port: Number(process.env.PORT ?? 3000), host: process.env.HOST ?? '127.0.0.1' })
+console.log(`Metrics are at ${address}/metrics`)
+
+function gauge (name: string, help: string, read: (stats: WebSocketServerStats) => number): void {
+  registry.registerMetric(new Gauge({ name, help, registers: [], collect () { this.set(read(app.websocketServer.stats)) } }))
+}
+
+function counter (name: string, help: string, labelNames: string[], read: (stats: WebSocketServerStats) => Array<[Record<string, string>, number]>): void {
+  registry.registerMetric(new Counter({
+    name,
+    help,
+    labelNames,
+    registers: [],
+    collect () {
+      this.reset()
+      for (const [labels, count] of read(app.websocketServer.stats)) this.inc(labels, count)
+    }
+  }))
+}

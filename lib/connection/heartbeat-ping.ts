@@ -1,0 +1,36 @@
+import { randomBytes, randomFillSync } from 'node:crypto'
+
+/** A Ping of the heartbeat. Those that leave within a millisecond share theirs. */
+export interface HeartbeatPing {
+  readonly payload: Buffer
+  /** As `performance.now()` has it. */
+  readonly sentAt: number
+}
+
+const TAG_LENGTH = 4
+const PAYLOAD_LENGTH = 8
+
+/** What all of them begin with, so that a Pong that comes late is not taken for one that the user has asked for. */
+const TAG = randomBytes(TAG_LENGTH)
+
+/** Milliseconds. */
+const SHARED_FOR = 1
+
+let current: HeartbeatPing = { payload: Buffer.alloc(0), sentAt: -Infinity }
+
+/** The Ping to send now. Nobody can answer it who has not got it. */
+export function currentPing (): HeartbeatPing {
+  const now = performance.now()
+  if (now - current.sentAt >= SHARED_FOR) {
+    const payload = Buffer.allocUnsafeSlow(PAYLOAD_LENGTH)
+    TAG.copy(payload)
+    randomFillSync(payload, TAG_LENGTH)
+    current = { payload, sentAt: now }
+  }
+  return current
+}
+
+/** Whether a Pong answers a Ping of the heartbeat. */
+export function isHeartbeatPong (data: Buffer): boolean {
+  return data.length === PAYLOAD_LENGTH && TAG.compare(data, 0, TAG_LENGTH) === 0
+}

@@ -1,0 +1,24 @@
+import type { Duplex } from 'node:stream'
+
+/** How far writing to a socket has come. Two that are equal mean: nothing was taken by the other side in between. */
+export interface WriteProgress {
+  /** Bytes of writes that are done. */
+  readonly written: number
+  /** Bytes of the write under way that the operating system has not taken. */
+  readonly unwritten: number
+}
+
+interface CountingSocket extends Duplex {
+  readonly bytesWritten?: number
+  readonly _handle?: { readonly writeQueueSize?: number } | null
+}
+
+/**
+ * Node hands all that is queued to the operating system in one write, and tells when that is done: to a slow reader
+ * of many megabytes after minutes. How much of it is left only its handle knows, which is not documented (Node's own
+ * `socket.setTimeout` asks it too). Without it, only writes that are done count as progress.
+ */
+export function writeProgressOf (socket: Duplex): WriteProgress {
+  const { bytesWritten = 0, writableLength, _handle } = socket as CountingSocket
+  return { written: bytesWritten - writableLength, unwritten: _handle?.writeQueueSize ?? 0 }
+}

@@ -1,0 +1,42 @@
+import type { FastifyRequest } from 'fastify'
+import type { IncomingMessage } from 'node:http'
+import type { WebSocketConnection, WebSocketServer, WebSocketTraffic } from './connection.js'
+
+// What is published on the channels of `node:diagnostics_channel`, if somebody has subscribed to them.
+
+/** On `fastify-ws-routes.open`: a connection, before the route's handler is called. */
+export interface WebSocketOpened {
+  readonly server: WebSocketServer
+  readonly connection: WebSocketConnection
+  readonly request: FastifyRequest
+}
+
+/** On `fastify-ws-routes.close`: a connection is over. */
+export interface WebSocketClosed {
+  readonly server: WebSocketServer
+  readonly connection: WebSocketConnection
+  /** As in the `close` event. */
+  readonly code: number
+  /** Milliseconds. */
+  readonly duration: number
+  readonly received: WebSocketTraffic
+  readonly sent: WebSocketTraffic
+}
+
+/** On `fastify-ws-routes.error`: what `errorHandler` gets, or would get. */
+export interface WebSocketFailed {
+  readonly server: WebSocketServer
+  readonly connection: WebSocketConnection
+  readonly error: Error
+}
+
+/** On `fastify-ws-routes.refused`: a handshake that did not become a connection. */
+export interface WebSocketRefused {
+  readonly server: WebSocketServer
+  /** Node's request: Fastify may not have seen it. */
+  readonly request: IncomingMessage
+  /** `null` if the client left before there was an answer. */
+  readonly statusCode: number | null
+  /** As in `app.websocketServer.stats.refused`. */
+  readonly reason: string
+}
