@@ -70,6 +70,11 @@ const SCAN_FROM = 256
 /** Who has his bytes in the kernel's chunk and is not done with them. */
 let kernelTakenBy: FrameDecoder | null = null
 
+/** A socket has read into the kernel's chunk: whoever had his bytes there has lost them. */
+export function chunkWasOverwritten (): void {
+  kernelTakenBy = null
+}
+
 // A message that spans chunks gets a buffer that grows with what has arrived, never with what was announced.
 const SMALLEST_MESSAGE_BUFFER = 256
 const GROWTH = 4
@@ -95,6 +100,8 @@ export class FrameDecoder {
   private stopped = false
   private decoding = false
   private rest: Buffer | null = null
+  // What came inside of an event.
+  private behind: Buffer | null = null
 
   // Up to where there are bytes in the chunk that is being decoded, and whether that is lent: nothing of it may be handed out.
   private chunkEnd = 0
@@ -141,7 +148,7 @@ export class FrameDecoder {
 
   /** Bytes held between calls: capacity, not only content. */
   get retainedBytes (): number {
-    return (this.message?.length ?? 0) + (this.rest?.length ?? 0) + (this.header?.length ?? 0) + (this.control?.length ?? 0)
+    return (this.message?.length ?? 0) + (this.rest?.length ?? 0) + (this.behind?.length ?? 0) + (this.header?.length ?? 0) + (this.control?.length ?? 0)
   }
 
   /** Bytes of the payloads of the current message. */
@@ -193,12 +200,16 @@ export class FrameDecoder {
   /** Forgets everything and ignores all further bytes. */
   end (): void {
     this.ended = true
-    this.rest = this.header = this.control = this.message = null
+    this.rest = this.behind = this.header = this.control = this.message = null
   }
 
-  /** The chunk belongs to the decoder from now on. */
+  /** The chunk belongs to the decoder from now on. Inside of an event it waits until the running `decode` is done. */
   decode (chunk: Buffer): void {
     if (this.ended) return
+    if (this.decoding) {
+      this.behind = this.behind === null ? chunk : Buffer.concat([this.behind, chunk])
+      return
+    }
     if (this.rest !== null) {
       chunk = chunk.length === 0 ? this.rest : Buffer.concat([this.rest, chunk])
       this.rest = null
@@ -212,6 +223,7 @@ export class FrameDecoder {
    * @param length bytes of it
    */
   decodeLent (length: number): void {
+    chunkWasOverwritten()
     if (this.ended) return
     if (this.decoding) return this.failReentered()
     const { chunk } = kernel!
@@ -255,7 +267,15 @@ export class FrameDecoder {
       if (this.stopped && !this.ended && offset < end) {
         this.rest = this.own(chunk, offset, end)
       }
+      if (this.behind !== null) this.decodeBehind(this.behind)
     }
+  }
+
+  /** Streams in memory can hand on the answer to what a listener sends before that returns. */
+  private decodeBehind (chunk: Buffer): void {
+    this.behind = null
+    this.isLent = false
+    this.decode(chunk)
   }
 
   private takeKernel (): void {

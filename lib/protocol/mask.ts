@@ -24,7 +24,10 @@ export function applyMask (bytes: Uint8Array, start: number, end: number, k0: nu
   else maskInto(bytes, start, bytes, start, end, k0, k1, k2, k3)
 }
 
-/** The same, with the result written elsewhere; the bytes in the range may change as well. */
+/**
+ * The same, with the result written elsewhere; the bytes in the range may change as well. In the same memory it may be
+ * written onto the range or before it, but not to a place that begins within the range.
+ */
 export function maskInto (
   target: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number, k0: number, k1: number, k2: number, k3: number
 ): void {
