@@ -1,6 +1,8 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { constants } from 'node:buffer'
+import { kernel } from '../../lib/protocol/frame-kernel.js'
+import { FrameDecoder } from '../../lib/protocol/frame-decoder.js'
 import { encodeFrame } from '../../lib/protocol/frame-encoder.js'
 import { binary, close, continuation, frame, ping, pong, text } from '../support/raw-client.js'
 import {
@@ -496,5 +498,32 @@ t.test('the encoder of this package and that of the test agree about what is dec
     const expected = toComparable([{ type: 'message', data: payload, isBinary: true }])
     t.same(toComparable(decodeAll([encodeFrame(0x2, payload, { masked: true })])), expected, `${length} bytes`)
     t.same(toComparable(decodeAll([binary(payload)])), expected)
+  }
+})
+
+t.test('told to skip by an event in the middle of many small messages: only the Close frame is still heard', async t => {
+  const bytes = Buffer.concat([...Array.from({ length: 100 }, (_, i) => text(`message ${i}`)), close(4001)])
+  for (const isLent of [false, true]) {
+    const events: string[] = []
+    const sink = {
+      onMessage (data: Buffer): void {
+        events.push(data.toString())
+        if (events.length === 3) decoder.skipToClose()
+      },
+      onCompressedMessage (): void { events.push('compressed') },
+      onPing (): void { events.push('ping') },
+      onPong (): void { events.push('pong') },
+      onClose (code: number): void { events.push(`close ${code}`) },
+      onError (error: Error): void { events.push(error.message) }
+    }
+    const decoder = new FrameDecoder(sink, { role: 'server', maxPayload: 1024 })
+    if (isLent) {
+      if (kernel === null) continue
+      kernel.chunk.set(bytes)
+      decoder.decodeLent(bytes.length)
+    } else {
+      decoder.decode(Buffer.from(bytes))
+    }
+    t.same(events, ['message 0', 'message 1', 'message 2', 'close 4001'], isLent ? 'lent' : 'own')
   }
 })
