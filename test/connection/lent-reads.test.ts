@@ -1,0 +1,436 @@
+import t from 'tap'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer, Socket, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { tsImport } from 'tsx/esm/api'
+import websocket, { type WebSocketConnection } from '../../lib/index.js'
+import { kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
+import { echo, startApp, type Teardown } from '../support/app.js'
+import { certificate } from '../support/certificate.js'
+import { binary, close, frame, ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
+import { connectSecure, gate } from '../support/server-sockets.js'
+
+// Where these tests run there is WebAssembly: that all works without it is another suite's.
+const kernel = maybeKernel!
+
+/** Those that the path is tried on. Elsewhere it must not be taken. */
+const IS_KNOWN = [20, 22, 24, 26].includes(Number(process.versions.node.split('.')[0]))
+
+type Members = Socket & Record<symbol, unknown>
+
+function memberOf (socket: Duplex, description: string): symbol | undefined {
+  return Object.getOwnPropertySymbols(socket).find(symbol => symbol.description === description)
+}
+
+function isLent (socket: Duplex): boolean {
+  const kBuffer = memberOf(socket, 'kBuffer')
+  return kBuffer !== undefined && (socket as Members)[kBuffer] === kernel.chunk
+}
+
+/** Counts the chunks that go through the Readable from now on: none, if reads are lent. */
+function countPushes (socket: Duplex): { count: number } {
+  const pushes = { count: 0 }
+  const { push } = socket
+  socket.push = function (this: Duplex, ...args: Parameters<Duplex['push']>) {
+    if (args[0] !== null) pushes.count++
+    return push.apply(this, args)
+  }
+  return pushes
+}
+
+/** Everything that is heard, in order. */
+function record (connection: WebSocketConnection): string[] {
+  const events: string[] = []
+  connection.on('message', data => { events.push(data.toString()) })
+  connection.on('ping', data => { events.push(`ping ${data.toString()}`) })
+  connection.on('close', code => { events.push(`close ${code}`) })
+  return events
+}
+
+/** A client that is gone when the test ends: it would not answer when the server closes. */
+async function open (t: Teardown, port: number, path?: string): Promise<RawClient> {
+  const client = await RawClient.open(port, path)
+  t.teardown(() => client.destroy())
+  return client
+}
+
+/** Round trips on another connection: had the server wanted to read meanwhile, it would have. */
+async function roundTrips (client: RawClient, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    client.write(text(`${i}`))
+    await client.frame()
+  }
+}
+
+// --- where it is used
+
+t.test(`this is a Node where it is ${IS_KNOWN ? '' : 'not '}used, for plain TCP and Unix sockets, and not for TLS`, async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'fastify-ws-routes-lent-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const path = join(folder, 'socket')
+  const transports: [name: string, isUsed: boolean, https: boolean, listen: (app: FastifyInstance) => Promise<unknown>, connectTo: (app: FastifyInstance) => Promise<RawClient>][] = [
+    ['TCP', IS_KNOWN, false, app => app.listen({ port: 0, host: '127.0.0.1' }), app => RawClient.connect(portOf(app))],
+    ['Unix', IS_KNOWN, false, app => app.listen({ path }), async () => {
+      const socket = connect({ path, allowHalfOpen: true })
+      await once(socket, 'connect')
+      return new RawClient(socket)
+    }],
+    ['TLS', false, true, app => app.listen({ port: 0, host: '127.0.0.1' }), app => connectSecure(portOf(app))]
+  ]
+  for (const [name, isUsed, https, listen, connectTo] of transports) {
+    const app = (https ? Fastify({ https: certificate }) : Fastify()) as FastifyInstance
+    t.teardown(() => app.close())
+    await app.register(websocket)
+    let socket: Duplex | undefined
+    let pushes = { count: 0 }
+    app.get('/', { websocket: true }, (connection, request) => {
+      socket = request.raw.socket
+      pushes = countPushes(socket)
+      connection.on('message', data => connection.send(data))
+    })
+    await listen(app)
+    const client = await connectTo(app)
+    client.write(upgradeRequest())
+    await client.head()
+    for (const payload of ['1', 'x'.repeat(1000), 'y'.repeat(100_000)]) {
+      client.write(binary(payload))
+      t.equal((await client.frame()).payload.toString(), payload, name)
+    }
+    t.equal(isLent(socket!), isUsed, `${name}: ${isUsed ? 'lent' : 'not lent'}`)
+    t.equal(pushes.count === 0, isUsed, `${name}: ${pushes.count} chunks through the Readable`)
+    client.destroy()
+    await app.close()
+  }
+})
+
+function portOf (app: FastifyInstance): number {
+  return (app.server.address() as { port: number }).port
+}
+
+type LentReads = typeof import('../../lib/connection/lent-reads.js')
+
+/** The module in a copy of its own, which finds out anew what there is. */
+async function importAnew (): Promise<LentReads> {
+  return await tsImport('../../lib/connection/lent-reads.ts', import.meta.url) as LentReads
+}
+
+/** What a socket of a server does whose reads are lent, if they are: how many bytes came each way. */
+async function tryOn (t: Teardown, { lendReads }: LentReads): Promise<{ lent: number, data: number }> {
+  const server: Server = createServer()
+  t.teardown(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const client = connect(server.address() as { port: number })
+  const [socket] = await once(server, 'connection') as [Socket]
+  const bytes = { lent: 0, data: 0 }
+  socket.on('data', chunk => { bytes.data += chunk.length })
+  lendReads(socket, length => { bytes.lent += length })
+  client.end('hello')
+  await once(socket, 'end')
+  socket.destroy()
+  client.destroy()
+  return bytes
+}
+
+t.test('it is not used on a version that nobody has tried, nor without its members, nor where it is switched off', async t => {
+  const { versions } = process
+  const set = (value: object): void => { Object.defineProperty(process, 'versions', { value, configurable: true, enumerable: true }) }
+  t.teardown(() => set(versions))
+  const expected = { lent: 0, data: 5 }
+  t.same(await tryOn(t, await importAnew()), IS_KNOWN ? { lent: 5, data: 0 } : expected, 'as it is')
+  for (const node of ['21.7.3', '27.0.0', '2.0.0']) {
+    set({ ...versions, node })
+    t.same(await tryOn(t, await importAnew()), expected, node)
+  }
+  set(versions)
+  for (const without of ['scan,lent-reads', 'simd', 'all']) {
+    process.env.FASTIFY_WS_ROUTES_WITHOUT = without
+    t.same(await tryOn(t, await importAnew()), expected, `without ${without}`)
+  }
+  process.env.FASTIFY_WS_ROUTES_WITHOUT = 'scan'
+  t.same(await tryOn(t, await importAnew()), IS_KNOWN ? { lent: 5, data: 0 } : expected, 'the scanner alone can be off')
+  delete process.env.FASTIFY_WS_ROUTES_WITHOUT
+
+  // As if the sockets of this Node had no such members.
+  const { getOwnPropertySymbols } = Object
+  t.teardown(() => { Object.getOwnPropertySymbols = getOwnPropertySymbols })
+  for (const missing of ['kBuffer', 'kBufferCb']) {
+    Object.getOwnPropertySymbols = object => getOwnPropertySymbols(object).filter(symbol => symbol.description !== missing)
+    const module = await importAnew()
+    Object.getOwnPropertySymbols = getOwnPropertySymbols
+    t.same(await tryOn(t, module), expected, `without ${missing}`)
+  }
+})
+
+// --- pausing
+
+t.test('pause reaches the client through TCP, and nothing is lost or out of order when it is over', async t => {
+  const MESSAGES = 500
+  const SIZE = 50_000
+  const resumed = gate()
+  let socket: Duplex | undefined
+  const heard: number[] = []
+  const over = gate()
+  const { port } = await startApp(t, app => {
+    echo(app)
+    app.get('/paused', { websocket: true }, async (connection, request) => {
+      socket = request.raw.socket
+      connection.on('message', data => {
+        heard.push(data.readUInt32BE(0))
+        if (data.subarray(4).some(byte => byte !== (heard.length & 0xff))) heard.push(-1)
+        // Once more in the middle, within a chunk.
+        if (heard.length === 1 || heard.length === 200) {
+          connection.pause()
+          if (heard.length === 1) resumed.passed.then(() => connection.resume(), t.error)
+          else setImmediate(() => connection.resume())
+        }
+        if (heard.length === MESSAGES) over.open()
+      })
+    })
+  })
+  const other = await open(t, port)
+  const client = await open(t, port, '/paused')
+  for (let i = 1; i <= MESSAGES; i++) {
+    const payload = Buffer.alloc(SIZE, i & 0xff)
+    payload.writeUInt32BE(i)
+    client.write(fastFrame(payload))
+  }
+  await roundTrips(other, 60)
+  t.same(heard, [1], 'nothing is heard')
+  const { bytesRead } = socket as Socket
+  t.ok(bytesRead < 1024 * 1024, `${bytesRead} bytes of ${MESSAGES * SIZE} were read`)
+  t.ok(client.socket.writableLength > 0, `${client.socket.writableLength} are still the client's`)
+  resumed.open()
+  await over.passed
+  t.same(heard, Array.from({ length: MESSAGES }, (_, index) => index + 1))
+  t.equal(isLent(socket!), IS_KNOWN)
+})
+
+/** A masked binary frame whose key is zero: `frame` would take its time for megabytes. */
+function fastFrame (payload: Buffer): Buffer {
+  return Buffer.concat([frame(0x2, '', { announce: payload.length, mask: 0 }), payload])
+}
+
+t.test('what comes while it is paused waits, small messages too, and the FIN behind them is heard last', async t => {
+  let connection: WebSocketConnection | undefined
+  let events: string[] = []
+  let ended: Promise<unknown> | undefined
+  const { port } = await startApp(t, app => {
+    echo(app)
+    app.get('/seen', { websocket: true }, (opened, request) => {
+      connection = opened
+      events = record(opened)
+      opened.on('message', data => { if (data.toString() === '2') opened.pause() })
+      ended = once(request.raw.socket, 'end')
+    })
+  })
+  for (const last of [[close(4000)], []]) {
+    const other = await open(t, port)
+    const client = await open(t, port, '/seen')
+    // The first pause is within what the scanner has found, the second within what has come meanwhile.
+    client.write(Buffer.concat(['1', '2', '3', '4'].map(data => text(data))))
+    await roundTrips(other, 3)
+    t.same(events, ['1', '2'])
+    for (const data of ['5', '2', '6', '7']) {
+      client.write(Buffer.concat([text(data), ping(data)]))
+      await roundTrips(other, 2)
+    }
+    client.write(Buffer.concat(last))
+    client.end()
+    await roundTrips(other, 3)
+    t.same(events, ['1', '2'])
+    connection!.resume()
+    await roundTrips(other, 2)
+    t.same(events, ['1', '2', '3', '4', '5', 'ping 5', '2'])
+    const closed = once(connection!, 'close')
+    connection!.resume()
+    await closed
+    await ended
+    t.same(events, ['1', '2', '3', '4', '5', 'ping 5', '2', 'ping 2', '6', 'ping 6', '7', 'ping 7', `close ${last.length > 0 ? 4000 : 1006}`])
+    client.destroy()
+    other.destroy()
+  }
+})
+
+t.test('a client that resets while it is paused is noticed at once', async t => {
+  for (const isWaiting of [false, true]) {
+    let events: string[] = []
+    const paused = gate()
+    const over = gate()
+    const { app, port } = await startApp(t, app => {
+      app.get('/', { websocket: true }, connection => {
+        events = record(connection)
+        connection.on('message', () => {
+          connection.pause()
+          paused.open()
+        })
+        connection.on('close', () => over.open())
+      })
+    })
+    const client = await open(t, port)
+    client.write(Buffer.concat([text('1'), ...(isWaiting ? [text('2'), text('3')] : [])]))
+    await paused.passed
+    ;(client.socket as Socket).resetAndDestroy()
+    await over.passed
+    t.equal(events[0], '1')
+    t.equal(events.at(-1), 'close 1006', isWaiting ? 'with messages that wait' : 'with nothing that waits')
+    await app.close()
+  }
+})
+
+t.test('held back because nobody listens yet, and more comes meanwhile: all is heard in its order', async t => {
+  const listens = gate()
+  let events: string[] = []
+  const over = gate()
+  const { port } = await startApp(t, app => {
+    echo(app)
+    app.get('/late', { websocket: true }, async connection => {
+      await listens.passed
+      events = record(connection)
+      connection.on('close', () => over.open())
+    })
+  })
+  const other = await open(t, port)
+  const payloads = Array.from({ length: 3000 }, (_, index) => `${index} ${'x'.repeat(index % 100)}`)
+  const client = await RawClient.connect(port)
+  t.teardown(() => client.destroy())
+  // A part behind the request, before there is a connection.
+  client.write(Buffer.concat([Buffer.from(upgradeRequest('/late')), ...payloads.slice(0, 1500).map(data => text(data))]))
+  await client.head()
+  client.write(Buffer.concat(payloads.slice(1500).map(data => text(data))))
+  await roundTrips(other, 20)
+  listens.open()
+  client.write(close(1000))
+  client.end()
+  await over.passed
+  t.same(events, [...payloads, 'close 1000'])
+})
+
+t.test('destroyed by a listener in the middle of a chunk: nothing breaks, and `close` is the last', async t => {
+  let events: string[] = []
+  const over = gate()
+  const { port } = await startApp(t, app => {
+    echo(app)
+    app.get('/seen', { websocket: true }, (connection, request) => {
+      events = record(connection)
+      connection.on('message', data => { if (data.toString() === '20') request.raw.socket.destroy() })
+      connection.on('close', () => over.open())
+    })
+  })
+  const client = await open(t, port, '/seen')
+  client.write(Buffer.concat(Array.from({ length: 100 }, (_, index) => text(`${index}`))))
+  await over.passed
+  t.same(events.slice(0, 21), Array.from({ length: 21 }, (_, index) => `${index}`))
+  t.equal(events.at(-1), 'close 1006')
+  t.equal(events.filter(event => event.startsWith('close')).length, 1)
+  const other = await open(t, port)
+  await roundTrips(other, 2)
+})
+
+// --- others who listen
+
+t.test('a listener for `data` that somebody else adds hears every byte, and takes none away', async t => {
+  let socket: Socket | undefined
+  const { port } = await startApp(t, app => {
+    app.get('/', { websocket: true }, (connection, request) => {
+      socket = request.raw.socket
+      connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
+    })
+  })
+  const client = await open(t, port)
+  const pushes = countPushes(socket!)
+  await roundTrips(client, 3)
+  t.equal(pushes.count === 0, IS_KNOWN)
+
+  const heard: Buffer[] = []
+  const listener = (chunk: Buffer): void => { heard.push(Buffer.from(chunk)) }
+  // Before ours, which unmasks in place.
+  socket!.prependListener('data', listener)
+  const sent: Buffer[] = []
+  for (const payload of ['a', 'b'.repeat(300), 'c'.repeat(2 * KERNEL_PAGE)]) {
+    const bytes = Buffer.concat([binary(payload), text('and')])
+    sent.push(bytes)
+    client.write(bytes)
+    t.equal((await client.frame()).payload.toString(), payload)
+    t.equal((await client.frame()).payload.toString(), 'and')
+  }
+  t.ok(Buffer.concat(heard).equals(Buffer.concat(sent)), 'every byte')
+  socket!.off('data', listener)
+
+  const before = pushes.count
+  await roundTrips(client, 3)
+  t.equal(pushes.count === before, IS_KNOWN, 'and when it is gone, all is as it was')
+})
+
+t.test('C2: what comes while it is paused, or while somebody else listens, pins little more than itself', async t => {
+  const kept: Buffer[] = []
+  const over = gate()
+  const { port } = await startApp(t, app => {
+    app.get('/', { websocket: true }, (connection, request) => {
+      request.raw.socket.on('data', () => {})
+      connection.on('message', data => {
+        kept.push(data)
+        connection.send('next')
+        if (kept.length === 20) over.open()
+      })
+    })
+  })
+  const client = await open(t, port)
+  for (let i = 0; i < 20; i++) {
+    client.write(text(`message ${i}`))
+    await client.frame()
+  }
+  await over.passed
+  t.same(kept.map(data => data.toString()), Array.from({ length: 20 }, (_, index) => `message ${index}`))
+  // Node's own pool is as large as 64 KiB, and shared with everybody else.
+  t.same(kept.filter(data => data.buffer === Buffer.from('pooled').buffer || data.buffer.byteLength > 8192), [])
+})
+
+// --- a listener that runs the event loop, as native addons can
+
+/** What libuv does when it has read: no JavaScript can make it do so inside of a listener. */
+function readInside (socket: Duplex, bytes: Buffer): void {
+  kernel.chunk.set(bytes)
+  const kBufferCb = memberOf(socket, 'kBufferCb')!
+  ;((socket as Members)[kBufferCb] as (length: number) => boolean).call(socket, bytes.length)
+}
+
+t.test('a read of another connection inside of a listener: the one whose listener it was ends with 1011, and no other', { skip: !IS_KNOWN }, async t => {
+  for (const isOtherPaused of [false, true]) {
+    const errors: string[] = []
+    let events: string[] = []
+    let other: { connection: WebSocketConnection, socket: Duplex, events: string[] } | undefined
+    const { app, port } = await startApp(t, app => {
+      app.get('/other', { websocket: true }, (connection, request) => {
+        other = { connection, socket: request.raw.socket, events: record(connection) }
+      })
+      app.get('/', { websocket: true }, connection => {
+        events = record(connection)
+        connection.on('message', data => {
+          if (data.toString() === '3') readInside(other!.socket, Buffer.concat(Array.from({ length: 40 }, (_, index) => text(`other ${index}`))))
+        })
+      })
+    }, { errorHandler: error => { errors.push('code' in error ? String(error.code) : error.message) } })
+    const otherClient = await open(t, port, '/other')
+    if (isOtherPaused) other!.connection.pause()
+    const client = await open(t, port)
+    client.write(Buffer.concat(Array.from({ length: 30 }, (_, index) => text(`${index}`))))
+    t.same(await client.closeFrame(), { code: 1011, reason: 'a listener has run the event loop' })
+    t.equal(await client.ended, true)
+    client.end()
+    await client.closed
+    t.same(events.slice(0, 4), ['0', '1', '2', '3'])
+    t.match(events[4] ?? 'close', /^close/, 'nothing follows')
+    t.same(errors, ['FST_WS_ERR_REENTERED'])
+
+    otherClient.write(Buffer.concat([text('and on'), close(1000)]))
+    if (isOtherPaused) other!.connection.resume()
+    t.same(await otherClient.closeFrame(), { code: 1000, reason: '' })
+    t.same(other!.events.slice(0, 41), [...Array.from({ length: 40 }, (_, index) => `other ${index}`), 'and on'])
+    otherClient.destroy()
+    await app.close()
+  }
+})
