@@ -6,6 +6,8 @@ export type FastPath =
   | 'scan'
   /** Plain TCP sockets that read into the chunk of the scanner. */
   | 'lent-reads'
+  /** Young buffers that V8 collects before they make it collect everything. */
+  | 'early-scavenges'
   /** Text converted by way of UTF-16. */
   | 'transcode'
   /** Native zlib contexts that are kept between messages. */
