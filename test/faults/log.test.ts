@@ -1,7 +1,6 @@
 import { access } from 'node:fs/promises'
 import t from 'tap'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { once } from 'node:events'
 import websocket from '../../lib/index.js'
 import { close, RawClient, text } from '../support/raw-client.js'
 import { startFaultServer } from './support.js'
@@ -56,7 +55,7 @@ t.test('a log that throws: the connection is forgotten, close is emitted, and th
     const client = await RawClient.open(port)
     const [connection] = app.websocketServer.clients
     isFull = true
-    const closed = once(connection!, 'close')
+    const closed = new Promise(resolve => connection!.on('close', resolve))
     client.write(bytes)
     t.equal((await client.closeFrame()).code, code)
     client.write(close(code))
