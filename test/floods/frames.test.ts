@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { fragments } from '../conformance/support.js'
-import { binary, close, continuation, ping, pong, text, type RawClient } from '../support/raw-client.js'
+import { binary, close, continuation, ping, pong, RawClient, text } from '../support/raw-client.js'
 import { countReceived, drip, FloodServer, KiB, many, MiB, pour, received, runFlood } from './support.js'
 
 const server = await FloodServer.start(t, { closeTimeout: 1500 })
@@ -76,6 +77,25 @@ t.test('C2: a message in tiny chunks', async t => {
       t.equal((await client.frame()).payload.length, 1000)
     }
   })
+})
+
+t.test('C2: one byte at a time, and never a whole message: idleTimeout ends that, though bytes are a sign of life', async t => {
+  const clients = await Promise.all(Array.from({ length: many(30, 500) }, () => RawClient.open(server.port, '/idle')))
+  await server.during(() => Promise.all(clients.map(async client => {
+    const bytes = binary(Buffer.alloc(50_000))
+    const closed = client.closeFrame()
+    let isClosed = false
+    closed.finally(() => { isClosed = true }).catch(() => {})
+    // To this idleTimeout as one byte a second is to a minute.
+    for (let at = 0; !isClosed; at++) {
+      client.write(bytes.subarray(at, at + 1))
+      await sleep(10)
+    }
+    t.equal((await closed).code, 1001)
+    client.end()
+    await client.closed
+  })))
+  await server.forgotten()
 })
 
 t.test('C2: a message that never ends costs no more than maxPayload, and is ended there with 1009', async t => {
