@@ -44,8 +44,7 @@ process.once('SIGTERM', async () => {
 })
 
 function block (milliseconds: number): void {
-  const until = performance.now() + milliseconds
-  while (performance.now() < until);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 }
 
 for await (const line of createInterface(process.stdin)) {

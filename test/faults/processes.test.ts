@@ -4,10 +4,11 @@ import { startProgram, stopProgram } from '../support/child-process.js'
 import { RawClient, text } from '../support/raw-client.js'
 import { needs } from '../support/system-packages.js'
 import { startNginx } from '../interop/proxies.js'
+import { IS_THOROUGH, many } from '../floods/support.js'
 import { startAsking, startFaultServer } from './support.js'
 
 /** What a server is blocked for, in milliseconds. */
-const BLOCKED = process.env.THOROUGH === undefined ? 1200 : 5000
+const BLOCKED = many(1200, 5000)
 
 const HEARTBEAT = { interval: 200, timeout: 300 }
 
@@ -72,7 +73,8 @@ t.test('B8: SIGTERM during load: 1001 to all, nobody new, and an end', async t =
   await t.rejects(RawClient.connect(server.port), { code: 'ECONNREFUSED' })
 })
 
-t.test('the proxy is killed and started again', needs('nginx'), async t => {
+// That it dies is part of the tests of interoperability too.
+t.test('the proxy is killed and started again', IS_THOROUGH ? needs('nginx') : { skip: 'only with THOROUGH set' }, async t => {
   const server = await startFaultServer(t)
   const proxy = await startNginx(t, { target: server.port })
   const clients = startAsking(t, 'client.ts', { port: proxy.port, count: 10 })
