@@ -24,11 +24,20 @@ export interface ErrorHandling {
 function handleErrorByDefault (thrown: unknown, connection: Connection, log: FastifyBaseLogger): void {
   const error = thrown instanceof Error ? thrown : new Error(`the errorHandler threw ${String(thrown)}`, { cause: thrown })
   if (error instanceof WebSocketError) {
-    log.info({ err: error }, error.message)
+    tell(() => log.info({ err: error }, error.message))
     connection.close(isReceivableCloseCode(error.closeCode) ? error.closeCode : CloseCode.INTERNAL_ERROR)
   } else {
-    log.error({ err: error }, error.message)
+    tell(() => log.error({ err: error }, error.message))
     connection.close(CloseCode.INTERNAL_ERROR)
+  }
+}
+
+/** Logs. A log that cannot be written, to a disk that is full for one, shall not keep a connection from its end. */
+function tell (log: () => void): void {
+  try {
+    log()
+  } catch {
+    // There is nobody left to tell.
   }
 }
 
@@ -72,7 +81,7 @@ export class ServerConnectionHost implements ConnectionHost {
     this.pulse?.stop()
     this.server.remove(connection)
     publishClosed(() => ({ server: this.server, connection, ...this.summarize(connection, code) }))
-    if (this.logsEnd) this.log.info(this.summarize(connection, code), 'websocket connection closed')
+    if (this.logsEnd) tell(() => this.log.info(this.summarize(connection, code), 'websocket connection closed'))
   }
 
   private summarize (connection: Connection, code: number): Pick<WebSocketClosed, 'code' | 'duration' | 'received' | 'sent'> {

@@ -34,6 +34,7 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
       connection.on('error', () => {})
     })
   }
+  app.get('/idle', { websocket: { idleTimeout: 600 } }, () => {})
   // Waits for something, and has not yet begun to listen.
   app.get('/deaf', { websocket: true }, () => held.passed)
   // A loop that is busy with its first message.

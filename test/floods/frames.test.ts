@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { fragments } from '../conformance/support.js'
-import { binary, close, continuation, ping, pong, text, type RawClient } from '../support/raw-client.js'
+import { binary, close, continuation, ping, pong, RawClient, text } from '../support/raw-client.js'
 import { countReceived, drip, FloodServer, KiB, many, MiB, pour, received, runFlood } from './support.js'
 
 const server = await FloodServer.start(t, { closeTimeout: 1500 })
@@ -78,12 +79,31 @@ t.test('C2: a message in tiny chunks', async t => {
   })
 })
 
+t.test('C2: one byte at a time, and never a whole message: idleTimeout ends that, though bytes are a sign of life', async t => {
+  const clients = await Promise.all(Array.from({ length: many(30, 500) }, () => RawClient.open(server.port, '/idle')))
+  await server.during(() => Promise.all(clients.map(async client => {
+    const bytes = binary(Buffer.alloc(50_000))
+    const closed = client.closeFrame()
+    const over = new AbortController()
+    closed.finally(() => over.abort()).catch(() => {})
+    // To this idleTimeout as one byte a second is to a minute.
+    for (let at = 0; !over.signal.aborted; at++) {
+      client.write(bytes.subarray(at, at + 1))
+      await sleep(10)
+    }
+    t.equal((await closed).code, 1001)
+    client.end()
+    await client.closed
+  })))
+  await server.forgotten()
+})
+
 t.test('C2: a message that never ends costs no more than maxPayload, and is ended there with 1009', async t => {
   const piece = continuation(Buffer.alloc(4 * KiB), { fin: false })
   await runFlood(t, server, {
     connections: many(6, 100),
     flood: client => pour(client, Buffer.concat([binary('', { fin: false }), times(250, piece)])),
-    bound: MiB,
+    bound: MiB + 16 * KiB,
     after: async client => {
       client.write(times(20, piece))
       t.equal((await client.closeFrame()).code, 1009)
@@ -112,7 +132,7 @@ t.test('C11: what comes behind a Close frame is thrown away, and for closeTimeou
 t.test('C2: what waits for a handler that does not listen is bounded by what it costs', async t => {
   // Each chunk has a message of one byte, and much beside it that is not kept.
   const chunk = Buffer.concat([text('x'), times(30, pong(Buffer.alloc(120)))])
-  for (const path of ['/deaf', '/busy']) {
+  for (const path of many(['/deaf'], ['/deaf', '/busy'])) {
     await runFlood(t, server, {
       connections: many(8, 100),
       path,
@@ -124,7 +144,7 @@ t.test('C2: what waits for a handler that does not listen is bounded by what it 
 })
 
 t.test('C2: empty messages to a handler that does not listen', async t => {
-  for (const path of ['/deaf', '/busy']) {
+  for (const path of many(['/busy'], ['/deaf', '/busy'])) {
     await runFlood(t, server, { connections: many(8, 100), path, flood: client => pour(client, times(50_000, text(''))), bound: 3 * 64 * KiB })
   }
 })
@@ -159,7 +179,7 @@ t.test('C8: tiny messages while one is compressed on another thread', async t =>
   const large = binary(Buffer.from(Array.from({ length: 1000 * KiB }, (_, i) => (i * i) >>> 7)))
   const tiny = times(50_000, text(''))
   await runFlood(t, server, {
-    connections: many(8, 50),
+    connections: many(4, 50),
     path: '/deflate',
     headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' },
     prepare: async client => countReceived(client),

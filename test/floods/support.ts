@@ -12,10 +12,10 @@ export const KiB = 1024
 export const MiB = 1024 * KiB
 
 /** Whether there is time for floods as they come in the wild. */
-const IS_THOROUGH = process.env.THOROUGH !== undefined
+export const IS_THOROUGH = process.env.THOROUGH !== undefined
 
 /** So many in the suite, and so many more where there is time. */
-export function many (inSuite: number, thorough: number): number {
+export function many<T> (inSuite: T, thorough: T): T {
   return IS_THOROUGH ? thorough : inSuite
 }
 

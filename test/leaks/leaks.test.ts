@@ -5,7 +5,7 @@ import { binary, close, continuation, ping, RawClient, text, upgradeRequest } fr
 
 // Connections that open, speak and end in every way that there is; then the server has what it had before.
 
-const TOTAL = many(2000, 50_000)
+const TOTAL = many(1200, 50_000)
 
 /** After so many V8 has compiled all of it, and keeps what it always will. */
 const WARM_UP = many(600, 8000)
