@@ -60,7 +60,8 @@ export interface WebSocketRouteOptions {
   maxPayload?: number
   /**
    * Bytes that may be queued to one client that does not read, as `bufferedAmount` counts them. If more is sent while so much
-   * waits already, the connection is closed with 1013. Default 16 MiB. `Infinity` means unlimited.
+   * waits already, the connection is closed with 1013. Default 16 MiB. Less than the socket's own high-water mark (16 KiB
+   * on Node 20, 64 KiB on later versions) means that. `Infinity` means unlimited.
    */
   maxBufferedAmount?: number
   /**

@@ -117,6 +117,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private readonly _writer: FrameWriter
   private readonly _deflate: Agreement['deflate']
   private readonly _rateLimit: RateLimit | null
+  private readonly _maxBufferedAmount: number
+  private readonly _readStopsAbove: number
   private _inflater: MessageInflater | null = null
 
   private _readyState: 0 | 1 | 2 | 3 = OPEN
@@ -171,6 +173,10 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._rateLimit = settings.rateLimit === null ? null : new RateLimit(settings.rateLimit)
     this._decoder = new FrameDecoder(this, settings, deflate !== null, this._rateLimit)
     this._writer = deflate === null ? new FrameWriter(socket, isClient, this) : new DeflatingWriter(socket, isClient, this, deflate.sending)
+
+    // Below its high-water mark a socket is not full, and never tells that it has become empty.
+    this._maxBufferedAmount = Math.max(settings.maxBufferedAmount, socket.writableHighWaterMark)
+    this._readStopsAbove = Math.max(Math.min(READ_STOPS_ABOVE, settings.maxBufferedAmount / 2), socket.writableHighWaterMark)
 
     const own = socket as ConnectionSocket
     own[kConnection] = this
@@ -296,7 +302,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
    */
   private _limitQueue (added: number): void {
     const waiting = this._writer.bufferedAmount - added - frameHeaderLength(added, false)
-    if (waiting <= this._settings.maxBufferedAmount) return this._chokeIfOverLimit()
+    if (waiting <= this._maxBufferedAmount) return this._chokeIfOverLimit()
     const error = new SlowReaderError(`${waiting} bytes wait for a peer that does not read`)
     // Its Close frame is still understood, and nothing else is asked for.
     this._decoder.skipToClose()
@@ -612,10 +618,6 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._writer.release()
     }
     this._chokeIfOverLimit()
-  }
-
-  private get _readStopsAbove (): number {
-    return Math.min(READ_STOPS_ABOVE, this._settings.maxBufferedAmount / 2)
   }
 
   /** Only the server does: two sides that wait for each other to read would wait for ever. */

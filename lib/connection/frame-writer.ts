@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { SendCallback } from '../../types/connection.js'
 import type { SharedMessage } from './shared-message.js'
+import { isWanted } from '../protocol/fast-paths.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { encodeText } from '../protocol/text.js'
 
@@ -13,7 +14,9 @@ const SCRATCH_SIZE = 64 * 1024
 export const REFERENCE_FROM = 16 * 1024
 
 /** A batch of this many bytes is written without waiting for the end of the chunk or tick. */
-const MAX_BATCH = 64 * 1024
+const MAX_BATCH = isWanted('batches') ? 64 * 1024 : 1
+
+const gathersTurns = isWanted('turns')
 
 /** Pieces of a batch that wait for a full socket; more are made one. */
 const MAX_WAITING_SEGMENTS = 64
@@ -171,6 +174,7 @@ export class FrameWriter {
   protected writeSharedFrame (frame: Buffer): void {
     this.append(frame)
     if (this.batchBytes >= MAX_BATCH) return this.flush()
+    if (!gathersTurns) return this.queued(undefined)
     if (this.turnScheduled) return
     this.turnScheduled = true
     if (turn.push(this) === 1) setImmediate(flushTurn)

@@ -4,6 +4,10 @@ export type FastPath =
   | 'simd'
   /** Finding and unmasking all small frames of a chunk in one call. */
   | 'scan'
+  /** Frames gathered into one write; without it, each is written at once. */
+  | 'batches'
+  /** Frames of broadcasts that wait for the end of the turn of the loop, not only of the tick. */
+  | 'turns'
   /** Plain TCP sockets that read into the chunk of the scanner. */
   | 'lent-reads'
   /** Young buffers that V8 collects before they make it collect everything. */
