@@ -38,8 +38,11 @@ app.get('/throws', { websocket: true }, () => { throw new Error('thrown by the h
 app.get('/http', async () => 'hello')
 await app.listen({ port: 0, host })
 
+const commands = createInterface(process.stdin)
+
 process.once('SIGTERM', async () => {
   await app.close()
+  commands.close()
   process.stdin.destroy()
 })
 
@@ -47,7 +50,7 @@ function block (milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 }
 
-for await (const line of createInterface(process.stdin)) {
+for await (const line of commands) {
   const [command, argument] = line.split(' ')
   let answer: unknown = null
   if (command === 'port') answer = (app.server.address() as AddressInfo).port

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { getDefaultHighWaterMark } from 'node:stream'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
@@ -162,8 +163,11 @@ export interface Flood {
   after? (client: RawClient): Promise<unknown> | void
 }
 
-/** What an idle connection costs: Node's socket, ours, and their buffers. */
-const IDLE = 16 * KiB
+/**
+ * What an idle connection costs: Node's socket and ours; and what a socket takes before it says that it is full, each way:
+ * four times as much in newer versions of Node.
+ */
+const IDLE = 16 * KiB + 2 * (getDefaultHighWaterMark(false) - 16 * KiB)
 
 /** What all of them together may cost: buffers that all connections share. */
 const SHARED = 256 * KiB
