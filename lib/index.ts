@@ -9,5 +9,7 @@ export { HandshakeError, InvalidPayloadError, MessageTooBigError, ProtocolError,
 export { OptionError } from './options.js'
 
 export default plugin
+// As `@fastify/websocket` has it.
+export { plugin as fastifyWebsocket }
 // What `require()` of this module gives (Node ≥ 20.19 and ≥ 22.12).
 export { plugin as 'module.exports' }

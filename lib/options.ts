@@ -1,8 +1,8 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type {
-  CompatibilityOptions, HeartbeatOptions, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient, WebSocketErrorHandler,
-  WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
+  CompatibilityOptions, HeartbeatOptions, OptionsWithoutEffect, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient,
+  WebSocketErrorHandler, WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
 } from '../types/options.js'
 import type { RateLimitSettings } from './connection/rate-limit.js'
 import type { HeartbeatSettings } from './server/pulse.js'
@@ -48,6 +48,8 @@ export interface PluginSettings {
   readonly handleProtocols: NonNullable<CompatibilityOptions['handleProtocols']> | null
   readonly clientTracking: boolean
   readonly server: HttpServer | HttpsServer | null
+  /** Names of options of `ws` that were given and have no effect. */
+  readonly withoutEffect: readonly string[]
 }
 
 const DEFAULTS = {
@@ -125,14 +127,33 @@ const HEARTBEAT_CHECKS: { [K in keyof HeartbeatOptions]-?: Check<NonNullable<Hea
   timeout: checkTimeout
 }
 
-const COMPATIBILITY_CHECKS: { [K in keyof CompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
+const COMPATIBILITY_CHECKS: { [K in keyof EffectiveCompatibilityOptions]-?: Check<NonNullable<CompatibilityOptions[K]>> } = {
   maxPayload: checkBytes,
   perMessageDeflate: checkWsPerMessageDeflate,
   verifyClient: checkFunction,
   handleProtocols: checkFunction,
   clientTracking: checkBoolean,
+  closeTimeout: checkTimeout,
   server: checkServer
 }
+
+/** What they set is fixed here, or has another limit, and no application stops working without them. */
+const WITHOUT_EFFECT: { [K in keyof OptionsWithoutEffect]-?: true } = {
+  path: true,
+  host: true,
+  backlog: true,
+  allowSynchronousEvents: true,
+  autoPong: true,
+  skipUTF8Validation: true,
+  maxBufferedChunks: true,
+  maxFragments: true,
+  maxPendingAutoPongs: true
+}
+
+/** The options that `ws` itself sets to `null` where none is given. */
+const NULL_BY_DEFAULT: readonly string[] = ['verifyClient', 'handleProtocols', 'server'] satisfies Array<keyof CompatibilityOptions>
+
+type EffectiveCompatibilityOptions = Omit<CompatibilityOptions, keyof OptionsWithoutEffect>
 
 /**
  * @throws {OptionError} naming the option and what it accepts
@@ -156,13 +177,14 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
     }),
     maxConnections,
     handshakeTimeout: checked.handshakeTimeout ?? DEFAULTS.handshakeTimeout,
-    closeTimeout: checked.closeTimeout ?? DEFAULTS.closeTimeout,
+    closeTimeout: checked.closeTimeout ?? compatibility.closeTimeout ?? DEFAULTS.closeTimeout,
     errorHandler: checked.errorHandler ?? null,
     preClose: checked.preClose ?? null,
     verifyClient: compatibility.verifyClient ?? null,
     handleProtocols: compatibility.handleProtocols ?? null,
     clientTracking: compatibility.clientTracking ?? true,
-    server: compatibility.server ?? null
+    server: compatibility.server ?? null,
+    withoutEffect: Object.entries(options.options ?? {}).filter(([name, value]) => isWithoutEffect(name) && value != null).map(([name]) => name)
   }
 }
 
@@ -355,7 +377,13 @@ function isOrigin (value: string): boolean {
 
 function checkCompatibilityOptions (value: unknown, name: string): CompatibilityOptions {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new OptionError(`${name} must be an object, not ${describe(value)}`)
-  return checkOptions(COMPATIBILITY_CHECKS, value, `${name}: `)
+  const given = Object.fromEntries(Object.entries(value).filter(([option, value]) =>
+    !isWithoutEffect(option) && !(value === null && NULL_BY_DEFAULT.includes(option))))
+  return checkOptions<EffectiveCompatibilityOptions>(COMPATIBILITY_CHECKS, given, `${name}: `)
+}
+
+function isWithoutEffect (option: string): boolean {
+  return Object.hasOwn(WITHOUT_EFFECT, option)
 }
 
 function describe (value: unknown): string {

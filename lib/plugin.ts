@@ -29,6 +29,12 @@ function timeToClose ({ initialConfig: { pluginTimeout = 0 } }: FastifyInstance)
   return pluginTimeout === 0 ? Infinity : pluginTimeout * 0.9
 }
 
+/**
+ * Makes `hasPlugin('@fastify/websocket')` true, and fulfils `dependencies: ['@fastify/websocket']`: other plugins ask so
+ * whether there are WebSocket routes, and would fail, or register what clashes with ours.
+ */
+const standIn = fp(async () => {}, { fastify: '5.x', name: '@fastify/websocket' })
+
 async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPluginOptions): Promise<void> {
   if (fastify.hasDecorator('websocketServer')) {
     throw new RegistrationError(
@@ -37,6 +43,11 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     )
   }
   const settings = resolvePluginOptions(options)
+  for (const option of settings.withoutEffect) {
+    // The one that @fastify/websocket warns of has its words.
+    const hint = option === 'path' ? "ws server path option shouldn't be provided, use a route instead" : `option 'options': '${option}' of ws has no effect`
+    fastify.log.warn(hint)
+  }
   const server = new Server(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
   const table = new RouteTable(fastify)
   const httpServer = settings.server ?? fastify.server
@@ -74,6 +85,11 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   })
   // Until the server is closed an upgrade may come, and has to be answered: with 503.
   fastify.addHook('onClose', async () => uninstall())
+
+  fastify.register(standIn)
 }
 
-export const plugin = fp(websocketRoutes, { fastify: '5.x', name: 'fastify-ws-routes' })
+export const plugin = Object.assign(fp(websocketRoutes, { fastify: '5.x', name: 'fastify-ws-routes' }), {
+  /** As `require('@fastify/websocket').fastifyWebsocket`. */
+  fastifyWebsocket: websocketRoutes
+})

@@ -43,10 +43,11 @@ const WRONG_FOR_PLUGIN: Array<[string, unknown[], RegExp]> = [
 
 const WRONG_COMPATIBILITY: Array<[string, unknown[], RegExp]> = [
   ['maxPayload', [null, -1, '1024', 1.5], MAX_PAYLOAD],
-  ['verifyClient', [null, true, {}], /must be a function/],
-  ['handleProtocols', [null, ['chat'], 'chat'], /must be a function/],
+  ['verifyClient', [true, {}], /must be a function/],
+  ['handleProtocols', [['chat'], 'chat'], /must be a function/],
   ['clientTracking', [null, 0, 1, 'false'], /must be true or false/],
-  ['server', [null, {}, 8080, Fastify()], /must be a server of node:http or node:https/]
+  ['closeTimeout', [null, 0, -1, '1000', Infinity], TIMEOUT],
+  ['server', [{}, 8080, Fastify()], /must be a server of node:http or node:https/]
 ]
 
 async function register (options: object): Promise<unknown> {
@@ -121,8 +122,11 @@ t.test('unknown options are named, with those that there are', async t => {
       t.match((error as Error).message, known)
     }
   }
-  const error = await register({ options: { path: '/ws' } })
-  t.match((error as Error).message, "option 'options': unknown option 'path'")
+  // `ws` needs one of the first two to be a server of its own; nothing here is an instance of the third.
+  for (const name of ['port', 'noServer', 'WebSocket', 'maxpayload']) {
+    const error = await register({ options: { [name]: 1 } })
+    t.match((error as Error).message, `option 'options': unknown option '${name}'`)
+  }
 
   const app = Fastify()
   t.teardown(() => app.close())
@@ -172,8 +176,21 @@ t.test('defaults', async t => {
     verifyClient: null,
     handleProtocols: null,
     clientTracking: true,
-    server: null
+    server: null,
+    withoutEffect: []
   })
+})
+
+t.test('options: what `ws` has as null is not given; what has no effect is told, unless it is not given', async t => {
+  t.same(resolvePluginOptions({ options: { verifyClient: null, handleProtocols: null, server: null, path: null, host: null, backlog: null } }), resolvePluginOptions({}))
+  const options = { path: '/ws', autoPong: false, skipUTF8Validation: true, maxFragments: 1, maxBufferedChunks: 1, maxPendingAutoPongs: 1, allowSynchronousEvents: false, host: 'x', backlog: 1 }
+  t.same(resolvePluginOptions({ options }), { ...resolvePluginOptions({}), withoutEffect: Object.keys(options) })
+
+  const logged: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write: line => { logged.push(JSON.parse(line).msg) } } } })
+  t.teardown(() => app.close())
+  await app.register(websocket, { options: { maxPayload: 5, path: '/ws', autoPong: false } })
+  t.match(logged, [/use a route instead/, /'autoPong' of ws has no effect/])
 })
 
 t.test('C5: undefined is the default, everywhere', async t => {
@@ -198,6 +215,8 @@ t.test('the route says what counts, then the plugin, then the compatibility opti
   t.equal(resolvePluginOptions({ options: { maxPayload: 7 } }).route.maxPayload, 7)
   const { route } = resolvePluginOptions({ maxPayload: 8, origin: ['https://a.example', /b/], options: { maxPayload: 7 } })
   t.equal(route.maxPayload, 8)
+  t.equal(resolvePluginOptions({ options: { closeTimeout: 7 } }).closeTimeout, 7)
+  t.equal(resolvePluginOptions({ closeTimeout: 8, options: { closeTimeout: 7 } }).closeTimeout, 8)
   const resolved = resolveRouteOptions({ maxPayload: 0, protocols: [] }, route, 'GET /')
   t.equal(resolved.maxPayload, 0, '0 is a value')
   t.same(resolved.origin, ['https://a.example', /b/])

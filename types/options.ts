@@ -138,20 +138,47 @@ export interface WsPerMessageDeflateOptions extends PerMessageDeflateOptions {
   concurrencyLimit?: number
 }
 
-/** The names of `ws` and `@fastify/websocket`, nested under `options`. */
-export interface CompatibilityOptions {
+/**
+ * Options of `ws` that have no effect, since what they set is fixed here or has a limit of another kind. They are taken,
+ * with a warning in the log.
+ */
+export interface OptionsWithoutEffect {
+  /** A route's URL says it. */
+  path?: string | null
+  /** `app.listen` says it. */
+  host?: string | null
+  /** `app.listen` says it. */
+  backlog?: number | null
+  /** All messages of one chunk are told in one turn. */
+  allowSynchronousEvents?: boolean
+  /** Pings are always answered (RFC 6455 §5.5.2). */
+  autoPong?: boolean
+  /** Text that is not UTF-8 always ends the connection (RFC 6455 §8.1). */
+  skipUTF8Validation?: boolean
+  /** What is kept of a message is limited in bytes, by `maxPayload`. */
+  maxBufferedChunks?: number
+  /** What is kept of a message is limited in bytes, by `maxPayload`. */
+  maxFragments?: number
+  /** At most one Pong waits (RFC 6455 §5.5.3). */
+  maxPendingAutoPongs?: number
+}
+
+/** The names of `ws` and `@fastify/websocket`, nested under `options`. `null` stands for the default, as in `ws`. */
+export interface CompatibilityOptions extends OptionsWithoutEffect {
   /** As `maxPayload` beside `options`, which prevails. */
   maxPayload?: number
   /** Also with the names of `ws`: `zlibDeflateOptions` for `level` and `memLevel`; its limits on concurrency have no use here. */
   perMessageDeflate?: boolean | WsPerMessageDeflateOptions
   /** Called after all hooks and the origin policy, just before the 101. */
-  verifyClient?: VerifyClient
+  verifyClient?: VerifyClient | null
   /** Chooses the subprotocol of routes that declare no `protocols`, if the client offers any. */
-  handleProtocols?: (protocols: Set<string>, request: IncomingMessage) => string | false
+  handleProtocols?: ((protocols: Set<string>, request: IncomingMessage) => string | false) | null
   /** `false` leaves `websocketServer.clients` empty. Default `true`. */
   clientTracking?: boolean
+  /** As `closeTimeout` beside `options`, which prevails. */
+  closeTimeout?: number
   /** Another HTTP server whose upgrades go through Fastify's router. Default `fastify.server`. */
-  server?: HttpServer | HttpsServer
+  server?: HttpServer | HttpsServer | null
 }
 
 /** The options of the plugin. Those of `WebSocketRouteOptions` are the defaults of all routes. */
