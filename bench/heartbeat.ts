@@ -6,6 +6,7 @@ import { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Connection, type ConnectionSettings } from '../lib/connection/connection.js'
+import { plainJson } from '../lib/connection/json-messages.js'
 import { HeartbeatWheel } from '../lib/server/heartbeat-wheel.js'
 import { Pulse, waitsOf, type PulseSettings } from '../lib/server/pulse.js'
 
@@ -28,7 +29,7 @@ class AnsweringSocket extends Duplex {
 }
 
 const settings: ConnectionSettings = {
-  role: 'server', maxPayload: 1024, maxBufferedAmount: 1024, rateLimit: null, closeTimeout: 1000
+  role: 'server', maxPayload: 1024, maxBufferedAmount: 1024, rateLimit: null, closeTimeout: 1000, json: plainJson, onInvalidMessage: null
 }
 const pulseSettings: PulseSettings = { heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity }
 const wheel = new HeartbeatWheel()

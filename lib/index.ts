@@ -5,7 +5,7 @@ export type * from '../types/options.js'
 export type * from '../types/diagnostics.js'
 export type * from '../types/fastify.js'
 export { CloseCode } from './protocol/close-codes.js'
-export { HandshakeError, InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError } from './protocol/errors.js'
+export { HandshakeError, InvalidMessageError, InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError } from './protocol/errors.js'
 export { OptionError } from './options.js'
 
 export default plugin

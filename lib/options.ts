@@ -1,7 +1,7 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import type {
-  CompatibilityOptions, HeartbeatOptions, OptionsWithoutEffect, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient,
+  CompatibilityOptions, HeartbeatOptions, InvalidMessageHandler, OptionsWithoutEffect, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient,
   WebSocketErrorHandler, WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
 } from '../types/options.js'
 import type { RateLimitSettings } from './connection/rate-limit.js'
@@ -31,6 +31,7 @@ export interface RouteSettings {
   readonly perMessageDeflate: DeflateSettings | null
   readonly protocols: readonly string[] | SelectSubprotocol
   readonly origin: OriginPolicy
+  readonly onInvalidMessage: InvalidMessageHandler | null
 }
 
 /** The plugin's options with every default filled in. */
@@ -95,7 +96,8 @@ const ROUTE_CHECKS: { [K in keyof WebSocketRouteOptions]-?: Check<NonNullable<We
   idleTimeout: checkIdleTimeout,
   perMessageDeflate: checkPerMessageDeflate,
   protocols: checkProtocols,
-  origin: checkOrigin
+  origin: checkOrigin,
+  onInvalidMessage: checkFunction
 }
 
 const PLUGIN_CHECKS: { [K in Exclude<keyof WebSocketPluginOptions, keyof WebSocketRouteOptions>]-?: Check<NonNullable<WebSocketPluginOptions[K]>> } = {
@@ -173,7 +175,8 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
       idleTimeout: Infinity,
       perMessageDeflate: resolveDeflate(compatibility.perMessageDeflate ?? false, null),
       protocols: [],
-      origin: 'same-origin'
+      origin: 'same-origin',
+      onInvalidMessage: null
     }),
     maxConnections,
     handshakeTimeout: checked.handshakeTimeout ?? DEFAULTS.handshakeTimeout,
@@ -213,7 +216,8 @@ function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings):
       ? defaults.perMessageDeflate
       : resolveDeflate(options.perMessageDeflate, defaults.perMessageDeflate),
     protocols: options.protocols ?? defaults.protocols,
-    origin: options.origin ?? defaults.origin
+    origin: options.origin ?? defaults.origin,
+    onInvalidMessage: options.onInvalidMessage ?? defaults.onInvalidMessage
   }
 }
 

@@ -25,10 +25,18 @@ export interface SendOptions {
 /** The form in which binary messages are handed to `message` listeners. */
 export type BinaryType = 'nodebuffer' | 'arraybuffer' | 'fragments' | 'blob'
 
+/** The options of `sendJson`. */
+export type SendJsonOptions = Pick<SendOptions, 'compress'>
+
 /** The events of a connection, with the arguments that their listeners get. */
-export interface WebSocketConnectionEvents {
+export interface WebSocketConnectionEvents<Receive = unknown> {
   /** A whole message. `data` is a Buffer, for text too (as in `ws`); binary data is what `binaryType` says. */
   message: [data: Buffer, isBinary: boolean]
+  /**
+   * A text message that is JSON, parsed, and valid if the route has a `receive` schema; in the form that its validator
+   * has given it, with defaults for one. What is not valid comes to no listener; see `onInvalidMessage`.
+   */
+  json: [message: Receive]
   /** The connection is over. 1005: the Close frame had no code; 1006: there was no Close frame (RFC 6455 §7.1.5). */
   close: [code: number, reason: Buffer]
   /** The peer broke the protocol or a limit. The `errorHandler` of the plugin gets the same error. */
@@ -85,9 +93,9 @@ export interface WebSocketEventMap {
 export type WebSocketEventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
 
 /** All open connections of one route, or of one server. */
-export interface WebSocketConnections {
+export interface WebSocketConnections<Send = unknown> {
   /** The open connections. A live set: it changes as they come and go. */
-  readonly clients: ReadonlySet<WebSocketConnection>
+  readonly clients: ReadonlySet<WebSocketConnection<unknown, Send>>
   /**
    * Sends one message to all of them, framed once. The frames of one turn of the event loop leave
    * each receiver in one write, in the order of the calls. Left out are connections that are closing,
@@ -97,6 +105,15 @@ export interface WebSocketConnections {
    * @throws {TypeError} if `data` is not text or bytes
    */
   broadcast (data: WebSocketData, options?: BroadcastOptions): number
+  /**
+   * Sends one JSON message to all of them, as `broadcast` does, serialized once for all connections of a route, with
+   * its `send` schema if it has one. If there is nobody to send it to, it is not serialized.
+   *
+   * @returns the number of connections the message was queued for
+   * @throws {TypeError} if `message` has no form in JSON, and what the serializer throws if it does not fit
+   *   the schema; then nobody gets it
+   */
+  broadcastJson (message: Send, options?: Omit<BroadcastOptions, 'binary'>): number
 }
 
 /** The options of `broadcast`. */
@@ -112,7 +129,7 @@ export interface BroadcastOptions {
 }
 
 /** The connections of one route, by `connection.route` or `app.websocketServer.route(url)`. */
-export interface WebSocketRouteConnections extends WebSocketConnections {
+export interface WebSocketRouteConnections<Send = unknown> extends WebSocketConnections<Send> {
   /** The route's URL as declared, with its prefix: `/chat/:room`. */
   readonly url: string
 }
@@ -181,8 +198,11 @@ export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebS
  *
  * Messages that arrive before anybody listens wait: until there is a `message` listener or an
  * iterator, or the route's handler has settled.
+ *
+ * @typeParam Receive what the route's `receive` schema stands for
+ * @typeParam Send what the route's `send` schema stands for
  */
-export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEvents> {
+export interface WebSocketConnection<Receive = unknown, Send = unknown> extends EventEmitter<WebSocketConnectionEvents<Receive>> {
   readonly CONNECTING: 0
   readonly OPEN: 1
   readonly CLOSING: 2
@@ -209,7 +229,7 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
   /** The connections of the same route, this one included; `null` on the client side of `injectWS`. */
-  readonly route: WebSocketRouteConnections | null
+  readonly route: WebSocketRouteConnections<Send> | null
 
   /**
    * Sends a message. Frames that are sent while one incoming chunk is processed, or within one tick,
@@ -224,6 +244,16 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
    */
   send (data: WebSocketData, callback?: SendCallback): boolean
   send (data: WebSocketData, options: SendOptions | undefined, callback?: SendCallback): boolean
+
+  /**
+   * Sends a JSON message, as text. With a `send` schema the route's serializer writes it; what that does about values
+   * which do not fit is its own matter: Fastify's own one leaves out what the schema does not name.
+   *
+   * @returns whether more may be sent now, as with `send`
+   * @throws {TypeError} if `message` has no form in JSON, and what the serializer throws if it does not fit the schema
+   */
+  sendJson (message: Send, callback?: SendCallback): boolean
+  sendJson (message: Send, options: SendJsonOptions | undefined, callback?: SendCallback): boolean
 
   /**
    * Sends a Ping (RFC 6455 §5.5.2). On a connection that is closing or closed nothing is sent and the
@@ -275,6 +305,12 @@ export interface WebSocketConnection extends EventEmitter<WebSocketConnectionEve
    * the loop's body runs. Ends when the connection is closed; throws what `error` would have told.
    */
   [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer>
+
+  /**
+   * The messages as `json` listeners get them. The peer is held back while the loop's body runs. Ends and throws as the
+   * iterator of all messages does.
+   */
+  json (): AsyncIterableIterator<Receive>
 
   /**
    * Makes a Duplex stream of the messages: each write is sent as one message, binary, unless it is a

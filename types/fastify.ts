@@ -7,6 +7,24 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { WebSocketConnection, WebSocketServer } from './connection.js'
 import type { WebSocketRouteOptions } from './options.js'
 
+/** What a route receives: `Receive` of its generics, or what its `receive` schema stands for to the type provider. */
+export type ReceivedMessage<
+  RouteGeneric extends RouteGenericInterface,
+  SchemaCompiler extends FastifySchema,
+  TypeProvider extends FastifyTypeProvider
+> = RouteGeneric extends { Receive: infer Receive }
+  ? Receive
+  : SchemaCompiler extends { receive: infer Schema } ? (TypeProvider & { schema: Schema })['validator'] : unknown
+
+/** What a route sends: `Send` of its generics, or what its `send` schema stands for to the type provider. */
+export type SentMessage<
+  RouteGeneric extends RouteGenericInterface,
+  SchemaCompiler extends FastifySchema,
+  TypeProvider extends FastifyTypeProvider
+> = RouteGeneric extends { Send: infer Send }
+  ? Send
+  : SchemaCompiler extends { send: infer Schema } ? (TypeProvider & { schema: Schema })['serializer'] : unknown
+
 /**
  * A route's handler, called with the encapsulated Fastify instance as `this` once the 101 was sent. What it
  * throws, or rejects with, goes to the `errorHandler` of the plugin.
@@ -22,7 +40,7 @@ export type WebSocketHandler<
   Logger extends FastifyBaseLogger = FastifyBaseLogger
 > = (
   this: FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
-  connection: WebSocketConnection,
+  connection: WebSocketConnection<ReceivedMessage<RouteGeneric, SchemaCompiler, TypeProvider>, SentMessage<RouteGeneric, SchemaCompiler, TypeProvider>>,
   request: FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
 ) => unknown
 
@@ -73,7 +91,7 @@ declare module 'fastify' {
       const SchemaCompiler extends FastifySchema = FastifySchema
     > (
       opts: Omit<FullRouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'handler' | 'websocket' | 'wsHandler'> & {
-        websocket: true | WebSocketRouteOptions
+        websocket: true | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
@@ -84,6 +102,23 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Whether this request asks for a WebSocket. */
     readonly ws: boolean
+  }
+
+  interface FastifySchema {
+    /**
+     * What clients send to a WebSocket route, as JSON: compiled with the route's validator compiler. Messages that are
+     * not so never reach `json` listeners.
+     */
+    receive?: unknown
+    /** What a WebSocket route sends to clients, as JSON: compiled with the route's serializer compiler, for `sendJson` and `broadcastJson`. */
+    send?: unknown
+  }
+
+  interface RouteGenericInterface {
+    /** The type of what clients send to a WebSocket route, where no type provider tells it. */
+    Receive?: unknown
+    /** The type of what a WebSocket route sends, where no type provider tells it. */
+    Send?: unknown
   }
 
   // The parameters of a merged declaration must be those of Fastify, used here or not.
@@ -102,7 +137,7 @@ declare module 'fastify' {
      * `true` or options: the route's `wsHandler`, or without one its `handler`, speaks WebSocket.
      * `false`: it does not, whatever handlers there are.
      */
-    websocket?: boolean | WebSocketRouteOptions
+    websocket?: boolean | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
     /** The WebSocket handler of a route whose `handler` answers plain HTTP. */
     wsHandler?: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
   }
@@ -121,7 +156,7 @@ declare module 'fastify' {
     > (
       path: string,
       opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
-        websocket: true | WebSocketRouteOptions
+        websocket: true | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
         wsHandler?: undefined
       },
       handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
@@ -133,7 +168,7 @@ declare module 'fastify' {
     > (
       path: string,
       opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
-        websocket: true | WebSocketRouteOptions
+        websocket: true | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchemaValidationError, HookHandlerDoneFunction } from 'fastify'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { WebSocketConnection } from './connection.js'
@@ -54,8 +54,35 @@ export interface RateLimitOptions {
   window?: number
 }
 
+/** One thing that is wrong with a message, as Fastify's validators tell it. */
+export type InvalidMessagePart = FastifySchemaValidationError
+
+/** Why a message never reached the `json` listeners. */
+export interface InvalidMessage extends Error {
+  /** `FST_WS_ERR_INVALID_MESSAGE`, `FST_WS_ERR_INVALID_JSON` or `FST_WS_ERR_BINARY_MESSAGE`. */
+  readonly code: string
+  /** What the connection is closed with by default: 1008, 1007 or 1003 (RFC 6455 §7.4.1). */
+  readonly closeCode: number
+  /** What the validator found; `undefined` if it was not asked, or is one that does not tell. */
+  readonly validation: readonly InvalidMessagePart[] | undefined
+  /** `'message'` if it is the validator of the `receive` schema that found it. */
+  readonly validationContext: 'message' | undefined
+}
+
+/**
+ * Decides what becomes of a client that has sent a message which is not JSON, or not what the route's `receive` schema
+ * says: answer it, close the connection, or do nothing, and the message is ignored. `this` is the instance that the route
+ * belongs to; `data` the message as it came.
+ */
+export type InvalidMessageHandler<Send = unknown> = (
+  this: FastifyInstance,
+  error: InvalidMessage,
+  connection: WebSocketConnection<unknown, Send>,
+  data: Buffer
+) => unknown
+
 /** The options that a route can set for itself, in `websocket: { … }`. */
-export interface WebSocketRouteOptions {
+export interface WebSocketRouteOptions<Send = unknown> {
   /** Bytes of one message; over it the connection is closed with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
   maxPayload?: number
   /**
@@ -93,6 +120,12 @@ export interface WebSocketRouteOptions {
    * Default `'same-origin'`: the origin's host and port are those of the request.
    */
   origin?: OriginPolicy
+  /**
+   * Called instead of `json` listeners with a message that is not valid, if there are such listeners. Default: the connection
+   * is closed with 1007 (not JSON), 1008 (not what the schema says) or 1003 (binary, and nobody listens to `message`),
+   * and the validator's words as the reason.
+   */
+  onInvalidMessage?: InvalidMessageHandler<Send>
 }
 
 /**

@@ -2,12 +2,12 @@ import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Duplex, DuplexOptions } from 'node:stream'
 import type {
-  BinaryType, SendCallback, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketEventListener,
+  BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketEventListener,
   WebSocketEventMap, WebSocketRouteConnections
 } from '../../types/connection.js'
 import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, SlowReaderError, WebSocketError } from '../protocol/errors.js'
+import { InvalidPayloadError, MessageTooBigError, SlowReaderError, WebSocketError, type InvalidMessageError } from '../protocol/errors.js'
 import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
 import { encodeClosePayload, frameHeaderLength } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
@@ -17,6 +17,7 @@ import { toDomListener, type DomEventType, type DomListener } from './dom-events
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
 import { isHeartbeatPong, type HeartbeatPing } from './heartbeat-ping.js'
 import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
+import type { JsonMessages, Validation } from './json-messages.js'
 import { lendReads, pauseReads } from './lent-reads.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
@@ -65,6 +66,9 @@ export interface ConnectionSettings {
   readonly rateLimit: RateLimitSettings | null
   /** Milliseconds. */
   readonly closeTimeout: number
+  readonly json: JsonMessages
+  /** Decides about a message that is not what `json` listeners get; `null`: the connection is closed. */
+  readonly onInvalidMessage: ((error: InvalidMessageError, connection: WebSocketConnection, data: Buffer) => unknown) | null
 }
 
 export interface Agreement {
@@ -123,12 +127,14 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   private _readyState: 0 | 1 | 2 | 3 = OPEN
   private _binaryType: BinaryType = 'nodebuffer'
-  /** @internal The bytes of the message that is being emitted in another form, for the views that hand out bytes. */
+  /** @internal The bytes of the message that is being emitted in another form, for the views that need them. */
   _converted: Buffer | null = null
 
   // Delivery: whether messages wait for somebody who hears them, and those that do.
   private _waitsForListener = true
   private _isDelivering = false
+  /** Whether there was ever a `json` listener: others shall not pay for it. */
+  private _mayHearJson = false
   private _held: HeldMessage[] | null = null
   private _heldBytes = 0
 
@@ -232,6 +238,16 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     }
     this._counts.bytesSent += length
     return this._mayGoOn(length)
+  }
+
+  sendJson (message: unknown, options?: SendJsonOptions | SendCallback, callback?: SendCallback): boolean {
+    if (this._readyState !== OPEN) return this._refuseToSend(typeof options === 'function' ? options : callback)
+    return this.send(this._json.write(message), options as SendOptions | undefined, callback)
+  }
+
+  /** @internal How the messages of the route are read and written. */
+  get _json (): JsonMessages {
+    return this._settings.json
   }
 
   /** @internal Queues a message that is made once for many. */
@@ -496,7 +512,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Whether a message would be heard, or there is nobody any more to wait for. */
   private get _isHeard (): boolean {
-    return !this._waitsForListener || this.listenerCount('message') > 0
+    return !this._waitsForListener || this.listenerCount('message') > 0 || this.listenerCount('json') > 0
   }
 
   /** @internal The handler has settled, or closed the connection: from now on messages wait for nobody. */
@@ -540,11 +556,46 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   }
 
   private _emitMessage (data: Buffer, isBinary: boolean): void {
-    if (!isBinary || this._binaryType === 'nodebuffer') return this._emit('message', data, isBinary)
+    if (!isBinary || this._binaryType === 'nodebuffer') this._emit('message', data, isBinary)
+    else this._emitConverted(data, 'message', convertMessage(data, this._binaryType), isBinary)
+    if (this._mayHearJson && this.listenerCount('json') > 0) this._emitJson(data, isBinary)
+  }
+
+  private _emitConverted (data: Buffer, event: 'message' | 'json', ...args: unknown[]): void {
     const outer = this._converted
     this._converted = data
-    this._emit('message', convertMessage(data, this._binaryType), isBinary)
+    this._emit(event, ...args)
     this._converted = outer
+  }
+
+  /** Binary messages may be for others, if there are any. */
+  private _emitJson (data: Buffer, isBinary: boolean): void {
+    if (isBinary && this.listenerCount('message') > 0) return
+    let read: Validation
+    try {
+      read = this._json.read(data, isBinary)
+    } catch (error) {
+      return this._reportThrown(error)
+    }
+    if ('value' in read) this._emitConverted(data, 'json', read.value)
+    else if (this._readyState === OPEN) this._refuseMessage(read.error, data)
+  }
+
+  private _refuseMessage (error: InvalidMessageError, data: Buffer): void {
+    const { onInvalidMessage } = this._settings
+    if (onInvalidMessage === null) {
+      // Whatever else has come is for nobody.
+      this._held = null
+      this._heldBytes = 0
+      this._decoder.skipToClose()
+      return this._fail(error)
+    }
+    try {
+      const result = onInvalidMessage(error, this, data)
+      if (result instanceof Promise) result.catch((thrown: unknown) => this._reportThrown(thrown))
+    } catch (thrown) {
+      this._reportThrown(thrown)
+    }
   }
 
   pause (): void {
@@ -759,7 +810,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Delivery starts when a listener is there, in the next tick: those added beside it hear everything too. */
   private _listenerAdded (event: string | symbol): this {
-    if (event === 'message') {
+    if (event === 'message' || event === 'json') {
+      if (event === 'json') this._mayHearJson = true
       if (this._held !== null || (this._readyState === CLOSED && !this._closeEmitted)) process.nextTick(deliverHeld, this)
     } else if (event === 'close' && this._readyState === CLOSED && this._held === null && !this._closeEmitted) {
       process.nextTick(deliverHeld, this)
@@ -806,7 +858,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   // --- other views
 
   [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer> {
-    return new MessageIterator(this)
+    return new MessageIterator(this, 'message')
+  }
+
+  json (): AsyncIterableIterator<unknown> {
+    return new MessageIterator(this, 'json')
   }
 
   stream (options?: DuplexOptions): Duplex {

@@ -1,42 +1,52 @@
 import type { WebSocketConnection } from '../../types/connection.js'
 import { decodeText } from '../protocol/text.js'
 import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
-
-type Message = string | Buffer
+import type { JsonMessages } from './json-messages.js'
 
 /** A connection that takes back what was not asked for. */
 interface HoldingConnection extends WebSocketConnection {
   /** Whether it has already emitted its last event. */
   readonly _isOver: boolean
-  /** The bytes of the message, if `binaryType` has given it another form. */
+  /** The bytes of the message, if it is emitted in another form. */
   readonly _converted: Buffer | null
+  readonly _json: JsonMessages
   _giveBack (messages: HeldMessage[]): void
   _takeHeld (): HeldMessage[]
 }
 
-interface Waiter {
-  resolve: (result: IteratorResult<Message>) => void
+/** What nobody has asked for yet. */
+interface Queued {
+  readonly held: HeldMessage
+  /** What a `json` listener gets. */
+  readonly parsed: unknown
+}
+
+interface Waiter<T> {
+  resolve: (result: IteratorResult<T>) => void
   reject: (error: Error) => void
 }
 
 /** The view of a connection that `for await` gets: pulls messages, and holds the peer back while the loop is busy. */
-export class MessageIterator implements AsyncIterableIterator<Message> {
+export class MessageIterator<T> implements AsyncIterableIterator<T> {
   private readonly connection: HoldingConnection
-  private queue: HeldMessage[] = []
-  private readonly waiters: Waiter[] = []
+  private readonly event: 'message' | 'json'
+  private queue: Queued[] = []
+  private readonly waiters: Waiter<T>[] = []
   private queuedBytes = 0
   private isPausing = false
   private isDone = false
   private error: Error | null = null
 
-  constructor (connection: HoldingConnection) {
+  /** @param event whose listeners get what the loop gets */
+  constructor (connection: HoldingConnection, event: 'message' | 'json') {
     this.connection = connection
+    this.event = event
     if (connection._isOver) {
-      this.queue = connection._takeHeld()
+      this.queue = connection._takeHeld().flatMap(held => this.readHeld(held))
       this.isDone = true
       return
     }
-    connection.on('message', this.onMessage)
+    connection.on(event, this.onMessage)
     connection.on('error', this.onError)
     connection.on('close', this.onClose)
   }
@@ -45,15 +55,15 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
     return this
   }
 
-  next (): Promise<IteratorResult<Message>> {
+  next (): Promise<IteratorResult<T>> {
     const message = this.queue.shift()
     if (message !== undefined) {
-      this.queuedBytes -= message.cost
+      this.queuedBytes -= message.held.cost
       if (this.isPausing && this.queue.length === 0) {
         this.isPausing = false
         this.connection.resume()
       }
-      return Promise.resolve({ value: toValue(message), done: false })
+      return Promise.resolve({ value: this.toValue(message), done: false })
     }
     if (this.error !== null) {
       const { error } = this
@@ -67,8 +77,8 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   }
 
   /** The loop was left: the messages it has not asked for are for who comes next, and the connection stays open. */
-  return (): Promise<IteratorResult<Message>> {
-    const unread = this.queue
+  return (): Promise<IteratorResult<T>> {
+    const unread = this.queue.map(({ held }) => held)
     this.queue = []
     this.finish()
     this.connection._giveBack(unread)
@@ -77,12 +87,13 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
     return Promise.resolve({ value: undefined, done: true })
   }
 
-  private readonly onMessage = (given: Buffer, isBinary: boolean): void => {
-    const message = holdMessage(this.connection._converted ?? given, isBinary, this.queue.at(-1))
+  private readonly onMessage = (given: unknown, isBinary = false): void => {
+    const held = holdMessage(this.connection._converted ?? given as Buffer, isBinary, this.queue.at(-1)?.held)
+    const message = { held, parsed: this.event === 'json' ? given : undefined }
     const waiter = this.waiters.shift()
-    if (waiter !== undefined) return waiter.resolve({ value: toValue(message), done: false })
+    if (waiter !== undefined) return waiter.resolve({ value: this.toValue(message), done: false })
     this.queue.push(message)
-    this.queuedBytes += message.cost
+    this.queuedBytes += held.cost
     if (!this.isPausing && this.queuedBytes > MAX_HELD) {
       this.isPausing = true
       this.connection.pause()
@@ -99,7 +110,7 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
 
   private finish (): void {
     this.isDone = true
-    this.connection.off('message', this.onMessage)
+    this.connection.off(this.event, this.onMessage)
     this.connection.off('error', this.onError)
     this.connection.off('close', this.onClose)
     for (const waiter of this.waiters.splice(0)) {
@@ -108,8 +119,16 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
       this.error = null
     }
   }
-}
 
-function toValue ({ data, isBinary }: HeldMessage): Message {
-  return isBinary ? data : decodeText(data)
+  /** Text is decoded when it is asked for: it would take as much memory again. */
+  private toValue ({ held: { data, isBinary }, parsed }: Queued): T {
+    return (this.event === 'json' ? parsed : isBinary ? data : decodeText(data)) as T
+  }
+
+  /** There is nobody any more to be told of what is not valid. */
+  private readHeld (held: HeldMessage): Queued[] {
+    if (this.event === 'message') return [{ held, parsed: undefined }]
+    const read = this.connection._json.read(held.data, held.isBinary)
+    return 'value' in read ? [{ held, parsed: read.value }] : []
+  }
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { WebSocketConnection } from '../../types/connection.js'
 import type { InjectWSContext, InjectWSError, InjectWSOptions } from '../../types/fastify.js'
 import { Connection, type ConnectionSettings } from '../connection/connection.js'
+import { plainJson } from '../connection/json-messages.js'
 import { createKey, verifyAccept } from '../protocol/handshake.js'
 import type { UpgradeListener } from './upgrade-listener.js'
 
@@ -31,7 +32,7 @@ export type InjectWS = (path?: string, context?: InjectWSContext, options?: Inje
  * what Fastify knows. It is one of its own, since the app's may speak TLS or HTTP/2.
  */
 export function createInjectWS (fastify: FastifyInstance, listener: UpgradeListener, closeTimeout: number): InjectWS {
-  const settings: ConnectionSettings = { role: 'client', maxPayload: Infinity, maxBufferedAmount: Infinity, rateLimit: null, closeTimeout }
+  const settings: ConnectionSettings = { role: 'client', maxPayload: Infinity, maxBufferedAmount: Infinity, rateLimit: null, closeTimeout, json: plainJson, onInvalidMessage: null }
   const isSecure = fastify.initialConfig.https !== undefined && fastify.initialConfig.https !== false
   let server: HttpServer | null = null
 

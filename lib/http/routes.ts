@@ -2,11 +2,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import type { WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketHandler } from '../../types/fastify.js'
 import type { ConnectionSettings } from '../connection/connection.js'
+import { JsonMessages } from '../connection/json-messages.js'
 import { OptionError, resolveRouteOptions, type PluginSettings, type RouteSettings } from '../options.js'
 import { HandshakeError } from '../protocol/errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import { waitsOf } from '../server/pulse.js'
 import type { Server } from '../server/websocket-server.js'
+import { MessageSchemas, parsePolicyOf } from './message-schemas.js'
 import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
 import type { RouteTable } from './route-table.js'
 import { findHttpRoutes, isHead, isHttpRoute, isWebSocketRoute, markAsSeen } from './unseen-routes.js'
@@ -36,10 +38,14 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     }
   })
 
+  const compiling: MessageSchemas[] = []
   for (const url of findHttpRoutes(fastify)) table.add(url, false)
   fastify.addHook('onRoute', function (routeOptions) {
     const { method, url, websocket, wsHandler } = routeOptions
     if (!isWebSocketRoute(websocket, wsHandler)) {
+      for (const name of ['receive', 'send'] as const) {
+        if (routeOptions.schema?.[name] !== undefined) throw new OptionError(`${String(method)} ${url}: schema '${name}' is for WebSocket routes only`)
+      }
       if (isHttpRoute(routeOptions)) for (const path of pathsOf(routeOptions)) table.add(path, false)
       return
     }
@@ -60,6 +66,9 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
 
     const routeSettings = resolveRouteOptions(websocket, settings.route, name)
     for (const wait of waitsOf(routeSettings)) server.wheel.prepare(wait)
+    const json = new JsonMessages(parsePolicyOf(fastify))
+    const schemas = new MessageSchemas(this, routeOptions, json)
+    compiling.push(schemas)
     const route: WebSocketRoute = {
       handler: wsHandler ?? routeOptions.handler as unknown as WebSocketHandler,
       settings: routeSettings,
@@ -68,7 +77,9 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
         maxPayload: routeSettings.maxPayload,
         maxBufferedAmount: routeSettings.maxBufferedAmount,
         rateLimit: routeSettings.rateLimit,
-        closeTimeout: settings.closeTimeout
+        closeTimeout: settings.closeTimeout,
+        json,
+        onInvalidMessage: routeSettings.onInvalidMessage?.bind(this) ?? null
       },
       connections: server.declareRoute(url)
     }
@@ -76,11 +87,18 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     routeOptions.handler = function (this: FastifyInstance, request, reply) {
       const upgrade = getUpgrade(request.raw)
       if (upgrade === undefined) return httpHandler.call(this, request, reply)
-      return blaming(upgrade, () => accept(route, upgrade, this, request, reply))
+      return blaming(upgrade, () => {
+        schemas.compileFor(request, reply)
+        return accept(route, upgrade, this, request, reply)
+      })
     } as HttpHandler
     routeOptions.config = { ...routeOptions.config, [kRoute]: route } as RouteOptions['config']
 
     for (const path of pathsOf(routeOptions)) table.add(path, true)
+  })
+
+  fastify.addHook('onReady', async () => {
+    for (const schemas of compiling.splice(0)) schemas.compile()
   })
 
   fastify.addHook('onRequest', (request, reply, done) => {

@@ -4,6 +4,8 @@
  * an HTTP status before there is one.
  */
 
+import type { InvalidMessagePart } from '../../types/options.js'
+
 /** The shape of every `code`: stable across releases, unlike messages. */
 export type ErrorCode = `FST_WS_ERR_${string}`
 
@@ -100,6 +102,34 @@ export class SlowReaderError extends WebSocketError {
 
   constructor (message: string, code: ErrorCode = 'FST_WS_ERR_SLOW_READER', closeCode = 1013, options?: ErrorOptions) {
     super(message, code, closeCode, options)
+  }
+}
+
+/**
+ * A message of a route that reads JSON is not what it has to be (RFC 6455 §7.4.1).
+ *
+ * `code` is `FST_WS_ERR_INVALID_MESSAGE` (1008) if the validator of the route's schema says so, `FST_WS_ERR_INVALID_JSON`
+ * (1007) or `FST_WS_ERR_BINARY_MESSAGE` (1003).
+ */
+export class InvalidMessageError extends WebSocketError {
+  /** What the validator found, as in Fastify's own validation errors; `undefined` if it was none that tells so. */
+  readonly validation: readonly InvalidMessagePart[] | undefined
+  /** The part that was validated, as in Fastify's own validation errors. */
+  readonly validationContext: 'message' | undefined
+
+  static {
+    nameErrorClass(this, 'InvalidMessageError')
+  }
+
+  constructor (
+    message: string,
+    code: ErrorCode = 'FST_WS_ERR_INVALID_MESSAGE',
+    closeCode = 1008,
+    options?: ErrorOptions & { validation?: readonly InvalidMessagePart[] | undefined }
+  ) {
+    super(message, code, closeCode, options)
+    this.validation = options?.validation
+    this.validationContext = code === 'FST_WS_ERR_INVALID_MESSAGE' ? 'message' : undefined
   }
 }
 

@@ -16,6 +16,8 @@ export type FastPath =
   | 'transcode'
   /** Native zlib contexts that are kept between messages. */
   | 'zlib-contexts'
+  /** Schemas of messages compiled when the app gets ready, and not with the first handshake. */
+  | 'early-compilers'
 
 const disabled = new Set(process.env.FASTIFY_WS_ROUTES_WITHOUT?.split(','))
 

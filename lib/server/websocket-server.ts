@@ -4,6 +4,7 @@ import type {
   WebSocketServerEvents, WebSocketServerStats
 } from '../../types/connection.js'
 import type { Connection, ConnectionCounts } from '../connection/connection.js'
+import type { JsonMessages } from '../connection/json-messages.js'
 import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
@@ -22,11 +23,27 @@ function broadcast (connections: Iterable<Connection>, data: WebSocketData, opti
   const except = toSet(options.except)
   let receivers = 0
   for (const connection of connections) {
-    if (except !== null && except.has(connection)) continue
-    if (options.filter !== undefined && !options.filter(connection)) continue
-    if (connection._sendShared(message)) receivers++
+    if (isReceiver(connection, except, options) && connection._sendShared(message)) receivers++
   }
   return receivers
+}
+
+/** Each route has its own way to write the message. It is written in all of them before anybody gets it. */
+function broadcastJson (connections: Iterable<Connection>, value: unknown, options: BroadcastOptions = {}): number {
+  const except = toSet(options.except)
+  const messages = new Map<JsonMessages, SharedMessage>()
+  const receivers: Connection[] = []
+  for (const connection of connections) {
+    if (!isReceiver(connection, except, options)) continue
+    receivers.push(connection)
+    const json = connection._json
+    if (!messages.has(json)) messages.set(json, new SharedMessage(Opcode.TEXT, toBytes(json.write(value)), options.compress !== false))
+  }
+  return receivers.filter(connection => connection._sendShared(messages.get(connection._json)!)).length
+}
+
+function isReceiver (connection: Connection, except: ReadonlySet<WebSocketConnection> | null, { filter }: BroadcastOptions): boolean {
+  return (except === null || !except.has(connection)) && (filter === undefined || filter(connection))
 }
 
 function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnection> | null {
@@ -54,6 +71,10 @@ class RouteConnections implements WebSocketRouteConnections {
 
   broadcast (data: WebSocketData, options?: BroadcastOptions): number {
     return broadcast(this.clients, data, options)
+  }
+
+  broadcastJson (message: unknown, options?: BroadcastOptions): number {
+    return broadcastJson(this.clients, message, options)
   }
 }
 
@@ -90,6 +111,10 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
 
   broadcast (data: WebSocketData, options?: BroadcastOptions): number {
     return broadcast(this.open, data, options)
+  }
+
+  broadcastJson (message: unknown, options?: BroadcastOptions): number {
+    return broadcastJson(this.open, message, options)
   }
 
   route (url: string): RouteConnections {

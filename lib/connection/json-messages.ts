@@ -1,0 +1,50 @@
+import sjson from 'secure-json-parse'
+import { CloseCode } from '../protocol/close-codes.js'
+import { InvalidMessageError } from '../protocol/errors.js'
+import { decodeText } from '../protocol/text.js'
+
+/** What became of a value that was validated: its final form, or what is wrong with it. */
+export type Validation = { readonly value: unknown } | { readonly error: InvalidMessageError }
+
+/** What `secure-json-parse` does about keys that could become prototypes, as the app has told Fastify. */
+export interface ParsePolicy {
+  readonly protoAction: 'error' | 'remove' | 'ignore'
+  readonly constructorAction: 'error' | 'remove' | 'ignore'
+}
+
+const SAFE: ParsePolicy = { protoAction: 'error', constructorAction: 'error' }
+
+/** How the JSON messages of a route are read and written. */
+export class JsonMessages {
+  private readonly policy: ParsePolicy
+  /** Set where the route has a schema for them. */
+  validate: ((value: unknown) => Validation) | null = null
+  serialize: ((value: unknown) => string) | null = null
+
+  constructor (policy: ParsePolicy = SAFE) {
+    this.policy = policy
+  }
+
+  /** Parses and validates a message. What it throws is an error of the validator's own. */
+  read (data: Buffer, isBinary: boolean): Validation {
+    // RFC 6455 §7.4.1: "an endpoint that understands only text data MAY send this".
+    if (isBinary) return { error: new InvalidMessageError('binary messages are not JSON', 'FST_WS_ERR_BINARY_MESSAGE', CloseCode.UNSUPPORTED_DATA) }
+    let value: unknown
+    try {
+      value = sjson.parse(decodeText(data), this.policy)
+    } catch (cause) {
+      return { error: new InvalidMessageError('the message is not JSON', 'FST_WS_ERR_INVALID_JSON', CloseCode.INVALID_FRAME_PAYLOAD_DATA, { cause }) }
+    }
+    return this.validate === null ? { value } : this.validate(value)
+  }
+
+  /** @throws {TypeError} if the value has no form in JSON; and what the serializer throws if it does not fit the schema */
+  write (value: unknown): string {
+    const text: unknown = this.serialize === null ? JSON.stringify(value) : this.serialize(value)
+    if (typeof text !== 'string') throw new TypeError(`a value of type ${typeof value} has no form in JSON`)
+    return text
+  }
+}
+
+/** For connections that belong to no route. */
+export const plainJson = new JsonMessages()

@@ -1,0 +1,146 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaValidationError, RouteOptions } from 'fastify'
+import type { JsonMessages, ParsePolicy, Validation } from '../connection/json-messages.js'
+import { InvalidMessageError } from '../protocol/errors.js'
+import { isWanted } from '../protocol/fast-paths.js'
+import { readInternal } from './fastify-internals.js'
+
+/** A schema of a route's messages cannot be used. */
+export class MessageSchemaError extends Error {
+  readonly code = 'FST_WS_ERR_MESSAGE_SCHEMA'
+}
+
+/** What the app has told Fastify about the JSON of request bodies. */
+export function parsePolicyOf ({ initialConfig: { onProtoPoisoning, onConstructorPoisoning } }: FastifyInstance): ParsePolicy {
+  return { protoAction: onProtoPoisoning ?? 'error', constructorAction: onConstructorPoisoning ?? 'error' }
+}
+
+type Validator = ((value: unknown) => unknown) & { errors?: FastifySchemaValidationError[] | null }
+type Serializer = (value: unknown) => string
+type ErrorFormatter = (errors: FastifySchemaValidationError[], dataVar: string) => Error
+
+/** Fastify's `schemaController`, which makes the compilers when the first schema needs them. */
+interface SchemaController {
+  setupValidator (options: unknown): void
+  setupSerializer (options: unknown): void
+}
+
+/** How errors name what was validated. */
+const CONTEXT = 'message'
+
+/** The `receive` and `send` schemas of a route, compiled as Fastify compiles the others: once, when the app gets ready. */
+export class MessageSchemas {
+  private readonly instance: FastifyInstance
+  private readonly route: RouteOptions
+  private readonly json: JsonMessages
+  private readonly receive: unknown
+  private readonly send: unknown
+  private isCompiled = false
+
+  /** @param json gets what the schemas become */
+  constructor (instance: FastifyInstance, route: RouteOptions, json: JsonMessages) {
+    this.instance = instance
+    this.route = route
+    this.json = json
+    this.receive = unwrap(route.schema?.receive)
+    this.send = unwrap(route.schema?.send)
+  }
+
+  /**
+   * Compiles them, unless no compilers are to be had before there is a request.
+   *
+   * @throws {MessageSchemaError} if a schema cannot be compiled
+   */
+  compile (): void {
+    const { instance, route, receive, send } = this
+    const controller = findSchemaController(instance)
+    if (receive !== undefined && route.validatorCompiler === undefined) controller?.setupValidator(readInternal(instance, 'fastify.options'))
+    if (send !== undefined && route.serializerCompiler === undefined) controller?.setupSerializer(readInternal(instance, 'fastify.options'))
+    const validatorCompiler = route.validatorCompiler ?? instance.validatorCompiler
+    const serializerCompiler = route.serializerCompiler ?? instance.serializerCompiler
+    if ((receive !== undefined && validatorCompiler === undefined) || (send !== undefined && serializerCompiler === undefined)) return
+    const { url } = route
+    this.compileWith(
+      schema => validatorCompiler!({ schema: schema as FastifySchema, method: 'GET', url, httpPart: 'body' }) as Validator,
+      schema => serializerCompiler!({ schema: schema as FastifySchema, method: 'GET', url, httpStatus: '101' })
+    )
+  }
+
+  /** Compiles them with what a request has, if that was not possible before. Throws as `compile` does. */
+  compileFor (request: FastifyRequest, reply: FastifyReply): void {
+    if (this.isCompiled) return
+    this.compileWith(
+      schema => request.compileValidationSchema(schema as Record<string, unknown>, 'body') as Validator,
+      schema => reply.compileSerializationSchema(schema as Record<string, unknown>) as Serializer
+    )
+  }
+
+  private compileWith (compileReceive: (schema: unknown) => Validator, compileSend: (schema: unknown) => Serializer): void {
+    this.isCompiled = true
+    if (this.receive !== undefined) {
+      const validator = this.named('receive', () => compileReceive(this.receive))
+      this.json.validate = toValidation(validator, findErrorFormatter(this.instance, this.route))
+    }
+    if (this.send !== undefined) this.json.serialize = this.named('send', () => compileSend(this.send))
+  }
+
+  private named<T> (name: string, compile: () => T): T {
+    try {
+      return compile()
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new MessageSchemaError(`the schema '${name}' of WebSocket route ${this.route.url} cannot be compiled: ${reason}`, { cause })
+    }
+  }
+}
+
+/** As Fastify does it for the other schemas of a route. */
+function unwrap (schema: unknown): unknown {
+  const isFluent = typeof schema === 'object' && schema !== null && ('isFluentSchema' in schema || Symbol.for('fluent-schema-object') in schema)
+  return isFluent ? (schema as { valueOf (): unknown }).valueOf() : schema
+}
+
+/** Without it, the compilers of an instance are there only if the user has set them, or a schema of Fastify's own has needed them. */
+function findSchemaController (instance: FastifyInstance): SchemaController | null {
+  const controller = isWanted('early-compilers') ? readInternal(instance, 'fastify.schemaController') : undefined
+  const isKnown = typeof controller === 'object' && controller !== null && 'setupValidator' in controller && 'setupSerializer' in controller
+  return isKnown ? controller as SchemaController : null
+}
+
+/** The user's, if there is one: that of the route, or of its context. */
+function findErrorFormatter (instance: FastifyInstance, { schemaErrorFormatter }: RouteOptions): ErrorFormatter | null {
+  const formatter = schemaErrorFormatter ?? readInternal(instance, 'fastify.schemaErrorFormatter')
+  return typeof formatter === 'function' ? formatter as ErrorFormatter : null
+}
+
+/** What validators may return is documented at `setValidatorCompiler` of Fastify. */
+function toValidation (validator: Validator, format: ErrorFormatter | null): (value: unknown) => Validation {
+  return value => {
+    const result = validator(value)
+    if (result === false) return { error: invalid(validator.errors ?? [], format) }
+    if (typeof result !== 'object' || result === null) return { value }
+    if ('then' in result) throw new MessageSchemaError('a validator of messages must not be asynchronous: they would get out of order')
+    if ('error' in result && Boolean(result.error)) return { error: invalid(result.error, format) }
+    return { value: 'value' in result ? result.value : value }
+  }
+}
+
+function invalid (found: unknown, format: ErrorFormatter | null): InvalidMessageError {
+  if (!Array.isArray(found)) {
+    const message = found instanceof Error ? found.message : String(found)
+    const validation: unknown = Reflect.get(Object(found), 'validation')
+    return createError(message, found, Array.isArray(validation) ? validation as FastifySchemaValidationError[] : undefined)
+  }
+  const validation = found as FastifySchemaValidationError[]
+  if (format === null) return createError(describe(validation), undefined, validation)
+  const error = format(validation, CONTEXT)
+  return createError(error.message, error, validation)
+}
+
+function createError (message: string, cause: unknown, validation: FastifySchemaValidationError[] | undefined): InvalidMessageError {
+  return new InvalidMessageError(message, undefined, undefined, { ...(cause !== undefined && { cause }), validation })
+}
+
+/** As Fastify does it by default. */
+function describe (errors: FastifySchemaValidationError[]): string {
+  return errors.map(({ instancePath = '', message = '' }) => `${CONTEXT}${instancePath} ${message}`).join(', ')
+}

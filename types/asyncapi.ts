@@ -1,0 +1,172 @@
+// AsyncAPI 3.0 as far as `app.asyncapi()` uses it: https://www.asyncapi.com/docs/reference/specification/v3.0.0
+
+/** Specification extensions, which every object of AsyncAPI may have. */
+export interface AsyncApiExtensions {
+  [extension: `x-${string}`]: unknown
+}
+
+/** A pointer to another part of the same document. */
+export interface AsyncApiReference {
+  $ref: string
+}
+
+/** JSON Schema draft-07 with the additions of AsyncAPI. */
+export type AsyncApiSchema = boolean | { [keyword: string]: unknown }
+
+/** Who documents what elsewhere. */
+export interface AsyncApiExternalDocs extends AsyncApiExtensions {
+  url: string
+  description?: string
+}
+
+/** Something to group channels and operations by. */
+export interface AsyncApiTag extends AsyncApiExtensions {
+  name: string
+  description?: string
+  externalDocs?: AsyncApiExternalDocs
+}
+
+/** What the document is about. */
+export interface AsyncApiInfo extends AsyncApiExtensions {
+  title: string
+  /** That of the API, not of AsyncAPI. */
+  version: string
+  description?: string
+  termsOfService?: string
+  contact?: { name?: string, url?: string, email?: string }
+  license?: { name: string, url?: string }
+  tags?: AsyncApiTag[]
+  externalDocs?: AsyncApiExternalDocs
+}
+
+/** Where the API can be reached. */
+export interface AsyncApiServer extends AsyncApiExtensions {
+  /** With the port, if there is one: `chat.example.com:8080`. It may have `{variables}`. */
+  host: string
+  /** `ws` or `wss`. */
+  protocol: string
+  /** What the addresses of all channels begin with there. */
+  pathname?: string
+  protocolVersion?: string
+  title?: string
+  summary?: string
+  description?: string
+  variables?: Record<string, { enum?: string[], default?: string, description?: string, examples?: string[] }>
+  security?: Array<AsyncApiReference | AsyncApiSecurityScheme>
+  tags?: AsyncApiTag[]
+  externalDocs?: AsyncApiExternalDocs
+}
+
+/** How clients prove who they are. Not quite those of OpenAPI: a key in a header, for one, has the type `httpApiKey`. */
+export interface AsyncApiSecurityScheme extends AsyncApiExtensions {
+  type: 'userPassword' | 'apiKey' | 'X509' | 'symmetricEncryption' | 'asymmetricEncryption' | 'httpApiKey' | 'http' |
+    'oauth2' | 'openIdConnect' | 'plain' | 'scramSha256' | 'scramSha512' | 'gssapi'
+  description?: string
+  /** Of `httpApiKey`: the header, query parameter or cookie. */
+  name?: string
+  /** Of `httpApiKey`: `header`, `query` or `cookie`. */
+  in?: string
+  /** Of `http`: `bearer`, for one. */
+  scheme?: string
+  bearerFormat?: string
+  openIdConnectUrl?: string
+  flows?: Record<string, unknown>
+  /** Those that are needed, of the ones that `flows` has as `availableScopes`. */
+  scopes?: string[]
+}
+
+/** A part of a channel's address. Its value is always a string; `x-schema` has what else the route wants of it. */
+export interface AsyncApiParameter extends AsyncApiExtensions {
+  description?: string
+  enum?: string[]
+  default?: string
+  examples?: string[]
+}
+
+/** One kind of message. */
+export interface AsyncApiMessage extends AsyncApiExtensions {
+  name: string
+  title?: string
+  summary?: string
+  description?: string
+  contentType?: string
+  deprecated?: boolean
+  payload: AsyncApiSchema
+}
+
+/** The handshake of a channel: https://github.com/asyncapi/bindings/tree/master/websockets */
+export interface AsyncApiWebSocketBinding extends AsyncApiExtensions {
+  method: 'GET'
+  query?: AsyncApiSchema
+  headers?: AsyncApiSchema
+  /** The subprotocols that the route speaks, best first. AsyncAPI has no place of its own for them. */
+  'x-subprotocols'?: string[]
+  bindingVersion: '0.1.0'
+}
+
+/** A WebSocket route. */
+export interface AsyncApiChannel extends AsyncApiExtensions {
+  /** The path, with its parameters in braces. */
+  address: string
+  title?: string
+  summary?: string
+  description?: string
+  messages: Record<string, AsyncApiReference>
+  parameters?: Record<string, AsyncApiParameter>
+  tags?: AsyncApiTag[]
+  externalDocs?: AsyncApiExternalDocs
+  bindings: { ws: AsyncApiWebSocketBinding }
+}
+
+/** One direction of a channel, as the server sees it: it receives what clients send. */
+export interface AsyncApiOperation extends AsyncApiExtensions {
+  action: 'receive' | 'send'
+  channel: AsyncApiReference
+  messages: AsyncApiReference[]
+  summary?: string
+  tags?: AsyncApiTag[]
+  security?: Array<AsyncApiReference | AsyncApiSecurityScheme>
+}
+
+/** What `app.asyncapi()` returns. */
+export interface AsyncApiDocument extends AsyncApiExtensions {
+  asyncapi: '3.0.0'
+  id?: string
+  info: AsyncApiInfo
+  servers?: Record<string, AsyncApiServer>
+  defaultContentType?: string
+  channels: Record<string, AsyncApiChannel>
+  operations: Record<string, AsyncApiOperation>
+  components: {
+    messages?: Record<string, AsyncApiMessage>
+    schemas?: Record<string, AsyncApiSchema>
+    securitySchemes?: Record<string, AsyncApiSecurityScheme>
+  }
+}
+
+/** Which schema of a route. */
+export type AsyncApiSchemaKind = 'params' | 'querystring' | 'headers' | 'receive' | 'send'
+
+/**
+ * Gets every schema of every WebSocket route, as declared, and returns the JSON Schema that describes it; `undefined`
+ * leaves it to the plugin.
+ */
+export type AsyncApiTransform = (schema: unknown, context: { readonly url: string, readonly kind: AsyncApiSchemaKind }) => unknown
+
+/** What `app.asyncapi()` says beyond what the routes say. */
+export interface AsyncApiOptions {
+  /** Default: the title `'WebSocket API'` and the version `'1.0.0'`. */
+  info?: Partial<AsyncApiInfo>
+  /** By name. Default none: nothing is guessed. */
+  servers?: Record<string, AsyncApiServer>
+  /** A URI that identifies the application. */
+  id?: string
+  /** Of messages of routes without schemas; those with schemas are `application/json`. */
+  defaultContentType?: string
+  /** By the names that the routes have in `schema.security`. */
+  securitySchemes?: Record<string, AsyncApiSecurityScheme>
+  /** The URL of a route that serves the document as JSON, `'/asyncapi.json'` for one. Default `false`: there is none. */
+  route?: string | false
+  /** For schemas that neither are JSON Schema nor convert themselves to it, as those of Standard JSON Schema do. */
+  transform?: AsyncApiTransform
+}
