@@ -90,6 +90,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
 }
 
 export const plugin = Object.assign(fp(websocketRoutes, { fastify: '5.x', name: 'fastify-ws-routes' }), {
-  /** As `require('@fastify/websocket').fastifyWebsocket`. */
+  // As `require('@fastify/websocket')` has it.
+  default: websocketRoutes,
   fastifyWebsocket: websocketRoutes
 })

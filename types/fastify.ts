@@ -70,6 +70,10 @@ export interface InjectWSError extends Error {
   body: string
 }
 
+// The declarations of `@fastify/websocket` may be in the same program: those of graphql-ws import them. Its signatures take
+// what ours take, and if they are declared later they come first. But before all others come those that have a parameter
+// of a literal type: hence `first`, which is never given. What else there is: docs/migration.md.
+
 declare module 'fastify' {
   interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
     /** The connections of all WebSocket routes. */
@@ -95,7 +99,8 @@ declare module 'fastify' {
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
-      }
+      },
+      first?: null
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 
@@ -159,7 +164,8 @@ declare module 'fastify' {
         websocket: true | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
         wsHandler?: undefined
       },
-      handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+      handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>,
+      first?: null
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     <
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
@@ -172,7 +178,8 @@ declare module 'fastify' {
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
-      }
+      },
+      first?: null
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 }
