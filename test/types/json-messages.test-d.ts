@@ -36,7 +36,7 @@ typebox.get('/chat/:room', {
     if (message.type === 'say') expectType<string>(message.text)
     else expectType<boolean>(message.on)
     // @ts-expect-error no member has it
-    expectType<number>(message.id)
+    expectType<never>(message.id as never)
   })
   connection.once('json', message => expectType<Say | Typing>(message))
   for await (const message of connection.json()) {
