@@ -1,5 +1,6 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
+import type { AsyncApiInfo, AsyncApiOptions, AsyncApiSecurityScheme, AsyncApiServer, AsyncApiTransform } from '../types/asyncapi.js'
 import type {
   CompatibilityOptions, HeartbeatOptions, InvalidMessageHandler, OptionsWithoutEffect, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient,
   WebSocketErrorHandler, WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
@@ -34,6 +35,18 @@ export interface RouteSettings {
   readonly onInvalidMessage: InvalidMessageHandler | null
 }
 
+/** What `app.asyncapi()` says beyond what the routes say. */
+export interface AsyncApiSettings {
+  readonly info: AsyncApiInfo
+  readonly servers: Record<string, AsyncApiServer> | null
+  readonly id: string | null
+  readonly defaultContentType: string | null
+  readonly securitySchemes: Record<string, AsyncApiSecurityScheme> | null
+  /** The URL that serves the document. */
+  readonly route: string | null
+  readonly transform: AsyncApiTransform | null
+}
+
 /** The plugin's options with every default filled in. */
 export interface PluginSettings {
   readonly route: RouteSettings
@@ -49,6 +62,7 @@ export interface PluginSettings {
   readonly handleProtocols: NonNullable<CompatibilityOptions['handleProtocols']> | null
   readonly clientTracking: boolean
   readonly server: HttpServer | HttpsServer | null
+  readonly asyncapi: AsyncApiSettings
   /** Names of options of `ws` that were given and have no effect. */
   readonly withoutEffect: readonly string[]
 }
@@ -75,6 +89,8 @@ const HEARTBEAT_DEFAULTS: HeartbeatSettings = { interval: 30_000, timeout: 30_00
 
 const RATE_LIMIT_DEFAULTS: RateLimitSettings = { messages: Infinity, bytes: Infinity, window: 1000 }
 
+const ASYNCAPI_INFO_DEFAULTS: AsyncApiInfo = { title: 'WebSocket API', version: '1.0.0' }
+
 /** The longest delay of `setTimeout`, in milliseconds: a longer one fires at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1
 
@@ -84,6 +100,9 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 export class OptionError extends TypeError {
   readonly code = 'FST_WS_ERR_INVALID_OPTION'
 }
+
+/** The properties of a type that are not there by a pattern. */
+type KnownKeys<T> = keyof { [K in keyof T as `x-${string}` extends K ? never : K]: T[K] }
 
 type Check<T> = (value: unknown, name: string) => T
 
@@ -105,7 +124,29 @@ const PLUGIN_CHECKS: { [K in Exclude<keyof WebSocketPluginOptions, keyof WebSock
   closeTimeout: checkTimeout,
   errorHandler: checkFunction,
   preClose: checkFunction,
-  options: checkCompatibilityOptions
+  options: checkCompatibilityOptions,
+  asyncapi: checkAsyncApi
+}
+
+const ASYNCAPI_CHECKS: { [K in keyof AsyncApiOptions]-?: Check<NonNullable<AsyncApiOptions[K]>> } = {
+  info: checkAsyncApiInfo,
+  servers: checkNamedObjects<AsyncApiServer>('a server', ['host', 'protocol']),
+  id: checkUri,
+  defaultContentType: checkText,
+  securitySchemes: checkNamedObjects<AsyncApiSecurityScheme>('a security scheme', ['type']),
+  route: checkRoute,
+  transform: checkFunction
+}
+
+const ASYNCAPI_INFO_CHECKS: { [K in KnownKeys<AsyncApiInfo>]-?: Check<NonNullable<AsyncApiInfo[K]>> } = {
+  title: checkText,
+  version: checkText,
+  description: checkText,
+  termsOfService: checkUri,
+  contact: checkObject,
+  license: checkObject,
+  tags: checkArray,
+  externalDocs: checkObject
 }
 
 const DEFLATE_CHECKS: { [K in keyof PerMessageDeflateOptions]-?: Check<NonNullable<PerMessageDeflateOptions[K]>> } = {
@@ -187,6 +228,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
     handleProtocols: compatibility.handleProtocols ?? null,
     clientTracking: compatibility.clientTracking ?? true,
     server: compatibility.server ?? null,
+    asyncapi: resolveAsyncApi(checked.asyncapi ?? {}),
     withoutEffect: Object.entries(options.options ?? {}).filter(([name, value]) => isWithoutEffect(name) && value != null).map(([name]) => name)
   }
 }
@@ -235,6 +277,18 @@ function resolveRateLimit (options: false | RateLimitOptions, defaults: RateLimi
 
 function resolveHeartbeat (options: false | HeartbeatOptions, defaults: HeartbeatSettings | null): HeartbeatSettings | null {
   return options === false ? null : { ...(defaults ?? HEARTBEAT_DEFAULTS), ...options }
+}
+
+function resolveAsyncApi (options: AsyncApiOptions): AsyncApiSettings {
+  return {
+    info: { ...ASYNCAPI_INFO_DEFAULTS, ...options.info },
+    servers: options.servers ?? null,
+    id: options.id ?? null,
+    defaultContentType: options.defaultContentType ?? null,
+    securitySchemes: options.securitySchemes ?? null,
+    route: options.route === false ? null : options.route ?? null,
+    transform: options.transform ?? null
+  }
 }
 
 /** Checks all options of an object; `undefined` stands for the default. `ignored` are what Fastify itself reads from there. */
@@ -336,6 +390,57 @@ function checkFunction<T extends (...args: never[]) => unknown> (value: unknown,
 function checkBoolean (value: unknown, name: string): boolean {
   if (typeof value !== 'boolean') throw new OptionError(`${name} must be true or false, not ${describe(value)}`)
   return value
+}
+
+function checkText (value: unknown, name: string): string {
+  if (typeof value !== 'string' || value === '') throw new OptionError(`${name} must be a string that is not empty, not ${describe(value)}`)
+  return value
+}
+
+function checkUri (value: unknown, name: string): string {
+  if (typeof value !== 'string' || !URL.canParse(value)) throw new OptionError(`${name} must be an absolute URI, not ${describe(value)}`)
+  return value
+}
+
+function checkRoute (value: unknown, name: string): false | string {
+  if (value === false || (typeof value === 'string' && value.startsWith('/'))) return value
+  throw new OptionError(`${name} must be false or a URL that begins with '/', not ${describe(value)}`)
+}
+
+function checkObject<T extends object> (value: unknown, name: string): T {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as T
+  throw new OptionError(`${name} must be an object, not ${describe(value)}`)
+}
+
+function checkArray<T> (value: unknown, name: string): T[] {
+  if (!Array.isArray(value)) throw new OptionError(`${name} must be an array, not ${describe(value)}`)
+  return value as T[]
+}
+
+function checkNamedObjects<T extends object> (kind: string, required: ReadonlyArray<keyof T & string>): Check<Record<string, T>> {
+  return (value, name) => {
+    const objects = checkObject<Record<string, T>>(value, name)
+    for (const [key, object] of Object.entries(objects)) {
+      // What names them refers to them as `#/…/name`, and AsyncAPI allows components no other characters.
+      if (!/^[\w.-]+$/.test(key)) throw new OptionError(`${name} must have names of letters, digits, '.', '-' and '_', not ${describe(key)}`)
+      checkObject(object, `${name}: '${key}'`)
+      for (const property of required) {
+        if (typeof object[property] !== 'string') throw new OptionError(`${name}: '${key}' must have '${property}', as ${kind} of AsyncAPI has`)
+      }
+    }
+    return objects
+  }
+}
+
+function checkAsyncApi (value: unknown, name: string): AsyncApiOptions {
+  return checkOptions(ASYNCAPI_CHECKS, checkObject(value, name), `${name}: `)
+}
+
+function checkAsyncApiInfo (value: unknown, name: string): Partial<AsyncApiInfo> {
+  const entries = Object.entries(checkObject(value, name))
+  const extensions = entries.filter(([key]) => key.startsWith('x-'))
+  const known = entries.filter(([key]) => !key.startsWith('x-'))
+  return { ...checkOptions(ASYNCAPI_INFO_CHECKS, Object.fromEntries(known), `${name}: `), ...Object.fromEntries(extensions) }
 }
 
 function checkServer (value: unknown, name: string): HttpServer | HttpsServer {

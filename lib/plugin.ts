@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { WebSocketPluginOptions } from '../types/options.js'
+import { describeRoutes } from './asyncapi/described-routes.js'
 import { createAccept } from './http/accept.js'
 import { createInjectWS } from './http/inject.js'
 import { RouteTable } from './http/route-table.js'
@@ -60,6 +61,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   fastify.decorate('websocketServer', server)
   fastify.decorate('injectWS', createInjectWS(fastify, listener, settings.closeTimeout))
   registerRoutes(fastify, settings, server, table, createAccept(settings, server, () => isClosing))
+  describeRoutes(fastify, settings)
   const uninstall = listener.install()
 
   fastify.addHook('onReady', async () => {

@@ -38,7 +38,26 @@ const WRONG_FOR_PLUGIN: Array<[string, unknown[], RegExp]> = [
   ['closeTimeout', [null, 0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000', false, {}], TIMEOUT],
   ['errorHandler', [null, true, 'log', {}], /must be a function/],
   ['preClose', [null, true, 'now', {}], /must be a function/],
-  ['options', [null, true, 'x', 5, [], () => {}], /must be an object/]
+  ['options', [null, true, 'x', 5, [], () => {}], /must be an object/],
+  ['asyncapi', [null, true, '/asyncapi.json', []], /must be an object/]
+]
+
+const WRONG_ASYNCAPI: Array<[string, unknown[], RegExp]> = [
+  ['info', [null, 'My API', []], /must be an object/],
+  ['info', [{ title: '' }, { version: 1 }, { description: null }], /option '(title|version|description)' must be a string that is not empty/],
+  ['info', [{ termsOfService: '/terms' }], /option 'termsOfService' must be an absolute URI/],
+  ['info', [{ contact: 'me' }, { license: 'MIT' }, { externalDocs: [] }], /option '(contact|license|externalDocs)' must be an object/],
+  ['info', [{ tags: 'chat' }], /option 'tags' must be an array/],
+  ['info', [{ name: 'x' }], /unknown option 'name'; there are title, version, description, termsOfService, contact, license, tags, externalDocs/],
+  ['servers', [null, [], 'ws://localhost'], /must be an object/],
+  ['servers', [{ main: 'ws://localhost' }], /'main' must be an object/],
+  ['servers', [{ main: { host: 'localhost' } }, { main: { url: 'ws://localhost', protocol: 'ws' } }], /'main' must have '(protocol|host)', as a server of AsyncAPI has/],
+  ['servers', [{ 'the main one': { host: 'localhost', protocol: 'ws' } }, { 'a/b': { host: 'localhost', protocol: 'ws' } }], /must have names of letters/],
+  ['id', [null, '', 'chat', 5], /must be an absolute URI/],
+  ['defaultContentType', [null, '', 5], /must be a string that is not empty/],
+  ['securitySchemes', [{ bearer: { scheme: 'bearer' } }], /'bearer' must have 'type', as a security scheme of AsyncAPI has/],
+  ['route', [null, true, '', 'asyncapi.json', 5], /must be false or a URL that begins with '\/'/],
+  ['transform', [null, true, {}], /must be a function/]
 ]
 
 const WRONG_COMPATIBILITY: Array<[string, unknown[], RegExp]> = [
@@ -113,6 +132,21 @@ t.test('the names of ws and @fastify/websocket: wrong values are named with the 
   }
 })
 
+t.test('what asyncapi says, wrong in every way', async t => {
+  for (const [name, values, message] of WRONG_ASYNCAPI) {
+    for (const value of values) {
+      const error = await register({ asyncapi: { [name]: value } })
+      t.ok(error instanceof OptionError, `${name}: ${show(value)}`)
+      t.match((error as Error).message, message)
+      t.match((error as Error).message, `option 'asyncapi': option '${name}'`)
+    }
+  }
+  t.match(await register({ asyncapi: { url: '/asyncapi.json' } }), {
+    message: "option 'asyncapi': unknown option 'url'; there are info, servers, id, defaultContentType, securitySchemes, route, transform"
+  })
+  t.equal(await register({ asyncapi: { info: { title: 'Chat', 'x-logo': { url: 'https://example.com/logo.png' } }, route: false } }), null)
+})
+
 t.test('unknown options are named, with those that there are', async t => {
   for (const name of ['maxpayload', 'maxBuffer', 'timeout', 'constructor', '__proto__x', 'verifyClient', 'handleProtocols', 'toString']) {
     const error = await register({ [name]: 1 })
@@ -177,6 +211,7 @@ t.test('defaults', async t => {
     handleProtocols: null,
     clientTracking: true,
     server: null,
+    asyncapi: { info: { title: 'WebSocket API', version: '1.0.0' }, servers: null, id: null, defaultContentType: null, securitySchemes: null, route: null, transform: null },
     withoutEffect: []
   })
 })

@@ -4,6 +4,7 @@ import type {
   RouteGenericInterface, RouteOptions as FullRouteOptions
 } from 'fastify'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { AsyncApiDocument } from './asyncapi.js'
 import type { WebSocketConnection, WebSocketServer } from './connection.js'
 import type { WebSocketRouteOptions } from './options.js'
 
@@ -88,6 +89,13 @@ declare module 'fastify' {
      *   other errors if there was no answer, or the app does not get ready
      */
     injectWS (path?: string, context?: InjectWSContext, options?: InjectWSOptions): Promise<WebSocketConnection>
+
+    /**
+     * Describes the WebSocket routes: a new document at each call, AsyncAPI 3.0.
+     *
+     * @throws {Error} `FST_WS_ERR_ASYNCAPI` if the app is not ready, or a schema refers to what is not there
+     */
+    asyncapi (): AsyncApiDocument
 
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,

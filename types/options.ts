@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchemaValidationError, HookHandlerDoneFunction } from 'fastify'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
+import type { AsyncApiOptions } from './asyncapi.js'
 import type { WebSocketConnection } from './connection.js'
 
 /**
@@ -235,4 +236,6 @@ export interface WebSocketPluginOptions extends WebSocketRouteOptions {
   preClose?: PreCloseHandler
   /** What `@fastify/websocket` has there. */
   options?: CompatibilityOptions
+  /** What `app.asyncapi()` says beyond what the routes say, and where the document is served. */
+  asyncapi?: AsyncApiOptions
 }

@@ -94,7 +94,7 @@ export class MessageSchemas {
 }
 
 /** As Fastify does it for the other schemas of a route. */
-function unwrap (schema: unknown): unknown {
+export function unwrap (schema: unknown): unknown {
   const isFluent = typeof schema === 'object' && schema !== null && ('isFluentSchema' in schema || Symbol.for('fluent-schema-object') in schema)
   return isFluent ? (schema as { valueOf (): unknown }).valueOf() : schema
 }

@@ -1,0 +1,41 @@
+import type { FastifyInstance, RouteOptions } from 'fastify'
+import type { AsyncApiDocument } from '../../types/asyncapi.js'
+import { isHead, isWebSocketRoute } from '../http/unseen-routes.js'
+import type { PluginSettings } from '../options.js'
+import { describe, type DescribedRoute } from './document.js'
+import { AsyncApiError } from './error.js'
+import { asObject } from './json-schema.js'
+
+/** Gives the app `asyncapi()`, and the route that serves what it returns. */
+export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, route: { protocols } }: PluginSettings): void {
+  const declared: Array<{ readonly instance: FastifyInstance, readonly options: RouteOptions }> = []
+  let isReady = false
+  let served = ''
+
+  fastify.addHook('onRoute', function (options) {
+    if (isWebSocketRoute(options.websocket, options.wsHandler) && !isHead(options.method)) declared.push({ instance: this, options })
+  })
+  fastify.addHook('onReady', async () => {
+    isReady = true
+    if (settings.route !== null) served = JSON.stringify(document())
+  })
+  fastify.decorate('asyncapi', document)
+  if (settings.route === null) return
+  fastify.get(settings.route, { schema: { hide: true } as object }, (_request, reply) => {
+    reply.type('application/json; charset=utf-8').send(served)
+  })
+
+  function document (): AsyncApiDocument {
+    if (!isReady) throw new AsyncApiError('app.asyncapi() knows all routes when the app is ready: await app.ready()')
+    return describe(declared.map(({ instance, options }): DescribedRoute => {
+      const subprotocols = (typeof options.websocket === 'object' ? options.websocket.protocols : undefined) ?? protocols
+      return {
+        url: options.url,
+        schema: asObject(options.schema),
+        sharedSchemas: instance.getSchemas(),
+        subprotocols: typeof subprotocols === 'function' ? 'any' : subprotocols,
+        constraints: asObject(options.constraints)
+      }
+    }), settings)
+  }
+}

@@ -1,0 +1,27 @@
+/** Names in one part of the document, where each can be there once. */
+export class UniqueNames {
+  private readonly taken = new Set<string>()
+
+  /** @returns the name, with a number behind it if there is one already */
+  take (name: string): string {
+    let unique = name
+    for (let count = 2; this.taken.has(unique); count++) unique = `${name}_${count}`
+    this.taken.add(unique)
+    return unique
+  }
+}
+
+/** `/chat/{room}` → `chatRoom`: what generators of code can make an identifier of. */
+export function toCamelCase (text: string): string {
+  const [first = '', ...others] = text.normalize('NFD').replace(/\p{M}/gu, '').match(/[A-Za-z0-9]+/g) ?? []
+  return first.charAt(0).toLowerCase() + first.slice(1) + others.map(capitalize).join('')
+}
+
+export function capitalize (text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+/** The characters that AsyncAPI allows for the names of components. */
+export function toComponentName (text: string): string {
+  return text.replace(/[^\w.-]+/g, '-').replace(/^-+|-+$/g, '') || 'unnamed'
+}
