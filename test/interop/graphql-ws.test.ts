@@ -2,25 +2,23 @@
 // it speaks: `websocket: { protocols: ['graphql-transport-ws'] }`.
 
 import { once } from 'node:events'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { buildSchema } from 'graphql'
 import { createClient, type Client, type ClientOptions, type ServerOptions, type SubscribePayload } from 'graphql-ws'
+import { makeHandler, type Extra } from 'graphql-ws/use/@fastify/websocket'
 import { useServer } from 'graphql-ws/use/ws'
 import t, { type Test } from 'tap'
 import { WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket, type WebSocketServer } from 'ws'
-import type { WebSocketConnection, WebSocketHandler } from '../../lib/index.js'
 import { startApp, type TestApp } from '../support/app.js'
+import { runExample } from '../support/run-example.js'
 import { gate } from '../support/server-sockets.js'
 import { listenAgain } from './listen-again.js'
+import { runClient } from './run-client.js'
 
 const SUBPROTOCOL = 'graphql-transport-ws'
 
-type Options = ServerOptions<Record<string, unknown>, { socket: WebSocketConnection, request: FastifyRequest }> & { isProd?: boolean }
-
-// Its types are made of those of @fastify/websocket, which is installed here, and extends the same interfaces of Fastify as we do.
-const ADAPTER: string = 'graphql-ws/use/@fastify/websocket'
-const { makeHandler } = await import(ADAPTER) as { makeHandler: (options: Options, keepAlive?: number) => WebSocketHandler }
+type Options = ServerOptions<Record<string, unknown>, Extra> & { isProd?: boolean }
 
 const schema = buildSchema(`
   type Query { hello (name: String!): String! failing: String whoami: String }
@@ -279,4 +277,13 @@ t.test('useServer, which is for ws, on app.websocketServer', async t => {
   await resolvers.allEnded()
   await t.rejects(endless.next(), { code: 1001, reason: 'Going away' })
   t.same(closes, [1001])
+})
+
+t.test('examples/graphql-ws', async t => {
+  const { url } = await runExample(t, 'examples/graphql-ws/server.ts')
+  const lines = runClient(t, 'examples/graphql-ws/client.ts', `${url.replace('http', 'ws')}/graphql`)
+  for (const expected of ['Hello, you!', 3, 2, 1, 0]) {
+    t.match((await lines.next()).value, new RegExp(`(hello|countdown): '?${expected}'?`))
+  }
+  t.equal((await lines.next()).done, true, 'and ends')
 })

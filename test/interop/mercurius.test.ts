@@ -11,6 +11,7 @@ import { WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket } from 'ws'
 import websocket, { type VerifyClient, type WebSocketPluginOptions } from '../../lib/index.js'
 import { startApp, type TestApp } from '../support/app.js'
+import { runExample } from '../support/run-example.js'
 import { gate } from '../support/server-sockets.js'
 
 const PROTOCOLS = ['graphql-transport-ws', 'graphql-ws']
@@ -220,4 +221,14 @@ t.test('registered behind Mercurius, which brings @fastify/websocket then, ours 
   await app.register(mercurius, { schema, subscription: true })
   await app.register(websocket)
   await t.rejects(async () => { await app.ready() }, { code: 'FST_WS_ERR_UNSEEN_ROUTE', message: /\/graphql.*Register the plugin first/s })
+})
+
+t.test('examples/mercurius', async t => {
+  const { url } = await runExample(t, 'examples/mercurius/server.ts')
+  const client = connect(t, `${url.replace('http', 'ws')}/graphql`)
+  const votes = subscribe(client, { query: VOTES, variables: { for: 'Ada' } })
+  t.same(await votes(), { votes: 0 })
+  t.same(await subscribe(client, { query: VOTE, variables: { for: 'Ada' } })(), { vote: 1 })
+  t.same(await votes(), { votes: 1 })
+  t.equal((await fetch(`${url}/graphiql`)).status, 200)
 })

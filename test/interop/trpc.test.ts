@@ -13,8 +13,10 @@ import { WebSocket as UndiciWebSocket } from 'undici'
 import { WebSocket, type WebSocketServer } from 'ws'
 import { z } from 'zod'
 import { startApp } from '../support/app.js'
+import { runExample } from '../support/run-example.js'
 import { gate, type Gate } from '../support/server-sockets.js'
 import { listenAgain } from './listen-again.js'
+import { runClient } from './run-client.js'
 
 interface Context {
   user: string
@@ -271,4 +273,11 @@ t.test('applyWSSHandler, which is for ws, on app.websocketServer: clients are to
   t.equal(app.websocketServer.stats.opened, 3)
   await closed.passed
   t.same(closes, [1005], 'the client has closed the old connection')
+})
+
+t.test('examples/trpc', async t => {
+  const { url } = await runExample(t, 'examples/trpc/server.ts')
+  const clients = [0, 1].map(() => runClient(t, 'examples/trpc/client.ts', `${url.replace('http', 'ws')}/trpc`))
+  // Each hears both, whoever was first.
+  for (const client of clients) t.same([(await client.next()).value, (await client.next()).value], ['0: Hello!', '1: Hello!'])
 })

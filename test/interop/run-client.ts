@@ -1,0 +1,21 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { ROOT } from '../support/examples.js'
+import type { Teardown } from '../support/app.js'
+
+/** What a client of `examples/` prints, line by line, until it ends. It is killed when the test does. */
+export function runClient (t: Teardown, script: string, url: string): AsyncIterator<string> {
+  // tap adds its loader to the NODE_OPTIONS of every child process; `env -u` takes it out again
+  const client = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', script], {
+    cwd: ROOT,
+    env: { ...process.env, URL: url },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  const exited = once(client, 'exit')
+  t.teardown(() => {
+    client.kill('SIGKILL')
+    return exited
+  })
+  return createInterface({ input: client.stdout })[Symbol.asyncIterator]()
+}
