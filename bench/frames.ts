@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { constants, deflateRawSync } from 'node:zlib'
-import { makeJsonMessages } from './json-messages.js'
+import { makeJsonMessages, makeOrderMessages } from './json-messages.js'
 import { encodeFrame } from '../lib/protocol/frame-encoder.js'
 import { Opcode, RSV1 } from '../lib/protocol/opcodes.js'
 
 export interface Payload {
-  kind: 'ascii' | 'text' | 'binary' | 'json'
+  kind: 'ascii' | 'text' | 'binary' | 'json' | 'orders'
   bytes: number
 }
 
@@ -18,6 +18,7 @@ function makePayloads ({ kind, bytes }: Payload): Buffer[] {
     // Whole characters of two and three bytes.
     case 'text': return [Buffer.alloc(bytes - bytes % 15, 'äöü€漢字')]
     case 'json': return makeJsonMessages(bytes)
+    case 'orders': return makeOrderMessages(bytes)
   }
 }
 

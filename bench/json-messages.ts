@@ -8,6 +8,35 @@ export function makeJsonMessages (bytes: number): Buffer[] {
 
 /** A list of orders as an API would send it, of about so many bytes. */
 function makeJson (bytes: number): Buffer {
+  return Buffer.from(JSON.stringify(makeOrders(bytes))).subarray(0, bytes)
+}
+
+/** Different messages that are whole, of about so many bytes and a little more, and valid by the schema below. */
+export function makeOrderMessages (bytes: number): Buffer[] {
+  return Array.from({ length: 64 }, (_, id) => Buffer.from(JSON.stringify({ type: 'orders', id, orders: makeOrders(bytes) })))
+}
+
+const orderSchema = {
+  type: 'object',
+  properties: {
+    id: { type: 'integer' },
+    customer: { type: 'string', minLength: 1 },
+    status: { enum: ['open', 'paid', 'shipped', 'returned'], type: 'string' },
+    total: { type: 'number', minimum: 0 },
+    createdAt: { type: 'string', maxLength: 30 }
+  },
+  required: ['id', 'customer', 'status', 'total', 'createdAt'],
+  additionalProperties: false
+}
+
+export const orderMessageSchema = {
+  type: 'object',
+  properties: { type: { const: 'orders', type: 'string' }, id: { type: 'integer' }, orders: { type: 'array', items: orderSchema } },
+  required: ['type', 'id', 'orders'],
+  additionalProperties: false
+}
+
+function makeOrders (bytes: number): object[] {
   const orders = []
   let length = 0
   while (length < bytes) {
@@ -21,5 +50,5 @@ function makeJson (bytes: number): Buffer {
     orders.push(order)
     length += JSON.stringify(order).length + 1
   }
-  return Buffer.from(JSON.stringify(orders)).subarray(0, bytes)
+  return orders
 }

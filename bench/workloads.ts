@@ -13,7 +13,6 @@ export interface Figure {
 
 export interface Workload {
   name: string
-  /** As issue 4 numbers them. */
   group: string
   title: string
   mode: 'echo' | 'broadcast' | 'handshake' | 'hold'
@@ -178,6 +177,15 @@ export const WORKLOADS: readonly Workload[] = [
   memory('memory', 'compression not offered', {}),
   memory('memory-takeover', 'compression with context takeover', { deflate: 'defaults', takeover: true }),
   memory('memory-no-takeover', 'compression without context takeover', { deflate: 'defaults', takeover: false }),
+  ...[[100, 32], [2 * KIB, 4]].map(([bytes, depth]) => echo(
+    'W11',
+    bytes! < KIB ? 'json' : 'json-2k',
+    `${bytes! < KIB ? '150 B' : '2 KiB'} of JSON, parsed and made JSON again, by ours also validated and serialized by a schema, 100 connections, ${depth} in flight`,
+    100,
+    depth!,
+    { kind: 'orders', bytes: bytes! },
+    { task: { ...ECHO, handler: 'echo-json' }, servers: ['ours', '@fastify/websocket', 'ws', 'ws+bufferutil'] }
+  )),
   delay('delay', '500 HTTP requests/s beside 40,000 echoes/s of 64 B, 32 in a row', echo64, 40_000),
   delay('delay-deflate', '500 HTTP requests/s beside 2,000 compressed echoes/s of 2 KiB JSON', deflate2k, 2_000)
 ]

@@ -1,19 +1,25 @@
 import Fastify from 'fastify'
 import type { AddressInfo } from 'node:net'
 import websocket from '../../lib/index.js'
+import { orderMessageSchema } from '../json-messages.js'
 import { announce, MAX_PAYLOAD, perMessageDeflate, task } from './task.js'
 
 const app = Fastify()
 await app.register(websocket, { options: { maxPayload: MAX_PAYLOAD, perMessageDeflate } })
 if (task.hook) app.addHook('onRequest', async () => {})
 app.get('/http', async () => 'ok')
-app.get('/', { websocket: true }, connection => {
+// What the others do not do: both ways the messages are what the schema says.
+const schema = task.handler === 'echo-json' ? { receive: orderMessageSchema, send: orderMessageSchema } : {}
+app.get('/', { websocket: true, schema }, connection => {
   switch (task.handler) {
     case 'echo':
       connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
       break
     case 'echo-string':
       connection.addEventListener('message', ({ data }) => connection.send(data as string))
+      break
+    case 'echo-json':
+      connection.on('json', message => connection.sendJson(message))
       break
     case 'broadcast':
       connection.on('message', (data, isBinary) => app.websocketServer.broadcast(data, { binary: isBinary }))

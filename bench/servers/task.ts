@@ -1,7 +1,7 @@
 /** What the workload wants of a server. */
 export interface ServerTask {
-  /** `echo`: as the message comes; `echo-string`: text as a string; `broadcast`: to all. */
-  handler: 'echo' | 'echo-string' | 'broadcast'
+  /** `echo`: as the message comes; `echo-string`: text as a string; `echo-json`: parsed and made JSON again; `broadcast`: to all. */
+  handler: 'echo' | 'echo-string' | 'echo-json' | 'broadcast'
   deflate: 'off' | 'level-6' | 'defaults'
   takeover: boolean
   /** Whether an `onRequest` hook runs. */

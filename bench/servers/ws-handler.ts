@@ -10,6 +10,9 @@ export function handle (socket: WebSocket, server: WebSocketServer): void {
     case 'echo-string':
       socket.addEventListener('message', ({ data }) => socket.send(data as string))
       break
+    case 'echo-json':
+      socket.on('message', (data: Buffer) => socket.send(JSON.stringify(JSON.parse(data.toString()))))
+      break
     case 'broadcast':
       socket.on('message', (data: Buffer, isBinary: boolean) => {
         server.clients.forEach(client => {
