@@ -97,6 +97,14 @@ app.get('/echo', { websocket: true }, (connection, request) => {
   // @ts-expect-error a path is no number
   const wrong: number = request.url
 })
+interface Messages { Receive: { type: 'say', text: string } | { type: 'leave' }, Send: { ack: number } }
+app.get<Messages>('/json', { websocket: true, schema: { receive: {}, send: {} } }, async connection => {
+  for await (const message of connection.json()) {
+    if (message.type === 'say') connection.sendJson({ ack: message.text.length })
+    // @ts-expect-error nothing else is sent
+    else connection.route?.broadcastJson({ left: true })
+  }
+})
 // @ts-expect-error a connection has no such method
 app.get('/wrong', { websocket: true }, (connection) => connection.noSuchMethod())
 `
