@@ -30,7 +30,8 @@ export interface RouteSettings {
   /** Milliseconds. `Infinity` for none. */
   readonly idleTimeout: number
   readonly perMessageDeflate: DeflateSettings | null
-  readonly protocols: readonly string[] | SelectSubprotocol
+  /** `null` if nobody has declared any. */
+  readonly protocols: readonly string[] | SelectSubprotocol | null
   readonly origin: OriginPolicy
   readonly onInvalidMessage: InvalidMessageHandler | null
 }
@@ -215,7 +216,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
       heartbeat: HEARTBEAT_DEFAULTS,
       idleTimeout: Infinity,
       perMessageDeflate: resolveDeflate(compatibility.perMessageDeflate ?? false, null),
-      protocols: [],
+      protocols: null,
       origin: 'same-origin',
       onInvalidMessage: null
     }),

@@ -200,7 +200,7 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: [], origin: 'same-origin', onInvalidMessage: null })
+  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: null, origin: 'same-origin', onInvalidMessage: null })
   t.same(plugin, {
     maxConnections: Infinity,
     handshakeTimeout: 10_000,
@@ -371,8 +371,9 @@ t.test('options.handleProtocols chooses for routes that declare none', async t =
   const { app } = await startApp(t, app => {
     app.get('/own', { websocket: { protocols: ['a'] } }, () => {})
     app.get('/none', { websocket: true }, () => {})
+    app.get('/empty', { websocket: { protocols: [] } }, () => {})
   }, { options: { handleProtocols } })
-  for (const [path, offered, expected] of [['/none', ['a', 'b'], 'b'], ['/own', ['b', 'a'], 'a'], ['/none', [], '']] as const) {
+  for (const [path, offered, expected] of [['/none', ['a', 'b'], 'b'], ['/empty', ['a', 'b'], ''], ['/own', ['b', 'a'], 'a'], ['/none', [], '']] as const) {
     const client = await app.injectWS(path, { protocols: offered })
     t.equal(client.protocol, expected)
     client.terminate()

@@ -114,7 +114,10 @@ export interface WebSocketRouteOptions<Send = unknown> {
   idleTimeout?: false | number
   /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
-  /** The subprotocols that the route speaks, best first, or a function that chooses one. Default none. */
+  /**
+   * The subprotocols that the route speaks, best first, or a function that chooses one. Without a common one the connection
+   * is accepted without. Default: the client's first, as `ws` does it. `[]`: none.
+   */
   protocols?: readonly string[] | SelectSubprotocol
   /**
    * Who may connect from a browser; others get 403. A request without `Origin` is not a browser's and passes.

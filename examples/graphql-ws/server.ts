@@ -31,7 +31,7 @@ const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
 await app.register(websocket)
 
 // The subprotocol of graphql-ws. Pages of other origins may connect if `origin`, beside it, says so.
-app.get('/graphql', { websocket: { protocols: ['graphql-transport-ws'] } }, makeHandler({ schema, roots }))
+app.get('/graphql', { websocket: true }, makeHandler({ schema, roots }))
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => app.close())
 

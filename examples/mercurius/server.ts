@@ -15,8 +15,8 @@ const schema = `
 const votes = new Map<string, number>()
 
 const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
-// Before Mercurius, which would bring another plugin for WebSockets otherwise. These are the subprotocols that it speaks.
-await app.register(websocket, { protocols: ['graphql-transport-ws', 'graphql-ws'] })
+// Before Mercurius, which would bring another plugin for WebSockets otherwise.
+await app.register(websocket)
 await app.register(mercurius, {
   schema,
   resolvers: {

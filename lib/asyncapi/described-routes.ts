@@ -8,12 +8,13 @@ import { asObject } from './json-schema.js'
 
 /** Gives the app `asyncapi()`, and the route that serves what it returns. */
 export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, route: { protocols } }: PluginSettings): void {
-  const declared: Array<{ readonly instance: FastifyInstance, readonly options: RouteOptions }> = []
+  // Fastify goes on to use the same options for other URLs, the one with a slash at its end for one.
+  const declared: Array<{ readonly instance: FastifyInstance, readonly url: string, readonly options: RouteOptions }> = []
   let isReady = false
   let served = ''
 
   fastify.addHook('onRoute', function (options) {
-    if (isWebSocketRoute(options.websocket, options.wsHandler) && !isHead(options.method)) declared.push({ instance: this, options })
+    if (isWebSocketRoute(options.websocket, options.wsHandler) && !isHead(options.method)) declared.push({ instance: this, url: options.url, options })
   })
   fastify.addHook('onReady', async () => {
     isReady = true
@@ -27,13 +28,14 @@ export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, 
 
   function document (): AsyncApiDocument {
     if (!isReady) throw new AsyncApiError('app.asyncapi() knows all routes when the app is ready: await app.ready()')
-    return describe(declared.map(({ instance, options }): DescribedRoute => {
+    return describe(declared.map(({ instance, url, options }): DescribedRoute => {
       const subprotocols = (typeof options.websocket === 'object' ? options.websocket.protocols : undefined) ?? protocols
       return {
-        url: options.url,
+        url,
         schema: asObject(options.schema),
         sharedSchemas: instance.getSchemas(),
-        subprotocols: typeof subprotocols === 'function' ? 'any' : subprotocols,
+        // Where nobody has declared any, there is nothing to tell.
+        subprotocols: typeof subprotocols === 'function' ? 'any' : subprotocols ?? [],
         constraints: asObject(options.constraints)
       }
     }), settings)

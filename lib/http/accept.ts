@@ -121,8 +121,9 @@ function chooseSubprotocol (
   let chosen: string | false
   if (typeof protocols === 'function') {
     chosen = protocols(offered, request)
-  } else if (protocols.length === 0 && handleProtocols !== null) {
-    chosen = offered.length > 0 && handleProtocols(new Set(offered), request.raw)
+  } else if (protocols === null) {
+    // Clients give up if none is agreed on that they have offered.
+    chosen = offered.length > 0 && (handleProtocols === null ? offered[0]! : handleProtocols(new Set(offered), request.raw))
   } else {
     chosen = selectSubprotocol(offered, protocols)
   }

@@ -15,6 +15,7 @@ async function listen (t: Test): Promise<{ connect: () => Promise<RawClient>, po
       connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
     })
     app.get('/url', { websocket: true }, connection => connection.send(connection.url))
+    app.get('/no-subprotocol', { websocket: { protocols: [] } }, () => {})
     app.get('/chosen', { websocket: { protocols: ['v2', 'v1'] } }, connection => connection.send(connection.protocol))
   })
   const connect = async (): Promise<RawClient> => {
@@ -84,13 +85,13 @@ t.test('A9, §4.2.1: what is a valid handshake, however it is written', async t 
     ['no space behind the colons', upgradeRequest().replaceAll(': ', ':')],
     ['spaces and tabs around values', upgradeRequest('/', { 'Sec-WebSocket-Version': ' \t13 \t', 'Sec-WebSocket-Key': `\t${KEY} ` })],
     ['a body of no bytes', upgradeRequest('/', { 'Content-Length': '0' })],
-    ['extensions and subprotocols that nobody here speaks', upgradeRequest('/', { 'Sec-WebSocket-Extensions': 'x-unknown; a="b"; c, permessage-deflate', 'Sec-WebSocket-Protocol': 'unknown' })]
+    ['extensions that nobody here speaks', upgradeRequest('/', { 'Sec-WebSocket-Extensions': 'x-unknown; a="b"; c, permessage-deflate' })]
   ]
   for (const [name, request] of requests) {
     const { status, headers } = await ask(request)
     t.equal(status, 101, name)
     t.notOk('sec-websocket-extensions' in headers, 'no extension was agreed on')
-    t.notOk('sec-websocket-protocol' in headers, 'and no subprotocol')
+    t.notOk('sec-websocket-protocol' in headers, 'and no subprotocol was asked for')
   }
 })
 
@@ -171,6 +172,17 @@ t.test('§4.2.2: of the subprotocols offered the server takes the one it likes b
     const { status, headers } = await client.head()
     t.same({ status, chosen: headers['sec-websocket-protocol'] }, { status: 101, chosen }, String(offered))
     await expectBytes(t, client, serverFrame(0x1, chosen ?? ''), 'the connection knows it')
+    client.destroy()
+  }
+})
+
+t.test('§4.2.2: where no subprotocols are declared, the client has its first choice; where it is none, none', async t => {
+  const { connect } = await listen(t)
+  for (const [path, offered, chosen] of [['/', 'v3, v1', 'v3'], ['/', 'v3\r\nSec-WebSocket-Protocol: v1', 'v3'], ['/', null, undefined], ['/no-subprotocol', 'v3, v1', undefined]] as const) {
+    const client = await connect()
+    client.write(upgradeRequest(path, { 'Sec-WebSocket-Protocol': offered }))
+    const { status, headers } = await client.head()
+    t.same({ status, chosen: headers['sec-websocket-protocol'] }, { status: 101, chosen }, `${path} ${String(offered)}`)
     client.destroy()
   }
 })

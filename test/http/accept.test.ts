@@ -235,11 +235,13 @@ t.test('subprotocols: the route\'s list, best first', async t => {
   }
 })
 
-t.test('subprotocols: a route that declares none agrees on none', async t => {
-  const { port } = await startWith(t, {})
-  const { status, headers } = await answer(port, upgradeRequest('/', { 'Sec-WebSocket-Protocol': 'any' }))
-  t.equal(status, 101)
-  t.equal(headers['sec-websocket-protocol'], undefined)
+t.test('subprotocols: a route that does not say which it speaks agrees on the first; one that says none, on none', async t => {
+  for (const [options, chosen] of [[{}, 'any'], [{ protocols: [] }, undefined]] as const) {
+    const { port } = await startWith(t, options)
+    const { status, headers } = await answer(port, upgradeRequest('/', { 'Sec-WebSocket-Protocol': 'any, other' }))
+    t.equal(status, 101)
+    t.equal(headers['sec-websocket-protocol'], chosen)
+  }
 })
 
 t.test('subprotocols: repeated header lines are one list; repeated or malformed elements are a 400', async t => {

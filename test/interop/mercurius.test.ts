@@ -1,6 +1,5 @@
 // Mercurius with subscriptions. It registers @fastify/websocket by itself, unless there is an `app.websocketServer`: so
-// ours has to be registered first. And it leaves the choice of the subprotocol to what is there: ours has to be told
-// which ones there are. `app.register(websocket, { protocols: ['graphql-transport-ws', 'graphql-ws'] })` is both.
+// ours has to be registered first.
 
 import { once } from 'node:events'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -62,7 +61,7 @@ const VOTES = 'subscription ($for: String!) { votes (for: $for) }'
 const VOTE = 'mutation ($for: String!) { vote (for: $for) }'
 
 async function startMercurius (t: Test, subscription: true | SubscriptionOptions, options: WebSocketPluginOptions = {}): Promise<TestApp> {
-  const server = await startApp(t, app => app.register(mercurius, { schema, resolvers: createResolvers(), subscription }), { protocols: PROTOCOLS, ...options })
+  const server = await startApp(t, app => app.register(mercurius, { schema, resolvers: createResolvers(), subscription }), options)
   return { ...server, url: `${server.url}/graphql` }
 }
 
