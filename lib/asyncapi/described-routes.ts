@@ -29,7 +29,7 @@ export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, 
   function document (): AsyncApiDocument {
     if (!isReady) throw new AsyncApiError('app.asyncapi() knows all routes when the app is ready: await app.ready()')
     return describe(declared.map(({ instance, url, options }): DescribedRoute => {
-      const subprotocols = (typeof options.websocket === 'object' ? options.websocket.protocols : undefined) ?? protocols
+      const subprotocols = (typeof options.websocket === 'object' ? options.websocket.protocols : undefined) ?? protocols ?? []
       return {
         url,
         schema: asObject(options.schema),

@@ -63,7 +63,8 @@ export function describe (routes: readonly DescribedRoute[], settings: AsyncApiS
     return [channel.key, describeChannel(channel, [...named.receive, ...named.send], components)]
   })
   const schemas = components.toObject()
-  return {
+  // Whoever gets it may change it.
+  return structuredClone<AsyncApiDocument>({
     asyncapi: '3.0.0',
     ...(settings.id !== null && { id: settings.id }),
     info: settings.info,
@@ -76,7 +77,7 @@ export function describe (routes: readonly DescribedRoute[], settings: AsyncApiS
       ...(Object.keys(schemas).length > 0 && { schemas }),
       ...(settings.securitySchemes !== null && { securitySchemes: settings.securitySchemes })
     }
-  }
+  })
 }
 
 /** Names the channel and its messages; components get what these refer to. */

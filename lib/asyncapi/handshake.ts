@@ -97,6 +97,5 @@ function subprotocolHeader (subprotocols: readonly string[] | 'any'): AsyncApiSc
 /** The bindings want a schema of an object, with `properties`, and where it stands. */
 function toObjectSchema (place: SchemaPlace, components: SchemaComponents): { [keyword: string]: unknown } {
   const schema = components.describeHere(follow(place))
-  if (isObject(schema) && schema.type === 'object' && isObject(schema.properties)) return { ...schema }
-  return { type: 'object', properties: {}, allOf: [schema] }
+  return isObject(schema) && !('$ref' in schema) ? { properties: {}, ...schema, type: 'object' } : { type: 'object', properties: {}, allOf: [schema] }
 }

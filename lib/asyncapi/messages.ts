@@ -37,8 +37,9 @@ export function messagesOf (root: SchemaPlace, fallback: string, components: Sch
   const whole: Alternative = { written: root, meant: follow(root), besides: [] }
   const alternatives = alternativesOf(whole, [])
   const names = alternatives.length > 1 ? namesOf(alternatives, discriminatorOf(whole.meant)) : null
-  if (names === null) return [describe(whole, ownNameOf(whole) ?? onlyTagOf(whole.meant) ?? fallback, components)]
-  return alternatives.map((alternative, i) => describe(alternative, names[i]!, components))
+  if (names !== null) return alternatives.map((alternative, i) => describe(alternative, names[i]!, components))
+  const only = alternatives.length === 1 ? alternatives[0]! : whole
+  return [describe(only, ownNameOf(only) ?? onlyTagOf(only.meant) ?? fallback, components)]
 }
 
 function describe ({ written, meant, besides }: Alternative, name: string, components: SchemaComponents): AsyncApiMessage {
