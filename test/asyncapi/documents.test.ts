@@ -8,8 +8,11 @@ import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import Type from 'typebox'
 import * as v from 'valibot'
+import { WebSocket } from 'ws'
 import { z } from 'zod'
 import websocket, { type AsyncApiDocument, type AsyncApiOptions } from '../../lib/index.js'
+import { examplesOf } from '../support/examples.js'
+import { runExample } from '../support/run-example.js'
 
 // AsyncAPI's own parser has to accept each document, and the document to say of messages what the server does with them.
 
@@ -35,8 +38,7 @@ async function describe (
   await configure(app)
   await app.ready()
   const document = app.asyncapi()
-  const { document: parsed, diagnostics } = await parser.parse(JSON.stringify(document))
-  t.strictSame(diagnostics.filter(({ severity }) => severity <= DiagnosticSeverity.Warning), [], 'the parser has nothing to object to')
+  const parsed = await parse(t, JSON.stringify(document))
 
   const checker = Fastify({ ajv: { customOptions: { strict: false, coerceTypes: false, useDefaults: false, removeAdditional: false } } })
   t.teardown(() => checker.close())
@@ -47,7 +49,7 @@ async function describe (
   return {
     app,
     document,
-    parsed: parsed!,
+    parsed,
     async namesOf (operation, payload) {
       const { channel, messages } = document.operations[operation]!
       const names: string[] = []
@@ -60,6 +62,12 @@ async function describe (
       return names
     }
   }
+}
+
+async function parse (t: Test, text: string): Promise<AsyncAPIDocumentInterface> {
+  const { document, diagnostics } = await parser.parse(text)
+  t.strictSame(diagnostics.filter(({ severity }) => severity <= DiagnosticSeverity.Warning), [], 'the parser has nothing to object to')
+  return document!
 }
 
 function lastOf (pointer: string): string {
@@ -446,4 +454,19 @@ t.test('@fastify/swagger beside it shows the handshake, and not our route', asyn
     t.equal(String((await once(client, 'message'))[0]), 'taken', 'the response schema does not get into the way of the 101')
     client.terminate()
   }
+})
+
+t.test('examples/asyncapi, and the document in the documentation', async t => {
+  const { url } = await runExample(t, 'examples/asyncapi/server.ts')
+  const parsed = await parse(t, await (await fetch(`${url}/asyncapi.json`)).text())
+  t.strictSame(parsed.messages().all().map(message => message.name()), ['subscribe', 'unsubscribe', 'price'])
+  const client = new WebSocket(`${url.replace('http', 'ws')}/markets/paris`, ['prices.v1'])
+  t.teardown(() => client.terminate())
+  await once(client, 'open')
+  client.send(JSON.stringify({ type: 'subscribe', product: 'pears' }))
+  const [data] = await once(client, 'message')
+  t.match(JSON.parse(String(data)), { type: 'price', product: 'pears', cents: Number })
+
+  const document = (await examplesOf('docs/asyncapi.md')).find(({ name }) => name === 'asyncapi document')!
+  t.equal((await parse(t, document.text)).channels().length, 1)
 })
