@@ -1,8 +1,11 @@
+import { join } from 'node:path'
 import t from 'tap'
 import { createProject } from '../support/examples.js'
+import { compileProgram } from './compile.js'
 import { compareTests, compareTypes, HANGING } from './compare.js'
 import { runPublishedTests } from './published-tests.js'
 import { compilePublishedTypes } from './published-types.js'
+import { CLEAN, MEMBERS_BEHIND, OURS_BEHIND, OURS_FIRST, PATHS } from './type-programs.js'
 
 // The tests that @fastify/websocket publishes run against this package, as users get it, and what does not pass is
 // what differences.ts lists, no more and no less. Against itself everything passes: what does not is ours.
@@ -30,6 +33,15 @@ t.test('@fastify/websocket\'s own tests, of its behaviour and of its types', asy
     t.ok(problems.includes('base: Should expose a websocket: does not pass: broken'))
     t.ok(problems.some(problem => problem.startsWith('base: clashing upgrade handler: passes')))
     t.ok(problems.some(problem => problem.endsWith('there is no such test')))
+  })
+
+  t.test('its types, and what other packages import of them', async t => {
+    const compile = (name: string, files: Record<string, string>, options: object): Promise<string[]> => compileProgram(join(project, name), files, options)
+    t.same(await compile('clean', CLEAN, { skipLibCheck: false }), [])
+    t.same(await compile('ours-first', OURS_FIRST, { skipLibCheck: true }), [])
+    t.same(await compile('ours-behind', OURS_BEHIND, { skipLibCheck: true }), [])
+    t.match(await compile('members-behind', MEMBERS_BEHIND, { skipLibCheck: true }), [/No overload/, /broadcast/, /protocols/, /signal/])
+    t.same(await compile('paths', { ...OURS_FIRST, ...OURS_BEHIND, ...MEMBERS_BEHIND }, { skipLibCheck: false, paths: PATHS }), [])
   })
 
   t.test('the types', async t => {
