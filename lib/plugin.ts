@@ -6,7 +6,7 @@ import { createAccept } from './http/accept.js'
 import { createInjectWS } from './http/inject.js'
 import { RouteTable } from './http/route-table.js'
 import { registerRoutes } from './http/routes.js'
-import { findUnseenRoutes } from './http/unseen-routes.js'
+import { findUnseenRoutes, watchFromNowOn } from './http/unseen-routes.js'
 import { UpgradeListener } from './http/upgrade-listener.js'
 import { resolvePluginOptions } from './options.js'
 import { publishRefused } from './server/diagnostics.js'
@@ -60,6 +60,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
 
   fastify.decorate('websocketServer', server)
   fastify.decorate('injectWS', createInjectWS(fastify, listener, settings.closeTimeout))
+  watchFromNowOn(fastify)
   registerRoutes(fastify, settings, server, table, createAccept(settings, server, () => isClosing))
   describeRoutes(fastify, settings)
   const uninstall = listener.install()

@@ -16,7 +16,11 @@ const declaredRoutes = new WeakMap<object, DeclaredRoutes>()
 // `onRoute` does not run for routes that were declared before the plugin was loaded, and nothing tells of them
 // afterwards. So every instance is told about from its beginning, if this module was loaded before.
 diagnosticsChannel.subscribe('fastify.initialization', message => {
-  const { fastify } = message as InitializationMessage
+  watch((message as InitializationMessage).fastify)
+})
+
+/** @param fastify the app, not an encapsulated instance */
+function watch (fastify: FastifyInstance): void {
   const routes: DeclaredRoutes = { webSocket: new Map(), http: [] }
   declaredRoutes.set(fastify.server, routes)
   fastify.addHook('onRoute', routeOptions => {
@@ -24,7 +28,21 @@ diagnosticsChannel.subscribe('fastify.initialization', message => {
     if (isWebSocketRoute(websocket, wsHandler) && !isHead(method)) routes.webSocket.set(url, false)
     else if (isHttpRoute(routeOptions)) routes.http.push(url)
   })
-})
+}
+
+/**
+ * Where this module was loaded after the app was made, as by `@fastify/autoload`: at least what is declared from now
+ * on is told about, wherever that is.
+ */
+export function watchFromNowOn (fastify: FastifyInstance): void {
+  if (!declaredRoutes.has(fastify.server)) watch(appOf(fastify))
+}
+
+/** Encapsulated instances have the one that they are in as their prototype. */
+function appOf (instance: FastifyInstance): FastifyInstance {
+  const parent: object = Object.getPrototypeOf(instance)
+  return 'addHook' in parent ? appOf(parent as FastifyInstance) : instance
+}
 
 /** Whether a route's options make it a WebSocket route. */
 export function isWebSocketRoute (websocket: unknown, wsHandler: unknown): boolean {

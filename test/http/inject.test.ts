@@ -275,3 +275,22 @@ t.test('B8: app.close() with injected connections and with one that waits in a h
   t.equal(code, 1001)
   t.equal((await waiting).statusCode, 503)
 })
+
+t.test('injectWS: messages that wait for a listener do not keep the end from being seen', async t => {
+  let closed!: Promise<unknown[]>
+  const app = await createApp(t, app => {
+    app.get('/', { websocket: true }, connection => {
+      closed = once(connection, 'close')
+      for (let i = 0; i < 20; i++) connection.send(`news ${i}`)
+      connection.on('message', () => connection.close(4000))
+    })
+  })
+  const client = await app.injectWS('/')
+  client.send('done')
+  // Each is a view of the buffer that the server writes from, and once counted with all of that: reading stopped.
+  t.equal((await closed)[0], 4000)
+  let heard = 0
+  client.on('message', () => { heard++ })
+  t.equal((await once(client, 'close'))[0], 4000)
+  t.equal(heard, 20)
+})

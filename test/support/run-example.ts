@@ -26,7 +26,7 @@ export async function runExample (t: ProcessTest, script: string, { nodeArgs = [
     env: { ...process.env, PORT: '0', ...env }
   })
   for await (const line of createInterface({ input: program.stdout! })) {
-    const url = /http:\/\/\S+/.exec(line)?.[0]
+    const url = /http:\/\/[^\s"]+/.exec(line)?.[0]
     if (url !== undefined) return { url: new URL(url).origin, program }
   }
   throw new Error(`${script} ended without telling its address`)
