@@ -3,7 +3,7 @@
 //   npx tsx examples/metrics/server.ts
 
 import Fastify from 'fastify'
-import websocket, { type WebSocketServerStats, type WebSocketClosed } from 'fastify-ws-routes'
+import websocket, { WebSocketError, type WebSocketClosed, type WebSocketFailed, type WebSocketServerStats } from 'fastify-ws-routes'
 import diagnosticsChannel from 'node:diagnostics_channel'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
@@ -40,6 +40,16 @@ const duration = new Histogram({
 diagnosticsChannel.subscribe('fastify-ws-routes.close', message => {
   const closed = message as WebSocketClosed
   if (closed.server === app.websocketServer) duration.observe({ code: closed.code }, closed.duration / 1000)
+})
+const errors = new Counter({
+  name: 'websocket_errors_total',
+  help: 'Rules that clients broke, by code, and what our own code threw',
+  labelNames: ['code'],
+  registers
+})
+diagnosticsChannel.subscribe('fastify-ws-routes.error', message => {
+  const { server, error } = message as WebSocketFailed
+  if (server === app.websocketServer) errors.inc({ code: error instanceof WebSocketError ? error.code : 'ours' })
 })
 
 app.get('/metrics', async (_request, reply) => {

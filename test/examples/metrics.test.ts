@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
-import { close, RawClient, text } from '../support/raw-client.js'
+import { close, frame, RawClient, text } from '../support/raw-client.js'
 import { startProgram } from '../support/child-process.js'
 import { createProject, ROOT } from '../support/examples.js'
 
@@ -62,4 +62,11 @@ t.test('examples/metrics: what Prometheus collects is what has happened', async 
     'websocket_messages_total{direction="received"}': 2,
     'websocket_connection_duration_seconds_count{code="4000"}': 1
   })
+
+  // RFC 6455 §5.2: an opcode that is reserved.
+  clients[1].write(frame(0x3))
+  t.equal((await clients[1].closeFrame()).code, 1002)
+  clients[1].end()
+  while ((await metrics()).websocket_connections !== 0);
+  t.match(await metrics(), { 'websocket_errors_total{code="FST_WS_ERR_INVALID_OPCODE"}': 1 })
 })
