@@ -125,6 +125,19 @@ declare module 'fastify' {
     receive?: unknown
     /** What a WebSocket route sends to clients, as JSON: compiled with the route's serializer compiler, for `sendJson` and `broadcastJson`. */
     send?: unknown
+
+    // What `app.asyncapi()` reads besides. The types are those that `@fastify/swagger` declares, as they have to be where both are.
+
+    /** `true` leaves the route out of `app.asyncapi()`. */
+    hide?: boolean
+    deprecated?: boolean
+    tags?: readonly string[]
+    description?: string
+    summary?: string
+    /** One of these is enough. Their names are those of the option `asyncapi.securitySchemes`. */
+    security?: ReadonlyArray<{ [securityLabel: string]: readonly string[] }>
+    /** The key of the route's channel. */
+    operationId?: string
   }
 
   interface RouteGenericInterface {

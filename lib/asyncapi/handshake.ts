@@ -64,12 +64,12 @@ export function bindingOf (
   subprotocols: readonly string[] | 'any',
   components: SchemaComponents
 ): AsyncApiWebSocketBinding {
-  const declared = headers === null ? null : toObjectSchema(headers, components)
+  const declared = headers === null ? null : describeObject(headers, components)
   const isDeclared = headers !== null && [...propertiesOf(headers).keys()].some(name => name.toLowerCase() === SUBPROTOCOL_HEADER.toLowerCase())
   const offered = isDeclared ? null : subprotocolHeader(subprotocols)
   return {
     method: 'GET',
-    ...(querystring !== null && { query: toObjectSchema(querystring, components) }),
+    ...(querystring !== null && { query: describeObject(querystring, components) }),
     ...((declared !== null || offered !== null) && {
       headers: {
         type: 'object',
@@ -95,7 +95,7 @@ function subprotocolHeader (subprotocols: readonly string[] | 'any'): AsyncApiSc
 }
 
 /** The bindings want a schema of an object, with `properties`, and where it stands. */
-function toObjectSchema (place: SchemaPlace, components: SchemaComponents): { [keyword: string]: unknown } {
+function describeObject (place: SchemaPlace, components: SchemaComponents): { [keyword: string]: unknown } {
   const schema = components.describeHere(follow(place))
   return isObject(schema) && !('$ref' in schema) ? { properties: {}, ...schema, type: 'object' } : { type: 'object', properties: {}, allOf: [schema] }
 }

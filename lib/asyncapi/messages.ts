@@ -1,7 +1,7 @@
 import type { AsyncApiMessage, AsyncApiSchema } from '../../types/asyncapi.js'
 import { asObject, isJsonSchema, isObject, type JsonSchema, type SchemaObject } from './json-schema.js'
 import { toComponentName } from './names.js'
-import type { SchemaComponents } from './schema-components.js'
+import { toObjectSchema, type SchemaComponents } from './schema-components.js'
 import { idOf, type SchemaPlace } from './schema-scope.js'
 
 /** One of the schemas that a message may have. */
@@ -51,7 +51,7 @@ function describe ({ written, meant, besides }: Alternative, name: string, compo
     ...(typeof description === 'string' && { description }),
     contentType: 'application/json',
     ...(deprecated === true && { deprecated }),
-    payload
+    payload: toObjectSchema(payload)
   }
 }
 

@@ -64,7 +64,7 @@ export class SchemaComponents {
     const component: Component = { name: this.names.take(name), place, schema: true }
     // Before what is in it, which may refer to it.
     this.byName.set(name, [...(this.byName.get(name) ?? []), component])
-    component.schema = this.describeHere(place)
+    component.schema = toObjectSchema(this.describeHere(place))
     return referenceTo(component)
   }
 
@@ -72,6 +72,11 @@ export class SchemaComponents {
   private findComponent (place: SchemaPlace): Component | undefined {
     return this.byName.get(toComponentName(place.name))?.find(component => isSamePlace(component.place, place, new Map()))
   }
+}
+
+/** Payloads and components must not be booleans. */
+export function toObjectSchema (schema: AsyncApiSchema): AsyncApiSchema & object {
+  return typeof schema === 'boolean' ? schema ? {} : { not: {} } : schema
 }
 
 function referenceTo ({ name }: Component): { $ref: string } {

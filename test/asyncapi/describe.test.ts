@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { describe, type DescribedRoute } from '../../lib/asyncapi/document.js'
 import websocket, { type AsyncApiDocument, type AsyncApiOptions, type AsyncApiSchema } from '../../lib/index.js'
 import { resolvePluginOptions } from '../../lib/options.js'
+import { CASES_FOR_NO_PARSER, SCHEMA_CASES } from './schema-cases.js'
 
 // What no app with Fastify's own compilers can have, and how names come about: without I/O, and without the parser.
 
@@ -28,22 +29,7 @@ function namesOf (receive: unknown, sharedSchemas: Record<string, unknown> = {})
 const tagged = (type: unknown, more: object = {}): object => ({ type: 'object', properties: { type: { const: type } }, ...more })
 
 t.test('words of other drafts, of OpenAPI and of Ajv are said in those of draft-07', async t => {
-  const cases: Array<[schema: unknown, payload: AsyncApiSchema]> = [
-    [{ type: 'string', nullable: true }, { type: ['string', 'null'] }],
-    [{ type: ['string', 'null'], nullable: true }, { type: ['string', 'null'] }],
-    [{ prefixItems: [{ type: 'string' }, { nullable: true, type: 'number' }], items: false }, { items: [{ type: 'string' }, { type: ['number', 'null'] }], additionalItems: false }],
-    [{ type: 'array', items: [], additionalItems: false }, { type: 'array', items: false, additionalItems: false }],
-    [{ dependentRequired: { a: ['b'] }, dependentSchemas: { c: { required: ['d'] } }, dependencies: { e: ['f'] } }, { dependencies: { e: ['f'], a: ['b'], c: { required: ['d'] } } }],
-    [{ type: 'object', discriminator: { propertyName: 'kind' }, properties: {} }, { type: 'object', properties: {}, discriminator: 'kind' }],
-    [{ type: 'bigint', minimum: 5n }, { minimum: 5 }],
-    [{ $schema: 'https://json-schema.org/draft/2020-12/schema', $id: '#here', $anchor: 'there', $defs: { unused: {} }, type: 'null' }, { type: 'null' }],
-    [{ default: { $ref: 'data', $id: 'data' }, enum: [{ $ref: 'data' }], const: { nullable: true } }, { default: { $ref: 'data', $id: 'data' }, enum: [{ $ref: 'data' }], const: { nullable: true } }],
-    [{ properties: { $ref: { type: 'string', nullable: true }, $id: {}, const: { prefixItems: [true] } } }, { properties: { $ref: { type: ['string', 'null'] }, $id: {}, const: { items: [true] } } }],
-    [JSON.parse('{ "properties": { "__proto__": { "type": "string", "nullable": true } } }'), JSON.parse('{ "properties": { "__proto__": { "type": ["string", "null"] } } }')],
-    [{ default: new Date(0), 'x-parse': () => {}, title: undefined }, { default: '1970-01-01T00:00:00.000Z' }],
-    [true, true]
-  ]
-  for (const [schema, payload] of cases) {
+  for (const [schema, payload] of [...SCHEMA_CASES, ...CASES_FOR_NO_PARSER]) {
     const described = payloadOf(schema)
     t.equal(JSON.stringify(described.payload), JSON.stringify(payload))
     t.equal(described.schemas, undefined)
@@ -152,7 +138,8 @@ t.test('names of messages: by tag, id, definition or title, and one for all if t
     [{ $ref: 'first' }, ['first']],
     [tagged('say'), ['say']],
     [{ properties: { jsonrpc: { const: '2.0' }, method: { const: 'x' } } }, ['xFromClient']],
-    [{ oneOf: [] }, ['xFromClient']]
+    [{ oneOf: [] }, ['xFromClient']],
+    [{ oneOf: [tagged('a'), false] }, ['xFromClient']]
   ]
   for (const [receive, names] of cases) t.strictSame(namesOf(receive, { first: { $id: 'first', type: 'object' } }), names, JSON.stringify(receive))
 })

@@ -13,6 +13,7 @@ import { z } from 'zod'
 import websocket, { type AsyncApiDocument, type AsyncApiOptions } from '../../lib/index.js'
 import { examplesOf } from '../support/examples.js'
 import { runExample } from '../support/run-example.js'
+import { SCHEMA_CASES } from './schema-cases.js'
 
 // AsyncAPI's own parser has to accept each document, and the document to say of messages what the server does with them.
 
@@ -102,9 +103,10 @@ t.test('routes without schemas: any message, both ways', async t => {
     app.get('/echo', { websocket: true }, () => {})
     app.get('/http', async () => 'not a WebSocket')
     app.route({ method: ['GET', 'HEAD'], url: '/both', handler: async () => 'http', wsHandler: () => {} })
+    app.get('/json', { websocket: true, schema: { receive: true, send: { type: 'object', properties: { any: { $ref: '#/definitions/any' } }, definitions: { any: true } } } }, () => {})
     app.get('/off', { websocket: false }, async () => 'not a WebSocket either')
   })
-  t.strictSame(Object.entries(document.channels).map(([key, { address }]) => [key, address]), [['root', '/'], ['echo', '/echo'], ['both', '/both']])
+  t.strictSame(Object.entries(document.channels).map(([key, { address }]) => [key, address]), [['root', '/'], ['echo', '/echo'], ['both', '/both'], ['json', '/json']])
   t.strictSame(document.info, { title: 'WebSocket API', version: '1.0.0' })
   t.notHas(document, 'servers')
   t.strictSame(document.channels.echo, {
@@ -112,11 +114,13 @@ t.test('routes without schemas: any message, both ways', async t => {
     messages: { any: { $ref: '#/components/messages/any' } },
     bindings: { ws: { method: 'GET', bindingVersion: '0.1.0' } }
   })
-  t.strictSame(Object.keys(document.operations), ['receiveRoot', 'sendRoot', 'receiveEcho', 'sendEcho', 'receiveBoth', 'sendBoth'])
+  t.strictSame(Object.keys(document.operations), ['receiveRoot', 'sendRoot', 'receiveEcho', 'sendEcho', 'receiveBoth', 'sendBoth', 'receiveJson', 'sendJson'])
   t.strictSame(document.components.messages!.any!.payload, {})
   t.notHas(document.components.messages!.any, 'contentType', 'it may be binary')
-  t.equal(parsed.channels().length, 3)
-  t.strictSame(parsed.operations().all().map(operation => operation.action()), ['receive', 'send', 'receive', 'send', 'receive', 'send'])
+  t.match(document.components.messages, { jsonFromClient: { contentType: 'application/json', payload: {} } })
+  t.strictSame(document.components.schemas, { any: {} }, 'AsyncAPI allows no booleans there')
+  t.equal(parsed.channels().length, 4)
+  t.strictSame(parsed.operations().all().map(operation => operation.action()), Array(4).fill(['receive', 'send']).flat())
 })
 
 t.test('an app without WebSocket routes, and all options', async t => {
@@ -190,6 +194,14 @@ t.test('JSON schemas: shared ones, parts of them, recursion, definitions, and a 
   t.strictSame(messages!.person!.payload, { $ref: '#/components/schemas/person' }, 'not a copy')
   t.strictSame(Object.keys(messages!.add!.payload).sort(), ['properties', 'required', 'type'], 'what the union wants besides is in the member')
   t.notMatch(JSON.stringify(document), /"(\$id|definitions)":/)
+})
+
+t.test('schemas in the words of other drafts, of OpenAPI and of Ajv', async t => {
+  const { parsed } = await describe(t, app => {
+    app.setValidatorCompiler(() => () => true)
+    for (const [i, [receive]] of SCHEMA_CASES.entries()) app.get(`/${i}`, { websocket: true, schema: { receive, send: false } }, () => {})
+  })
+  t.equal(parsed.operations().length, SCHEMA_CASES.length)
 })
 
 t.test('TypeBox: unions of literals, ids, and recursion', async t => {
@@ -401,8 +413,8 @@ t.test('what @fastify/swagger knows of routes: summary, description, tags, secur
         send: { type: 'object', title: 'An order', properties: { id: { type: 'integer' } } }
       }
     }, () => {})
-    app.get('/old', { websocket: true, schema: { deprecated: true, send: { type: 'object', title: 'An order', properties: { id: { type: 'integer' } } } } as object }, () => {})
-    app.get('/secret', { websocket: true, schema: { hide: true } as object }, () => {})
+    app.get('/old', { websocket: true, schema: { deprecated: true, send: { type: 'object', title: 'An order', properties: { id: { type: 'integer' } } } } }, () => {})
+    app.get('/secret', { websocket: true, schema: { hide: true } }, () => {})
     app.get('/tenant', { websocket: true, constraints: { host: 'a.example.com' } }, () => {})
     app.get('/tenant', { websocket: true, constraints: { host: /^b\./ } }, () => {})
   }, {
