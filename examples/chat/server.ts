@@ -1,76 +1,169 @@
-// A chat with rooms. `npm start` runs it; PORT and HOST say where it listens (HOST=0.0.0.0 lets a phone in).
+// A chat with rooms. PORT and HOST say where it listens; with HOST=0.0.0.0 a phone in the same network gets in.
+//
+//   npm start
 
+import cookie from '@fastify/cookie'
+import files from '@fastify/static'
+import { Type, type Static, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
-import websocket, { type WebSocketConnection } from 'fastify-ws-routes'
-import { readFile } from 'node:fs/promises'
+import websocket, { type WebSocketConnection, type WebSocketRouteConnections } from 'fastify-ws-routes'
+import { createHash, randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
 
-/** Who is in a room, by connection: somebody with two tabs is there twice. */
-type Room = Map<WebSocketConnection, string>
+const LONGEST_HISTORY = 100 // messages of a room that are kept
+const MOST_ROOMS = 200 // with nobody in them; those with somebody in them, maxConnections bounds
+const HEARTBEAT = 3_000 // ms
 
-/** What the page gets, as JSON. What it sends is nothing but the text of a message. */
-type ChatEvent =
-  | { type: 'joined' | 'left', name: string, people: string[] }
-  | { type: 'said', name: string, text: string }
+const Person = Type.Object({ id: Type.String(), name: Type.String() })
+type Person = Static<typeof Person>
 
-interface ChatRoute {
-  Params: { room: string }
-  Querystring: { name: string }
+const Message = Type.Object({ id: Type.String(), from: Person, text: Type.String(), time: Type.Integer() })
+type Message = Static<typeof Message>
+
+const ClientMessage = Type.Union([
+  // The page makes the id. What it sends once more, because it never saw it come back, has the same.
+  Type.Object({ type: Type.Literal('say'), id: Type.String({ pattern: '^[0-9a-f]{32}$' }), text: Type.String({ maxLength: 2000, pattern: '\\S' }) }),
+  Type.Object({ type: Type.Literal('typing') })
+])
+
+const ServerMessage = Type.Union([
+  Type.Object({ type: Type.Literal('welcome'), you: Type.String(), people: Type.Array(Person), messages: Type.Array(Message), isGap: Type.Boolean() }),
+  Type.Object({ type: Type.Literal('joined'), person: Person }),
+  Type.Object({ type: Type.Literal('left'), person: Person }),
+  Type.Object({ type: Type.Literal('typing'), person: Person }),
+  Type.Object({ type: Type.Literal('said'), message: Message }),
+  Type.Object({ type: Type.Literal('rooms'), rooms: Type.Array(Type.Object({ name: Type.String(), people: Type.Integer() })) }),
+  Type.Object({ type: Type.Literal('latency'), milliseconds: Type.Number() })
+])
+type ServerMessage = Static<typeof ServerMessage>
+
+interface Room {
+  /** By connection: somebody with two tabs has two, which have the same object. */
+  readonly people: Map<WebSocketConnection, Person>
+  /** The latest messages, for those who come, or come back. */
+  readonly messages: Message[]
 }
 
-const page = await readFile(new URL('index.html', import.meta.url))
 const rooms = new Map<string, Room>()
 
-const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
-await app.register(websocket)
+const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'info' } }).withTypeProvider<TypeBoxTypeProvider>()
+await app.register(cookie)
+await app.register(websocket, { maxConnections: 1000 })
+await app.register(files, { root: fileURLToPath(new URL('public', import.meta.url)) })
 
-app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(page))
+// Whoever comes gets a cookie, with the page or with the handshake, and is known again by it: in a second tab, and
+// after a restart. The others see only a hash of it. In place of this hook stands your login.
+app.decorateRequest('guest', '')
+app.addHook('onRequest', async (request, reply) => {
+  const secret = request.cookies.guest ?? randomUUID()
+  reply.setCookie('guest', secret, { path: '/', httpOnly: true, sameSite: 'strict', maxAge: 365 * 24 * 3600 })
+  reply.header('content-security-policy', "default-src 'self'")
+  request.setDecorator('guest', createHash('sha256').update(secret).digest('base64url').slice(0, 12))
+})
 
-app.get<ChatRoute>('/chat/:room', {
-  // Nobody types more than that; a longer message closes the connection with 1009.
-  websocket: { maxPayload: 4096 },
+app.get('/rooms/:room', {
+  websocket: {
+    maxPayload: 16 * 1024, // a longer message closes the connection with 1009
+    rateLimit: { messages: 40, window: 2_000 }, // more close it with 1008
+    heartbeat: { interval: HEARTBEAT, timeout: 2 * HEARTBEAT }
+  },
   // Checked before the handshake is accepted: who comes without a name gets a 400 over HTTP.
   schema: {
-    params: {
-      type: 'object',
-      properties: { room: { type: 'string', pattern: '^[a-z0-9-]{1,32}$' } }
-    },
-    querystring: {
-      type: 'object',
-      required: ['name'],
-      properties: { name: { type: 'string', maxLength: 24, pattern: '\\S' } }
-    }
+    params: Type.Object({ room: Type.String({ pattern: '^[\\p{L}\\p{N}_-]{1,32}$' }) }),
+    querystring: Type.Object({
+      name: Type.String({ maxLength: 24, pattern: '\\S' }),
+      /** The id of the last message that the page has, if it comes back. */
+      after: Type.Optional(Type.String())
+    }),
+    // Checked whenever somebody sends one: what is not as it says closes the connection with 1007 or 1008.
+    receive: ClientMessage,
+    send: ServerMessage
   }
 }, (connection, request) => {
-  const name = request.query.name.trim()
-  const room = rooms.get(request.params.room) ?? new Map<WebSocketConnection, string>()
-  rooms.set(request.params.room, room)
-  room.set(connection, name)
-  tell({ type: 'joined', name, people: people() })
+  const { room: name } = request.params
+  const room = enter(name)
+  const id = request.getDecorator<string>('guest')
+  const me = [...room.people.values()].find(person => person.id === id) ?? { id, name: '' }
+  const isNews = me.name !== request.query.name.trim()
+  me.name = request.query.name.trim()
+  room.people.set(connection, me)
+  request.log.info({ room: name, person: me }, 'joined')
 
-  connection.on('message', (data, isBinary) => {
-    if (isBinary) return connection.close(1003, 'text only')
-    const text = data.toString().trim()
-    if (text !== '') tell({ type: 'said', name, text })
+  const after = room.messages.findIndex(({ id }) => id === request.query.after)
+  connection.sendJson({
+    type: 'welcome',
+    you: me.id,
+    people: [...new Set(room.people.values())],
+    messages: room.messages.slice(after + 1),
+    isGap: request.query.after !== undefined && after === -1 && room.messages.length > 0
+  })
+  if (isNews) tell({ type: 'joined', person: me }, isOther)
+  tellRooms()
+
+  connection.on('json', message => {
+    if (message.type === 'typing') return tell({ type: 'typing', person: me }, isOther)
+
+    // It was received already, but the connection was lost before the page knew.
+    const known = room.messages.find(({ id, from }) => id === message.id && from.id === me.id)
+    if (known !== undefined) return connection.sendJson({ type: 'said', message: known })
+
+    const said = { id: message.id, from: { ...me }, text: message.text.trim(), time: Date.now() }
+    room.messages.push(said)
+    if (room.messages.length > LONGEST_HISTORY) room.messages.shift()
+    tell({ type: 'said', message: said })
   })
 
   connection.on('close', () => {
-    room.delete(connection)
-    if (room.size === 0) rooms.delete(request.params.room)
-    else tell({ type: 'left', name, people: people() })
+    room.people.delete(connection)
+    request.log.info({ room: name, person: me }, 'left')
+    if (![...room.people.values()].includes(me)) tell({ type: 'left', person: me })
+    tellRooms()
   })
 
-  function people (): string[] {
-    return [...new Set(room.values())].sort()
+  function isOther (person: Person): boolean {
+    return person !== me
   }
 
   /** The route has the connections of all rooms; the filter keeps those of this one. */
-  function tell (event: ChatEvent): void {
-    connection.route!.broadcast(JSON.stringify(event), { filter: other => room.has(other) })
+  function tell (message: ServerMessage, isMeant: (person: Person) => boolean = () => true): void {
+    connection.route!.broadcastJson(message, {
+      filter: other => {
+        const person = room.people.get(other)
+        return person !== undefined && isMeant(person)
+      }
+    })
   }
 })
+
+const everybody: WebSocketRouteConnections<ServerMessage> = app.websocketServer.route('/rooms/:room')
+
+function tellRooms (): void {
+  const list = [...rooms].map(([name, { people }]) => ({ name, people: new Set(people.values()).size }))
+  everybody.broadcastJson({ type: 'rooms', rooms: list.filter(({ people }) => people > 0) })
+}
+
+// Pages cannot see the Pings of the heartbeat: we tell how long the last took. It is also how they know that we are there.
+const clock = setInterval(() => {
+  for (const connection of everybody.clients) {
+    if (connection.latency !== undefined) connection.sendJson({ type: 'latency', milliseconds: connection.latency })
+  }
+}, HEARTBEAT)
+app.addHook('onClose', async () => clearInterval(clock))
 
 // Everybody gets a Close frame with 1001, and the page tries again until the server is back.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => app.close())
 
 const address = await app.listen({ port: Number(process.env.PORT ?? 3000), host: process.env.HOST ?? '127.0.0.1' })
 console.log(`The chat is at ${address}`)
+
+function enter (name: string): Room {
+  const room = rooms.get(name) ?? { people: new Map(), messages: [] }
+  // The room that was entered last stands last; the empty ones that nobody has entered for longest are forgotten.
+  rooms.delete(name)
+  for (const [other, { people }] of rooms) {
+    if (rooms.size < MOST_ROOMS) break
+    if (people.size === 0) rooms.delete(other)
+  }
+  rooms.set(name, room)
+  return room
+}

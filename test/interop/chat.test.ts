@@ -1,149 +1,504 @@
 import t from 'tap'
 import { createInterface } from 'node:readline'
 import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import type { ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import type { Browser, Locator, Page } from 'playwright-core'
+import { randomUUID } from 'node:crypto'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { inflateSync } from 'node:zlib'
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { startProgram, stopProgram, type ProcessTest } from '../support/child-process.js'
+import { Line } from '../support/line.js'
 import { needs } from '../support/system-packages.js'
 import { launchChromium } from './clients/chromium.js'
-import { Refused } from './clients/client.js'
+import { Refused, type OpenClient } from './clients/client.js'
 import { wsClient } from './clients/ws.js'
 import { findPort } from './proxies.js'
 
+// `SCREENSHOTS=1` writes those of the README, in the font that the system has for its own.
+
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const CLOCK = pathToFileURL(fileURLToPath(new URL('../support/scripted-clock.ts', import.meta.url))).href
+
+const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 800 }, colorScheme: 'light' }
+const PHONE: BrowserContextOptions = {
+  viewport: { width: 390, height: 844 }, colorScheme: 'dark', hasTouch: true, isMobile: true, deviceScaleFactor: 2
+}
+
+/** What a finger hits, in CSS pixels (WCAG 2.2, 2.5.5). */
+const TOUCH_TARGET = 44
 
 /** The example as `npm start` runs it, once the package is built. */
-async function startChat (t: ProcessTest, port: number): Promise<{ url: string, chat: ChildProcess }> {
+async function startChat (t: ProcessTest, port: number): Promise<{ chat: ChildProcess, lines: AsyncIterator<string> }> {
   if (!existsSync(`${ROOT}/dist/lib/index.js`)) throw new Error('the example runs with the built package: run `npm run build` first')
   // tap adds its loader to the NODE_OPTIONS of every child process; `env -u` takes it out again
-  const chat = startProgram(t, 'env', ['-u', 'NODE_OPTIONS', process.execPath, '--import', 'tsx', 'examples/chat/server.ts'], {
-    cwd: ROOT,
-    env: { ...process.env, PORT: String(port) }
-  })
-  for await (const line of createInterface({ input: chat.stdout! })) {
-    const url = /http:\/\/\S+/.exec(line)?.[0]
-    if (url !== undefined) return { url, chat }
-  }
-  throw new Error('the example ended without telling its address')
+  const args = ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', `--import=${CLOCK}`, 'examples/chat/server.ts']
+  const chat = startProgram(t, 'env', args, { cwd: ROOT, env: { ...process.env, PORT: String(port), LOG_LEVEL: 'warn' } })
+  const lines = createInterface({ input: chat.stdout! })[Symbol.asyncIterator]()
+  const { value } = await lines.next()
+  if (value !== `The chat is at http://127.0.0.1:${port}`) throw new Error(`the example said ${value} in place of its address`)
+  return { chat, lines }
+}
+
+async function hasFocus (target: Locator): Promise<boolean> {
+  return await target.and(target.page().locator(':focus')).count() === 1
 }
 
 /** Somebody who sits before a browser of their own. */
 class Person {
   readonly name: string
   readonly page: Page
+  readonly errors: string[] = []
 
-  private constructor (name: string, page: Page) {
+  constructor (name: string, page: Page) {
     this.name = name
     this.page = page
+    page.on('pageerror', error => this.errors.push(String(error)))
+    page.on('console', message => {
+      // What the policy of the page forbids is told there.
+      if (/Content Security Policy/.test(message.text())) this.errors.push(message.text())
+    })
   }
 
-  static async enter (browser: Browser, url: string, name: string, room: string): Promise<Person> {
-    const person = new Person(name, await (await browser.newContext()).newPage())
-    await person.page.goto(url)
-    await person.page.getByTestId('name').fill(name)
-    await person.page.getByTestId('room').fill(room)
-    await person.page.getByTestId('enter').click()
-    await person.isConnected()
+  static async enter (browser: Browser, url: string, name: string, room: string, options: BrowserContextOptions = {}, guest = name): Promise<Person> {
+    const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options })
+    await context.addInitScript({ path: fileURLToPath(new URL('chat-page.js', import.meta.url)) })
+    await context.addCookies([{ name: 'guest', value: guest, url }])
+    const person = new Person(name, await context.newPage())
+    await person.page.goto(`${url}#${room}`)
+    await person.page.getByLabel('Your name').fill(name)
+    await person.page.getByRole('button', { name: 'Enter', exact: true }).click()
+    await person.is('open')
     return person
   }
 
-  async isConnected (): Promise<void> {
-    await this.page.locator('[data-testid=status][data-state=open]').waitFor()
+  async is (state: 'open' | 'waiting'): Promise<void> {
+    await this.page.locator(`#status[data-state=${state}]`).waitFor()
+  }
+
+  async goTo (room: string): Promise<void> {
+    await this.page.evaluate(`location.hash = ${JSON.stringify(room)}`)
+    await this.page.getByRole('heading', { name: room, exact: true }).waitFor()
+    await this.page.locator('[role=log][aria-busy=false]').waitFor()
   }
 
   async say (text: string): Promise<void> {
-    await this.page.getByTestId('text').fill(text)
-    await this.page.getByTestId('send').click()
+    await this.text.fill(text)
+    await this.text.press('Enter')
   }
 
-  get messages (): Locator {
-    return this.page.getByTestId('messages').locator('li')
+  get text (): Locator {
+    return this.page.getByRole('textbox', { name: 'Message', exact: true })
   }
 
-  /** Waits until this is the last thing to be read. */
+  get log (): Locator {
+    return this.page.getByRole('log')
+  }
+
+  /** Waits until this is to be read, and nothing waits to be sent. */
   async reads (text: string): Promise<void> {
-    await this.messages.last().filter({ hasText: text }).waitFor()
+    await this.log.locator('.message:not(.pending) .text').filter({ hasText: text }).waitFor()
   }
 
+  async notices (text: string): Promise<void> {
+    await this.log.locator('.notice').filter({ hasText: text }).last().waitFor()
+  }
+
+  /** What was said, as it stands there. */
   async allRead (): Promise<string[]> {
-    return (await this.messages.allInnerTexts()).map(text => text.replace(/\s+/g, ' ').trim())
+    return await this.log.locator('.message .text').allInnerTexts()
   }
 
-  async peopleSeen (): Promise<string[]> {
-    return await this.page.getByTestId('people').locator('li').allInnerTexts()
+  async people (): Promise<string[]> {
+    return await this.page.locator('#people .name').allTextContents()
+  }
+
+  /** Waits until the list of rooms says so. */
+  async seesRoom (name: string, people: string): Promise<void> {
+    await this.page.locator('#rooms a', { hasText: new RegExp(`^${name}${people}$`) }).waitFor({ state: 'attached' })
+  }
+
+  /** Goes on with Tab until the focus is there, as who has no mouse does. */
+  async tabTo (target: Locator): Promise<void> {
+    for (let i = 0; i < 20; i++) {
+      await this.page.keyboard.press('Tab')
+      if (await hasFocus(target)) return
+    }
+    throw new Error('Tab does not get there')
   }
 }
 
-t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
-  const browser = await launchChromium(t)
-  const port = await findPort()
-  const { url, chat } = await startChat(t, port)
+/** What the server tells, as far as it is looked at here. */
+interface Told {
+  type: string
+  message?: { id: string, from: { name: string } }
+  messages?: { id: string }[]
+  isGap?: boolean
+}
 
-  t.test('two in a room see each other, and what they say; others do not', async t => {
-    const ada = await Person.enter(browser, url, 'Ada', 'engines')
-    const else_ = await Person.enter(browser, url, 'Eve', 'elsewhere')
-    const charles = await Person.enter(browser, url, 'Charles', 'engines')
-    await ada.reads('Charles is here')
-    t.strictSame(await ada.peopleSeen(), ['Ada', 'Charles'])
-    t.strictSame(await charles.peopleSeen(), ['Ada', 'Charles'])
+/** Somebody without a browser. */
+class Guest {
+  readonly client: OpenClient
+  welcome!: Told
+  private messages = 0
 
-    await ada.say('Does it weave? \u{1f9f5}')
-    await charles.reads('Does it weave? \u{1f9f5}')
-    await charles.say('<b>algebraical patterns</b>')
-    await ada.reads('<b>algebraical patterns</b>')
-    t.strictSame(await ada.allRead(), [
-      'Ada is here', 'Charles is here', 'Ada Does it weave? \u{1f9f5}', 'Charles <b>algebraical patterns</b>'
-    ])
-    t.strictSame(await charles.allRead(), ['Charles is here', 'Ada Does it weave? \u{1f9f5}', 'Charles <b>algebraical patterns</b>'])
-    t.strictSame(await else_.allRead(), ['Eve is here'])
+  private constructor (client: OpenClient) {
+    this.client = client
+  }
 
-    await charles.page.getByTestId('leave').click()
-    await ada.reads('Charles has left')
-    t.strictSame(await ada.peopleSeen(), ['Ada'])
-    await else_.page.close()
-    await ada.page.close()
-  })
+  static async enter (port: number, room: string, name: string, query = '', guest: string = randomUUID()): Promise<Guest> {
+    const url = `ws://127.0.0.1:${port}/rooms/${room}?name=${encodeURIComponent(name)}${query}`
+    const entered = new Guest(await wsClient.open(url, { headers: { Cookie: `guest=${guest}` } }))
+    entered.welcome = await entered.next('welcome')
+    return entered
+  }
 
-  t.test('a hundred messages arrive in order', async t => {
-    const one = await Person.enter(browser, url, 'One', 'order')
-    const other = await Person.enter(browser, url, 'Other', 'order')
-    await one.reads('Other is here')
-    const form = '[data-testid=say]'
-    // Faster than anybody types: all in one task of the page.
-    await one.page.evaluate(`for (let i = 0; i < 100; i++) {
-      document.querySelector('[data-testid=text]').value = 'number ' + i
-      document.querySelector('${form}').requestSubmit()
-    }`)
-    await other.reads('number 99')
-    t.strictSame((await other.allRead()).slice(-100), Array.from({ length: 100 }, (_, i) => `One number ${i}`))
-    await one.page.close()
-    await other.page.close()
-  })
+  send (message: { type: string, id?: string, text?: string }): void {
+    this.client.send(JSON.stringify(message))
+  }
 
-  t.test('who comes without a name, or to a room that cannot be, is refused over HTTP', async t => {
-    const ws = url.replace(/^http/, 'ws')
-    for (const path of ['/chat/lobby', '/chat/lobby?name=', '/chat/No%20Room?name=x']) {
-      const error = await wsClient.open(`${ws}${path}`).then(() => null, (error: unknown) => error)
-      t.ok(error instanceof Refused && error.status === 400, path)
+  async say (text: string): Promise<void> {
+    this.send({ type: 'say', id: (++this.messages).toString().padStart(32, '0'), text })
+  }
+
+  async next (type: string): Promise<Told> {
+    for (;;) {
+      const told: Told = JSON.parse((await this.client.next()).toString())
+      if (told.type === type) return told
     }
-    const error = await wsClient.open(`${ws}/chat/lobby?name=x`, { headers: { Origin: 'https://elsewhere.example.test' } }).then(() => null, (error: unknown) => error)
-    t.ok(error instanceof Refused && error.status === 403, 'from the page of another site')
+  }
+}
+
+/** How many different rows of pixels a PNG has. */
+function rowsIn (png: Buffer): number {
+  const data: Buffer[] = []
+  for (let at = 8; at < png.length;) {
+    const length = png.readUInt32BE(at)
+    if (png.toString('latin1', at + 4, at + 8) === 'IDAT') data.push(png.subarray(at + 8, at + 8 + length))
+    at += length + 12
+  }
+  const pixels = inflateSync(Buffer.concat(data))
+  const height = png.readUInt32BE(20)
+  const row = pixels.length / height
+  const rows = new Set<string>()
+  for (let i = 0; i < height; i++) rows.add(pixels.toString('latin1', i * row, (i + 1) * row))
+  return rows.size
+}
+
+t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
+  const port = await findPort()
+  const url = `http://127.0.0.1:${port}/`
+  const [browser, server] = await Promise.all([launchChromium(t), startChat(t, port)])
+  const line = await Line.open(t, port)
+  const [ada, grace] = await Promise.all([
+    Person.enter(browser, url, 'Ada', 'engines', DESKTOP, 'ada-1'),
+    Person.enter(browser, `http://127.0.0.1:${line.port}/`, 'Grace', 'engines', PHONE, 'grace-8')
+  ])
+
+  const tab = new Person('Ada', await ada.page.context().newPage())
+  // A page that nobody sees is slow to draw.
+  await ada.page.bringToFront()
+
+  t.test('who is in a room, and in which; somebody with two tabs is there once', async t => {
+    await ada.seesRoom('engines', '2 people')
+    t.strictSame(await ada.people(), ['Ada', 'Grace'])
+    t.strictSame(await grace.people(), ['Ada', 'Grace'])
+
+    await tab.page.goto(`${url}#engines`)
+    await tab.seesRoom('engines', '2 people')
+    t.strictSame(await tab.people(), ['Ada', 'Grace'])
+    await tab.say('from my other tab')
+    for (const person of [ada, grace, tab]) await person.reads('from my other tab')
+    t.equal(await ada.log.locator('.own').count(), 1, 'it is hers in both')
+    await ada.goTo('lobby')
+    t.strictSame(await tab.people(), ['Ada', 'Grace'], 'one of them is left')
+    await ada.goTo('engines')
+
+    const eve = await Guest.enter(port, 'engines', '<i>Eve</i>')
+    await ada.notices('<i>Eve</i>')
+    t.strictSame(await ada.people(), ['<i>Eve</i>', 'Ada', 'Grace'], 'Ada has not left, and a name is no HTML')
+    eve.send({ type: 'typing' })
+    await ada.page.getByText('<i>Eve</i> is typing').waitFor()
+    eve.client.close()
+    await ada.notices('<i>Eve</i> left')
+    t.strictSame(await ada.people(), ['Ada', 'Grace'])
+    t.notMatch((await ada.log.locator('.notice').allTextContents()).join(), /Ada/)
+    t.equal(await ada.page.locator('i').count(), 0)
   })
 
-  t.test('the page comes back when the server does', async t => {
-    const ada = await Person.enter(browser, url, 'Ada', 'patience')
-    const charles = await Person.enter(browser, url, 'Charles', 'patience')
-    await stopProgram(chat, 'SIGTERM')
-    t.equal(chat.exitCode, 0, 'the server ends by itself when it is asked to')
-    await ada.page.locator('[data-testid=status][data-state=waiting]').waitFor()
+  t.test('what is said is text and never HTML, and stays in its room', async t => {
+    const attack = '<img src=x onerror="document.title = \'hacked\'"><script>document.title = "hacked"</script>'
+    await grace.text.pressSequentially('<im')
+    await ada.page.getByText('Grace is typing').waitFor()
+    await grace.say(attack)
+    for (const person of [ada, grace]) {
+      await person.reads(attack)
+      t.equal((await person.allRead()).at(-1), attack)
+      t.equal(await person.log.locator('.messages :is(img, script)').count(), 0)
+      t.equal(await person.page.title(), '#engines · Chat')
+    }
+    t.equal(await ada.page.locator('#typing').textContent(), '', 'who has said it does not type it any more')
+
+    await ada.goTo('elsewhere')
+    t.strictSame(await ada.allRead(), [])
+    t.strictSame(await ada.people(), ['Ada'])
+    await ada.page.getByText('It is quiet in here.').waitFor()
+    await ada.goTo('engines')
+    t.strictSame(await ada.allRead(), await grace.allRead(), 'who comes gets what was said')
+  })
+
+  t.test('all of it by keyboard', async t => {
+    const { page, text } = ada
+    const { keyboard } = page
+
+    await ada.tabTo(page.getByRole('textbox', { name: 'Name of a room' }))
+    await keyboard.type('Ada & the Keys')
+    await keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'ada-the-keys' }).waitFor()
+    t.equal(page.url(), `${url}#ada-the-keys`, 'which can be passed on')
+    await ada.seesRoom('ada-the-keys', '1 person')
+    t.ok(await hasFocus(text), 'who has come to a room can write')
+    await keyboard.type('one line')
+    await keyboard.press('Shift+Enter')
+    await keyboard.type('and another')
+    await keyboard.press('Enter')
+    await ada.reads('another')
+    t.strictSame(await ada.allRead(), ['one line\nand another'])
+
+    const link = page.getByRole('link', { name: 'engines' })
+    await ada.tabTo(link)
+    t.not(await page.evaluate('getComputedStyle(document.activeElement).outlineStyle'), 'none', 'where the focus is can be seen')
+    await keyboard.press('Enter')
+    await page.getByRole('heading', { name: 'engines' }).waitFor()
+    t.ok(await hasFocus(text))
+
+    const rename = page.getByRole('button', { name: 'Change my name' })
+    await ada.tabTo(rename)
+    await keyboard.press('Enter')
+    await page.getByRole('dialog').waitFor()
+    await keyboard.press('Escape')
+    t.ok(await hasFocus(rename), 'back where it came from')
+    for (const name of ['Countess', 'Ada']) {
+      await rename.focus()
+      await keyboard.press('Enter')
+      await page.getByLabel('Your name').fill(name)
+      await keyboard.press('Enter')
+      await grace.page.locator('#people .name').filter({ hasText: new RegExp(`^${name}$`) }).waitFor({ state: 'attached' })
+      await text.and(page.locator(':focus')).waitFor()
+    }
+    t.equal(await grace.log.getByText('Countess').count(), 0, 'nobody has come or gone')
+  })
+
+  t.test('who reads what was said before stays there, until he wants to see what is new', async t => {
+    await Promise.all([ada.goTo('long'), grace.goTo('long')])
+    const texts = Array.from({ length: 8 }, (_, i) => `number ${i}\n\n\nand a word more`)
+    // Faster than anybody types: all in one task of the page.
+    await grace.page.evaluate(`for (const text of ${JSON.stringify(texts)}) {
+      document.getElementById('text').value = text
+      document.getElementById('composer').requestSubmit()
+    }`)
+    await ada.reads('number 7')
+    t.strictSame(await ada.allRead(), texts)
+    t.ok(await ada.page.evaluate("inspect.isOnScreen('.message:last-child')"), 'the newest is in sight')
+
+    await ada.page.evaluate("document.getElementById('scroller').scrollTop = 40")
+    const pill = ada.page.locator('#newer')
+    await grace.say('one more')
+    await pill.filter({ hasText: /^1 new message$/ }).waitFor()
+    await grace.say('and one more')
+    await pill.filter({ hasText: /^2 new messages$/ }).waitFor()
+    t.equal(await ada.page.evaluate("document.getElementById('scroller').scrollTop"), 40)
+    await pill.click()
+    await pill.waitFor({ state: 'hidden' })
+    t.ok(await ada.page.evaluate("inspect.isOnScreen('.message:last-child')"))
+  })
+
+  t.test('on a phone', async t => {
+    const { page, text } = grace
+    const inspect = (call: string): Promise<unknown> => page.evaluate(`inspect.${call}`)
+    await ada.say('https://example.com/' + 'averylongword'.repeat(20))
+    await grace.reads('averylongword')
+    t.equal(await inspect('excessWidth()'), 0, 'nothing is wider than the screen')
+    t.ok(await inspect("isOnScreen('#composer')"))
+    t.strictSame(await inspect(`smallTargets(${TOUCH_TARGET})`), [])
+    const sizes = await page.evaluate("[...document.querySelectorAll('input, textarea')].map(field => getComputedStyle(field).fontSize)")
+    t.strictSame(sizes, ['16px', '16px', '16px'], 'a phone does not zoom in on what is written')
+
+    // The keyboard comes up.
+    await text.tap()
+    await page.setViewportSize({ width: 390, height: 420 })
+    while (!await inspect("isOnScreen('#composer') && inspect.isOnScreen('.message:last-child')"));
+    await text.fill('from a phone')
+    await page.getByRole('button', { name: 'Send' }).tap()
+    await ada.reads('from a phone')
+    t.ok(await hasFocus(text), 'the keyboard stays')
+    await page.setViewportSize(PHONE.viewport!)
+
+    const sidebar = page.locator('#sidebar')
+    t.notOk(await sidebar.isVisible())
+    await page.getByRole('button', { name: 'Rooms and people' }).tap()
+    await sidebar.waitFor()
+    t.equal(await inspect('excessWidth()'), 0)
+    t.strictSame(await inspect(`smallTargets(${TOUCH_TARGET})`), [])
+    t.strictSame(await inspect('faintTexts()'), [])
+    await page.keyboard.press('Escape')
+    await sidebar.waitFor({ state: 'hidden' })
+    await page.getByRole('button', { name: 'Rooms and people' }).tap()
+    await page.getByRole('link', { name: 'long' }).tap()
+    await sidebar.waitFor({ state: 'hidden' })
+  })
+
+  t.test('a connection that is lost: what was written meanwhile is sent, and what was said is caught up with, once', async t => {
+    await Promise.all([ada.goTo('tunnel'), grace.goTo('tunnel')])
+    await grace.say('before')
+    await ada.reads('before')
+    line.deafen()
+    await grace.say('the answer to this is lost')
+    await ada.reads('the answer to this is lost')
+    line.cut()
+    await grace.is('waiting')
+    await ada.notices('Grace left')
+    await grace.page.getByRole('alert').filter({ hasText: 'The connection is lost.' }).waitFor()
+    await grace.say('first')
+    await grace.say('second')
+    await grace.page.getByText('Not sent yet').last().waitFor()
+    await ada.say('where are you?')
+    t.strictSame(await grace.page.evaluate('inspect.faintTexts()'), [], 'what waits can be read all the same')
+
+    line.mend()
+    await grace.page.getByRole('button', { name: 'Try now' }).tap()
+    const said = ['before', 'the answer to this is lost', 'where are you?', 'first', 'second']
+    for (const person of [ada, grace]) {
+      await person.reads('second')
+      t.strictSame(await person.allRead(), said, person.name)
+    }
+    t.equal(await grace.page.getByText('Not sent yet').count(), 0)
+    t.notOk(await grace.page.locator('#trouble').isVisible())
+    t.strictSame(await ada.people(), ['Ada', 'Grace'])
+  })
+
+  t.test('the page of another site, a name or a room that cannot be, and messages that are none', async t => {
+    const ws = `ws://127.0.0.1:${port}/rooms`
+    const refusal = async (path: string, headers = {}): Promise<number | null> => {
+      const error: unknown = await wsClient.open(`${ws}${path}`, { headers }).then(() => null, error => error)
+      return error instanceof Refused ? error.status : null
+    }
+    t.equal(await refusal('/lobby'), 400)
+    t.equal(await refusal('/lobby?name=%20'), 400)
+    t.equal(await refusal('/No%20Room?name=x'), 400)
+    t.equal(await refusal('/lobby?name=x', { Origin: 'https://elsewhere.example' }), 403)
+
+    for (const [message, code] of [['no JSON', 1007], ['{"type":"say","id":"1","text":"x"}', 1008], ['x'.repeat(16 * 1024 + 1), 1009]] as const) {
+      const client = await wsClient.open(`${ws}/wrong?name=x`)
+      client.send(message)
+      t.equal((await client.closed).code, code)
+    }
+  })
+
+  t.test('the server keeps the latest messages, and knows one that comes twice', async t => {
+    const idOf = (i: number): string => i.toString(16).padStart(32, '0')
+    const say = (guest: Guest, i: number): void => guest.send({ type: 'say', id: idOf(i), text: `number ${i}` })
+    const [one, other] = [await Guest.enter(port, 'history', 'one'), await Guest.enter(port, 'history', 'other')]
+    for (const i of [0, 1, 0, 2]) {
+      say(one, i)
+      t.match(await one.next('said'), { message: { id: idOf(i), from: { name: 'one' } } }, 'each is confirmed, and again')
+    }
+    for (const i of [0, 1, 2]) t.match(await other.next('said'), { message: { id: idOf(i) } }, 'and told to the others once')
+    say(other, 0)
+    t.match(await one.next('said'), { message: { id: idOf(0), from: { name: 'other' } } }, 'an id is that of its author only')
+
+    // No more than the limit lets through of each.
+    for (let i = 100; i < 220; i += 30) {
+      const talker = await Guest.enter(port, 'history', 'talker')
+      for (let n = i; n < i + 30; n++) say(talker, n)
+      for (let n = i; n < i + 30; n++) await talker.next('said')
+      talker.client.close()
+    }
+    const welcome = async (after: string): Promise<Told> => {
+      const late = await Guest.enter(port, 'history', 'late', `&after=${after}`)
+      late.client.close()
+      return late.welcome
+    }
+    t.match(await welcome(idOf(217)), { messages: [{ id: idOf(218) }, { id: idOf(219) }], isGap: false })
+    const missed = await welcome(idOf(2))
+    t.strictSame(missed.messages!.map(({ id }) => id), Array.from({ length: 100 }, (_, i) => idOf(120 + i)))
+    t.equal(missed.isGap, true)
+
+    for (let n = 0; n < 41; n++) one.send({ type: 'typing' })
+    t.equal((await one.client.closed).code, 1008, 'who floods is thrown out')
+    other.client.close()
+  })
+
+  t.test('a conversation', async t => {
+    const [mira, jonas] = [await Guest.enter(port, 'release', 'Mira', '', 'mira-18'), await Guest.enter(port, 'release', 'Jonas', '', 'jonas-20')]
+    for (const [room, people] of [['design', 3], ['lobby', 5], ['music', 2]] as const) {
+      for (let i = 0; i < people; i++) await Guest.enter(port, room, `${i}`, '', `${room}-${i}`)
+    }
+    await grace.goTo('release')
+    await ada.goTo('release')
+    const day = new Date().toISOString().slice(0, 10)
+    const script: [string, Person | Guest, string][] = [
+      ['09:12', mira, 'Good morning! The new build has been running all night.'],
+      ['09:14', jonas, 'Even when I pulled the plug?'],
+      ['09:15', mira, 'Especially then. Everybody was back within two seconds, and nothing was said twice.'],
+      ['09:31', ada, 'I read the reconnect code on the train. Lovely how little there is of it.'],
+      ['09:31', ada, 'Shall we ship it before lunch?'],
+      ['09:33', grace, 'Yes, please. I’m on the tram, in a tunnel half of the time.'],
+      ['09:33', grace, 'So if you can read this, it works.'],
+      ['09:36', ada, 'I can, and only once. Then let’s go: I’m tagging it now.']
+    ]
+    for (const [time, who, text] of script) {
+      server.chat.stdin!.write(`${day}T${time}Z\n`)
+      await server.lines.next()
+      await who.say(text)
+      await ada.reads(text)
+    }
+    await grace.reads('I’m tagging it now.')
+    t.strictSame(await ada.log.locator('.first time').allInnerTexts(), ['09:12', '09:14', '09:15', '09:31', '09:33', '09:36'])
+    t.equal(await ada.log.locator('.message').count(), script.length)
+    for (const person of process.env.SCREENSHOTS === undefined ? [tab] : [ada, grace]) {
+      await person.page.locator('#latency', { hasText: /^[\d.]+ ms$/ }).waitFor()
+    }
+    await tab.page.close()
+    t.strictSame(await ada.page.evaluate('inspect.faintTexts()'), [])
+    t.strictSame(await grace.page.evaluate('inspect.faintTexts()'), [])
+
+    for (const [person, name] of [[ada, 'desktop'], [grace, 'phone']] as const) {
+      jonas.send({ type: 'typing' })
+      await person.page.getByText('Jonas is typing').waitFor()
+      const png = await person.page.screenshot({ animations: 'disabled' })
+      t.ok(rowsIn(png) > 100, 'it is not blank')
+      if (process.env.SCREENSHOTS === undefined) continue
+      await mkdir(`${ROOT}/docs/images`, { recursive: true })
+      await writeFile(`${ROOT}/docs/images/chat-${name}.png`, png)
+    }
+  })
+
+  t.test('a server that is started again', async t => {
+    await Promise.all([ada.goTo('patience'), grace.goTo('patience')])
+    await ada.say('see you on the other side')
+    await grace.reads('see you on the other side')
+    await stopProgram(server.chat, 'SIGTERM')
+    t.equal(server.chat.exitCode, 0, 'it ends by itself when it is asked to')
+    for (const person of [ada, grace]) await person.is('waiting')
+    const written = ['one', 'two', 'three']
+    for (const text of written) await ada.say(text)
+    // It outlives the page.
+    t.equal(JSON.parse(await ada.page.evaluate("sessionStorage.getItem('outbox')")).length, 3)
+
     await startChat(t, port)
-    await ada.isConnected()
-    await charles.isConnected()
-    await ada.page.getByTestId('people').locator('li', { hasText: 'Charles' }).waitFor()
-    await charles.page.getByTestId('people').locator('li', { hasText: 'Ada' }).waitFor()
-    await ada.say('There you are')
-    await charles.reads('There you are')
-    t.equal((await charles.allRead()).at(-1), 'Ada There you are')
+    for (const person of [ada, grace]) {
+      await person.is('open')
+      await person.reads('three')
+      t.strictSame(await person.allRead(), ['see you on the other side', ...written], person.name)
+    }
+    await ada.seesRoom('patience', '2 people')
+    t.strictSame(await ada.people(), ['Ada', 'Grace'])
+    await grace.say('there you are')
+    await ada.reads('there you are')
+  })
+
+  t.test('neither page had an error', async t => {
+    for (const person of [ada, grace]) t.strictSame(person.errors, [], person.name)
   })
 })
