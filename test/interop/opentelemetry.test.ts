@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
@@ -56,6 +57,7 @@ class TracedApp {
       await this.read()
       const index = this.spans.findIndex(span => span.by === by && span.name === name)
       if (index !== -1) return this.spans.splice(index, 1)[0]!
+      await setTimeout(20)
     }
   }
 
@@ -91,94 +93,97 @@ function checkHandshake (t: Test, span: SpanReport, path: string, route: string 
 for (const order of ['before', 'behind']) {
   t.test(`@fastify/otel ${order} our plugin, and the instrumentation of http`, async t => {
     const app = await TracedApp.start(t as ProcessTest, order)
+    await t.test('handshakes, messages and connections', t => checkConnections(t, app))
+    await t.test('refusals and plain requests', t => checkRefusals(t, app))
+  })
+}
 
-    const client = await RawClient.open(app.port, '/echo/ada', TRACEPARENT)
-    const handshake = await app.takeRequest()
-    checkHandshake(t, handshake, '/echo/ada', '/echo/:name', 101)
-    t.strictSame(await app.open(), [], 'no span lives as long as the connection')
-    client.write(text('whose trace?'))
-    t.equal(String((await client.frame()).payload), TRACE_ID, 'the handler runs in the context of its handshake')
-    // By examples/tracing.
-    t.ok(await app.take('websockets', 'message /echo/:name'))
-    client.write(text('whose message?'))
-    const spanId = String((await client.frame()).payload)
-    const message = await app.take('websockets', 'message /echo/:name')
-    t.match(message, { kind: CONSUMER, spanId, parentSpanId: null, linkedTo: [handshake.spanId], attributes: { 'http.route': '/echo/:name' } })
-    t.not(message.traceId, TRACE_ID)
-    await leave(client)
-    t.match(await app.take('websockets', 'connection'), {
-      kind: INTERNAL,
-      linkedTo: [handshake.spanId],
-      attributes: { 'websocket.close_code': 1000, 'websocket.messages.received': 2, 'websocket.messages.sent': 2, 'http.route': '/echo/:name' }
-    })
-
-    const loop = await RawClient.open(app.port, '/loop', TRACEPARENT)
-    loop.write(text('round'))
-    t.equal(String((await loop.frame()).payload), 'round')
-    checkHandshake(t, await app.takeRequest(), '/loop', '/loop', 101)
-    t.strictSame(await app.open(), [], 'nor as long as a handler that runs all the time')
-    await leave(loop)
-
-    const both = await RawClient.open(app.port, '/both', TRACEPARENT)
-    t.equal(String((await both.frame()).payload), 'both')
-    checkHandshake(t, await app.takeRequest(), '/both', '/both', 101)
-    await leave(both)
-
-    const broken = await RawClient.open(app.port, '/broken', TRACEPARENT)
-    broken.write(text('x'))
-    t.equal((await broken.closeFrame()).code, 1011)
-    broken.destroy()
-    await app.takeRequest()
-    t.equal((await app.take('websockets', 'message /broken')).status, ERROR)
+async function checkConnections (t: Test, app: TracedApp): Promise<void> {
+  const client = await RawClient.open(app.port, '/echo/ada', TRACEPARENT)
+  const handshake = await app.takeRequest()
+  checkHandshake(t, handshake, '/echo/ada', '/echo/:name', 101)
+  t.strictSame(await app.open(), [], 'no span lives as long as the connection')
+  client.write(text('whose trace?'))
+  t.equal(String((await client.frame()).payload), TRACE_ID, 'the handler runs in the context of its handshake')
+  // By examples/tracing.
+  t.ok(await app.take('websockets', 'message /echo/:name'))
+  client.write(text('whose message?'))
+  const spanId = String((await client.frame()).payload)
+  const message = await app.take('websockets', 'message /echo/:name')
+  t.match(message, { kind: CONSUMER, spanId, parentSpanId: null, linkedTo: [handshake.spanId], attributes: { 'http.route': '/echo/:name' } })
+  t.not(message.traceId, TRACE_ID)
+  await leave(client)
+  t.match(await app.take('websockets', 'connection'), {
+    kind: INTERNAL,
+    linkedTo: [handshake.spanId],
+    attributes: { 'websocket.close_code': 1000, 'websocket.messages.received': 2, 'websocket.messages.sent': 2, 'http.route': '/echo/:name' }
   })
 
-  t.test(`refusals and plain requests, with @fastify/otel ${order} our plugin`, async t => {
-    const app = await TracedApp.start(t as ProcessTest, order)
-    const request = async (bytes: string): Promise<number> => {
-      const client = await RawClient.connect(app.port)
-      client.write(bytes)
-      const { status } = await client.head()
-      client.destroy()
-      return status
-    }
+  const loop = await RawClient.open(app.port, '/loop', TRACEPARENT)
+  loop.write(text('round'))
+  t.equal(String((await loop.frame()).payload), 'round')
+  checkHandshake(t, await app.takeRequest(), '/loop', '/loop', 101)
+  t.strictSame(await app.open(), [], 'nor as long as a handler that runs all the time')
+  await leave(loop)
 
-    for (const [path, route, status] of [
-      ['/private', '/private', 401],
-      ['/echo/much-too-long', '/echo/:name', 400],
-      ['/nowhere', undefined, 404],
-      ['/slow', '/slow', 503]
-    ] as const) {
-      t.equal(await request(upgradeRequest(path, TRACEPARENT)), status)
-      checkHandshake(t, await app.takeRequest(), path, route, status)
-    }
-    t.equal(await request(upgradeRequest('/echo/ada', { ...TRACEPARENT, Origin: 'https://elsewhere.example' })), 403)
-    checkHandshake(t, await app.takeRequest(), '/echo/ada', '/echo/:name', 403)
+  const both = await RawClient.open(app.port, '/both', TRACEPARENT)
+  t.equal(String((await both.frame()).payload), 'both')
+  checkHandshake(t, await app.takeRequest(), '/both', '/both', 101)
+  await leave(both)
 
-    // The client leaves while a hook runs: the request ends when the hook has, with what nobody is left to get.
-    const gone = await RawClient.connect(app.port)
-    gone.write(upgradeRequest('/slow', TRACEPARENT))
-    while (!(await app.open()).includes('@fastify/otel: request'));
-    gone.destroy()
-    await gone.closed
-    await request('GET /go-on HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
-    const requests = [await app.takeRequest(), await app.takeRequest()].map(({ attributes }) => attributes['url.path'])
-    t.strictSame(requests.sort(), ['/go-on', '/slow'])
+  const broken = await RawClient.open(app.port, '/broken', TRACEPARENT)
+  broken.write(text('x'))
+  t.equal((await broken.closeFrame()).code, 1011)
+  broken.destroy()
+  await app.takeRequest()
+  t.equal((await app.take('websockets', 'message /broken')).status, ERROR)
+}
 
-    // Plain requests have a span of the instrumentation of http too, and that of @fastify/otel within it.
-    for (const [bytes, route, status] of [
-      ['GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n', '/page', 200],
-      ['GET /both HTTP/1.1\r\nHost: localhost\r\n\r\n', '/both', 200],
-      ['GET /echo/ada HTTP/1.1\r\nHost: localhost\r\n\r\n', '/echo/:name', 426],
-      ['GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n', '/page', 200]
-    ] as const) {
-      t.equal(await request(bytes), status)
-      const [outer, inner] = [await app.take('@opentelemetry/instrumentation-http', `GET ${route}`), await app.takeRequest()]
-      t.match(outer, { kind: SERVER, attributes: { 'http.route': route, 'http.response.status_code': status } })
-      t.match(inner, { kind: INTERNAL, traceId: outer.traceId, parentSpanId: outer.spanId, attributes: { 'http.response.status_code': status } })
-    }
-    while ((await app.open()).length > 0);
-    t.strictSame(app.rest.filter(({ by }) => by === '@opentelemetry/instrumentation-http').map(({ name }) => name), ['GET /go-on'], 'there was one for each, and none for upgrades')
-  })
+async function checkRefusals (t: Test, app: TracedApp): Promise<void> {
+  const request = async (bytes: string): Promise<number> => {
+    const client = await RawClient.connect(app.port)
+    client.write(bytes)
+    const { status } = await client.head()
+    client.destroy()
+    return status
+  }
+
+  for (const [path, route, status] of [
+    ['/private', '/private', 401],
+    ['/echo/much-too-long', '/echo/:name', 400],
+    ['/nowhere', undefined, 404],
+    ['/slow', '/slow', 503]
+  ] as const) {
+    t.equal(await request(upgradeRequest(path, TRACEPARENT)), status)
+    checkHandshake(t, await app.takeRequest(), path, route, status)
+  }
+  t.equal(await request(upgradeRequest('/echo/ada', { ...TRACEPARENT, Origin: 'https://elsewhere.example' })), 403)
+  checkHandshake(t, await app.takeRequest(), '/echo/ada', '/echo/:name', 403)
+
+  // The client leaves while a hook runs: the request ends when the hook has, with what nobody is left to get.
+  const gone = await RawClient.connect(app.port)
+  gone.write(upgradeRequest('/slow', TRACEPARENT))
+  while (!(await app.open()).includes('@fastify/otel: request'));
+  gone.destroy()
+  await gone.closed
+  await request('GET /go-on HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  const requests = [await app.takeRequest(), await app.takeRequest()].map(({ attributes }) => attributes['url.path'])
+  t.strictSame(requests.sort(), ['/go-on', '/slow'])
+
+  // Plain requests have a span of the instrumentation of http too, and that of @fastify/otel within it.
+  for (const [bytes, route, status] of [
+    ['GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n', '/page', 200],
+    ['GET /both HTTP/1.1\r\nHost: localhost\r\n\r\n', '/both', 200],
+    ['GET /echo/ada HTTP/1.1\r\nHost: localhost\r\n\r\n', '/echo/:name', 426],
+    ['GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n', '/page', 200]
+  ] as const) {
+    t.equal(await request(bytes), status)
+    const [outer, inner] = [await app.take('@opentelemetry/instrumentation-http', `GET ${route}`), await app.takeRequest()]
+    t.match(outer, { kind: SERVER, attributes: { 'http.route': route, 'http.response.status_code': status } })
+    t.match(inner, { kind: INTERNAL, traceId: outer.traceId, parentSpanId: outer.spanId, attributes: { 'http.response.status_code': status } })
+  }
+  while ((await app.open()).length > 0);
+  t.strictSame(app.rest.filter(({ by }) => by === '@opentelemetry/instrumentation-http').map(({ name }) => name), ['GET /go-on'], 'there was one for each, and none for upgrades')
 }
 
 t.test('examples/tracing prints its spans', async t => {
