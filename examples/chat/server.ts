@@ -56,7 +56,7 @@ await app.register(files, { root: fileURLToPath(new URL('public', import.meta.ur
 app.decorateRequest('guest', '')
 app.addHook('onRequest', async (request, reply) => {
   const secret = request.cookies.guest ?? randomUUID()
-  reply.setCookie('guest', secret, { path: '/', httpOnly: true, sameSite: 'strict', maxAge: 365 * 24 * 3600 })
+  reply.setCookie('guest', secret, { path: '/', httpOnly: true, sameSite: 'strict', secure: 'auto', maxAge: 365 * 24 * 3600 })
   reply.header('content-security-policy', "default-src 'self'")
   request.setDecorator('guest', createHash('sha256').update(secret).digest('base64url').slice(0, 12))
 })
