@@ -48,7 +48,7 @@ t.test('the table of limits says what the options\' own documentation does', asy
   const types = await readFile(join(ROOT, 'types/options.ts'), 'utf8')
   const options = [...text.matchAll(/^\|[^|]*\| (● )?`(\w+)` \| ([^|]+) \|/gm)].map(([, perRoute, name, value]) => ({ perRoute: perRoute !== undefined, name: name!, value: value! }))
   t.ok(options.length >= 8)
-  const [routeOptions] = /interface WebSocketRouteOptions \{[^]*?\n\}/.exec(types)!
+  const [routeOptions] = /interface WebSocketRouteOptions<.*> \{[^]*?\n\}/.exec(types)!
   for (const { perRoute, name } of options) {
     t.match(types, new RegExp(`^  ${name}\\?:`, 'm'), name)
     t.equal(new RegExp(`^  ${name}\\?:`, 'm').test(routeOptions), perRoute, `${name} per route`)

@@ -230,6 +230,11 @@ for (const [name, { options = {}, headers = {}, handler = () => {}, end, answers
   })
 }
 
+function speakJson ({ connection, client }: Peers, bytes: Buffer): void {
+  connection.on('json', () => {})
+  client.write(bytes)
+}
+
 /** What makes the client break each of the rules, and the options that it takes. */
 const PROVOCATIONS: Record<string, { bytes?: Buffer, options?: WebSocketPluginOptions, act?: (peers: Peers) => unknown }> = {
   FST_WS_ERR_MASK_REQUIRED: { bytes: text('x', { mask: null }) },
@@ -242,6 +247,9 @@ const PROVOCATIONS: Record<string, { bytes?: Buffer, options?: WebSocketPluginOp
   FST_WS_ERR_INVALID_PAYLOAD: { bytes: text(Buffer.from([0xc0])) },
   FST_WS_ERR_MESSAGE_TOO_BIG: { bytes: binary('12345'), options: { maxPayload: 4 } },
   FST_WS_ERR_RATE_LIMIT: { bytes: binary('12345'), options: { rateLimit: { bytes: 10 } } },
+  FST_WS_ERR_INVALID_JSON: { act: peers => speakJson(peers, text('{')) },
+  FST_WS_ERR_INVALID_MESSAGE: { act: peers => speakJson(peers, text('{"id":"x"}')) },
+  FST_WS_ERR_BINARY_MESSAGE: { act: peers => speakJson(peers, binary('{}')) },
   FST_WS_ERR_SLOW_READER: { act: flood, options: { maxBufferedAmount: 64 * 1024 } }
 }
 
@@ -263,7 +271,7 @@ t.test('the README\'s table of errors: each has the class and the close code tha
       let sockets!: ServerSockets
       const { app, port } = await startApp(t, app => {
         sockets = new ServerSockets(app.server)
-        app.get('/', { websocket: true }, connection => {
+        app.get('/', { websocket: true, schema: { receive: { type: 'object', properties: { id: { type: 'integer' } } } } }, connection => {
           connection.on('error', error => events.push(error))
           opened(connection)
         })

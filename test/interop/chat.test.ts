@@ -485,6 +485,9 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     await Promise.all([ada.goTo('patience'), grace.goTo('patience')])
     await ada.say('see you on the other side')
     await grace.reads('see you on the other side')
+    line.deafen()
+    await grace.say('has this arrived?')
+    await ada.reads('has this arrived?')
     await stopProgram(server.chat, 'SIGTERM')
     t.equal(server.chat.exitCode, 0, 'it ends by itself when it is asked to')
     for (const person of [ada, grace]) await person.is('waiting')
@@ -497,8 +500,14 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     for (const person of [ada, grace]) {
       await person.is('open')
       await person.reads('three')
-      t.strictSame(await person.allRead(), ['see you on the other side', ...written], person.name)
+      await person.reads('has this arrived?')
     }
+    // The new server does not know that Ada has it, and she gets it again.
+    t.strictSame(await ada.allRead(), ['see you on the other side', 'has this arrived?', ...written])
+    // Who was back first has said it first.
+    const read = await grace.allRead()
+    t.strictSame(read.filter(text => text !== 'has this arrived?'), ['see you on the other side', ...written])
+    t.equal(read.length, 5)
     await ada.seesRoom('patience', '2 people')
     t.strictSame(await ada.people(), ['Ada', 'Grace'])
     await grace.say('there you are')

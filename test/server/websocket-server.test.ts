@@ -279,7 +279,7 @@ t.test('B12: handleProtocols assigned to websocketServer.options, as graphql-ws 
     t.equal(status, 101)
     return headers['sec-websocket-protocol']
   }
-  t.equal(await agreed('/graphql', 'graphql-transport-ws'), undefined)
+  t.equal(await agreed('/graphql', 'other, graphql-transport-ws'), 'other')
   const calls: unknown[] = []
   app.websocketServer.options.handleProtocols = (protocols, request) => {
     calls.push([...protocols, request.url])
