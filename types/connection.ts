@@ -180,10 +180,11 @@ export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebS
   /**
    * The connections of one route.
    *
+   * @typeParam Send what the route's `send` schema stands for: nothing else can tell
    * @param url the route's URL as declared, with its prefix
    * @throws {Error} `FST_WS_ERR_UNKNOWN_ROUTE` if there is no WebSocket route with that URL
    */
-  route (url: string): WebSocketRouteConnections
+  route<Send = unknown> (url: string): WebSocketRouteConnections<Send>
   /**
    * Closes every connection with 1001 (Going Away), waits `closeTimeout` at most for their close
    * handshakes, and destroys the rest. New connections are still accepted, unless the app closes.

@@ -6,7 +6,7 @@ import cookie from '@fastify/cookie'
 import files from '@fastify/static'
 import { Type, type Static, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify from 'fastify'
-import websocket, { type WebSocketConnection, type WebSocketRouteConnections } from 'fastify-ws-routes'
+import websocket, { type WebSocketConnection } from 'fastify-ws-routes'
 import { createHash, randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 
@@ -135,7 +135,7 @@ app.get('/rooms/:room', {
   }
 })
 
-const everybody: WebSocketRouteConnections<ServerMessage> = app.websocketServer.route('/rooms/:room')
+const everybody = app.websocketServer.route<ServerMessage>('/rooms/:room')
 
 function tellRooms (): void {
   const list = [...rooms].map(([name, { people }]) => ({ name, people: new Set(people.values()).size }))
