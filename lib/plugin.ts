@@ -82,7 +82,6 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     upgrades.refuseAll()
     upgradeListener.close(deadline - now)
     const ends = [upgrades.close(deadline - now), server.closeWithin(deadline - now)]
-    // Behind the Close frames.
     connectListener.startClosing()
     await Promise.all(ends)
     // Those whose 101 was on its way when closing began.

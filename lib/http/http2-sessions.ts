@@ -7,17 +7,18 @@ interface TimedSession extends ServerHttp2Session {
 }
 
 class TrackedSession {
-  readonly session: TimedSession
+  private readonly session: TimedSession
   /** Session and socket end apart: that of a client that does not end it stays. */
   readonly socket: Socket
   private streams = 0
   private held = 0
   private timeout = 0
+  private isClosing = false
 
-  constructor (session: ServerHttp2Session, onClose: (session: TrackedSession) => void) {
+  constructor (session: ServerHttp2Session, onClose: () => void) {
     this.session = session
     // The session shows a proxy of its socket, which can neither be kept nor destroyed.
-    this.socket = session.socket.once('close', () => onClose(this)) as Socket
+    this.socket = session.socket.once('close', onClose) as Socket
   }
 
   get isIdle (): boolean {
@@ -36,8 +37,16 @@ class TrackedSession {
       this.session.setTimeout(0)
     }
     stream.once('close', () => {
-      if (--this.held === 0 && !this.session.destroyed) this.session.setTimeout(this.timeout)
+      if (--this.held > 0 || this.session.destroyed) return
+      if (this.isClosing) this.session.close()
+      else this.session.setTimeout(this.timeout)
     })
+  }
+
+  /** Not before the connections have said why: GOAWAY would overtake their Close frames. */
+  close (): void {
+    this.isClosing = true
+    if (this.held === 0) this.session.close()
   }
 }
 
@@ -51,11 +60,12 @@ export class Http2Sessions {
   add (session: ServerHttp2Session): void {
     // Its socket may have closed before it began.
     if (session.destroyed) return
-    this.tracked.set(session, new TrackedSession(session, ({ session }) => {
+    const tracked = new TrackedSession(session, () => {
       this.tracked.delete(session)
       if (!this.hasIdle) this.onIdle?.()
-    }))
-    if (this.isClosing) session.close()
+    })
+    this.tracked.set(session, tracked)
+    if (this.isClosing) tracked.close()
   }
 
   addStream (stream: ServerHttp2Stream): void {
@@ -75,10 +85,10 @@ export class Http2Sessions {
     return false
   }
 
-  /** Ends the sessions, each with its last stream: before Node 24 the server would wait for them until they time out. */
+  /** Ends the sessions, each with its last connection and its last stream: before Node 24 the server would wait for them until they time out. */
   startClosing (): void {
     this.isClosing = true
-    for (const { session } of this.tracked.values()) session.close()
+    for (const session of this.tracked.values()) session.close()
   }
 
   /**
