@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
-import { validateExtendedConnect } from '../protocol/handshake.js'
+import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
 import { ConnectResponse, ExchangeListeners, type ConnectRequest } from './connect-exchange.js'
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
@@ -37,7 +37,9 @@ export class Http2Upgrade extends PendingUpgrade {
   }
 
   readProposal (): Proposal {
-    return { ...validateExtendedConnect(this.request), statusCode: 200, headers: {} }
+    const { key, subprotocols, extensions } = validateExtendedConnect(this.request)
+    const headers: Record<string, string> = key === null ? {} : { 'Sec-WebSocket-Accept': computeAccept(key) }
+    return { subprotocols, extensions, statusCode: 200, headers }
   }
 
   override whenAccepted (...args: Parameters<PendingUpgrade['whenAccepted']>): void {
@@ -64,6 +66,7 @@ export class Http2Upgrade extends PendingUpgrade {
 
   protected release (): readonly Buffer[] {
     cancelWhenDestroyed(this.stream)
+    this.stream.once('finish', closeSoon)
     return NOTHING_READ
   }
 
@@ -73,4 +76,17 @@ export class Http2Upgrade extends PendingUpgrade {
   protected breakOff (): void {
     this.stream.close(constants.NGHTTP2_CANCEL)
   }
+}
+
+/**
+ * Once we have ended, nothing that a client still sends is of interest, and this tells it so (RFC 9113 §8.1). Some clients,
+ * undici for one, end with their server and never by themselves, as they do where the end is that of a TCP connection.
+ */
+function closeSoon (this: ServerHttp2Stream): void {
+  // Not while nghttp2 is reading: see `cancelWhenDestroyed`.
+  setImmediate(close, this)
+}
+
+function close (stream: ServerHttp2Stream): void {
+  stream.close(constants.NGHTTP2_NO_ERROR)
 }

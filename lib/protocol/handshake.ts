@@ -167,13 +167,10 @@ function checkVersion ({ httpVersionMajor, headers, rawHeaders }: HandshakeReque
   }
 }
 
-/** RFC 6455 §4.2.1 item 5, §11.3.1: once, 16 bytes in base64. */
-function readKey ({ headers, rawHeaders }: HandshakeRequest): string {
+/** RFC 6455 §4.2.1 item 5, §11.3.1: once, 16 bytes in base64; otherwise `null`. */
+function readKey ({ headers, rawHeaders }: HandshakeRequest): string | null {
   const key = fieldValue(headers, 'sec-websocket-key')
-  if (key === undefined || fieldLines(rawHeaders, 'sec-websocket-key').length !== 1 || !KEY_PATTERN.test(key)) {
-    throw badRequest('Sec-WebSocket-Key must be there once, 16 bytes in base64', 'FST_WS_ERR_HANDSHAKE_KEY')
-  }
-  return key
+  return key === undefined || fieldLines(rawHeaders, 'sec-websocket-key').length !== 1 || !KEY_PATTERN.test(key) ? null : key
 }
 
 /**
@@ -192,24 +189,27 @@ export function validateHandshake (request: HandshakeRequest): Handshake {
   checkUpgrade(request)
   checkNoBody(request)
   checkVersion(request)
-  return { key: readKey(request), ...readOffers(request) }
+  const key = readKey(request)
+  if (key === null) throw badRequest('Sec-WebSocket-Key must be there once, 16 bytes in base64', 'FST_WS_ERR_HANDSHAKE_KEY')
+  return { key, ...readOffers(request) }
 }
 
 /**
  * Checks a client's opening handshake over HTTP/2, an extended CONNECT for
  * `websocket` (RFC 8441 §5): as over HTTP/1.1, but for what HTTP/2 has its own
- * ways to say, and without the key.
+ * ways to say. It has no key; but there are clients (undici 7 and 8) that send
+ * one, and want their answer.
  *
  * @throws HandshakeError 400 if the request is malformed; 426 with
  *   `Sec-WebSocket-Version` if it is not of version 13
  */
-export function validateExtendedConnect (request: HandshakeRequest): Offers {
+export function validateExtendedConnect (request: HandshakeRequest): Offers & { readonly key: string | null } {
   if (!request.headers[':authority']) {
     throw badRequest('A WebSocket handshake must have an :authority', 'FST_WS_ERR_HANDSHAKE_HOST')
   }
   checkNoBody(request)
   checkVersion(request)
-  return readOffers(request)
+  return { key: readKey(request), ...readOffers(request) }
 }
 
 function readOffers (request: HandshakeRequest): Offers {

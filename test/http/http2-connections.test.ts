@@ -69,14 +69,23 @@ t.test('RFC 8441 §4: each end of a connection is one of its stream, and of no o
     t.equal(await closed.at(-1), 1006)
   })
 
-  await t.test('a client that does not end its side is reset after closeTimeout', async t => {
+  await t.test('RFC 9113 §8.1: a client that does not end its side is told that it need not', async t => {
     const client = await openHttp2(session)
     connections.at(-1)!.close(4002)
     t.equal((await client.closeFrame()).code, 4002)
     client.write(close(4002))
+    t.equal(await client.ended, true)
+    await client.closed
+    t.equal(client.socket.rstCode, NGHTTP2_NO_ERROR)
+    t.equal(await closed.at(-1), 4002)
+  })
+
+  await t.test('one that does not answer is reset after closeTimeout', async t => {
+    const client = await openHttp2(session)
+    connections.at(-1)!.close(4003)
     await client.closed
     t.equal(client.socket.rstCode, NGHTTP2_CANCEL)
-    t.equal(await closed.at(-1), 4002)
+    t.equal(await closed.at(-1), 1006)
   })
 
   for (const code of [NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR]) {
