@@ -50,6 +50,8 @@ export class Http2Upgrade extends PendingUpgrade {
   private readonly onAccepted = (): void => {
     if (this.isOver || this.stream.destroyed) return
     this.stream.off('finish', this.onFinish)
+    // As over HTTP/1.1, a request that has become a connection has no end of its own, nor does Fastify's signal abort.
+    this.request.removeAllListeners('close')
     // Fastify's log and hooks tell of the answer first.
     this.listeners.conclude()
     this.onWritten()

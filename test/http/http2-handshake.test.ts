@@ -5,6 +5,7 @@ import { connect, type ClientHttp2Session, type Http2Server, type Http2ServerReq
 import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
+import { setTimeout as wait } from 'node:timers/promises'
 import { deflateRawSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import type { WebSocketPluginOptions, WebSocketRefused } from '../../lib/index.js'
@@ -275,6 +276,35 @@ t.test('handshakeTimeout: 503, and the others on the session live', async t => {
   }, { handshakeTimeout: 50 })
   t.match(await refusal(session), { status: 503, headers: { 'retry-after': '1' } })
   t.same(app.websocketServer.stats.refused, { timeout: 1 })
+})
+
+t.test('A4: the time limits and the signal of the request end with the handshake', async t => {
+  let signal: AbortSignal | undefined
+  const { session } = await start(t, app => {
+    app.get('/', { websocket: true }, (connection, request) => {
+      signal = request.signal
+      connection.on('message', data => connection.send(data, { binary: false }))
+    })
+  }, {}, { handlerTimeout: 50, connectionTimeout: 50 })
+  const client = await openHttp2(session)
+  await wait(200)
+  await expectEcho(t, client, 'still there')
+  t.equal(signal?.aborted, false)
+})
+
+t.test('verifyClient of ws knows whether TLS is there', async t => {
+  const seen: unknown[] = []
+  const verifyClient = ({ secure, origin }: { secure: boolean, origin: string | undefined }): boolean => {
+    seen.push(secure, origin)
+    return origin === undefined
+  }
+  for (const https of [undefined, certificate]) {
+    const { port } = await startApp(t, echo, { origin: '*', options: { verifyClient } }, { http2: true, ...(https === undefined ? {} : { https }) })
+    const session = await connectHttp2(t, `http${https === undefined ? '' : 's'}://127.0.0.1:${port}`, { ca: certificate.cert, servername: 'localhost' })
+    await expectEcho(t, await openHttp2(session), 'verified')
+    t.equal((await refusal(session, '/', { origin: 'https://a.example' })).status, 401)
+  }
+  t.strictSame(seen, [false, undefined, false, 'https://a.example', true, undefined, true, 'https://a.example'])
 })
 
 t.test('allowHTTP1: both versions side by side on one server', async t => {
