@@ -3,9 +3,12 @@ import fp from 'fastify-plugin'
 import type { WebSocketPluginOptions } from '../types/options.js'
 import { describeRoutes } from './asyncapi/described-routes.js'
 import { createAccept } from './http/accept.js'
+import { ConnectListener } from './http/connect-listener.js'
 import { createInjectWS } from './http/inject.js'
+import { PendingUpgrades } from './http/pending-upgrades.js'
 import { RouteTable } from './http/route-table.js'
 import { registerRoutes } from './http/routes.js'
+import { findSecondServers } from './http/second-servers.js'
 import { findUnseenRoutes, watchFromNowOn } from './http/unseen-routes.js'
 import { UpgradeListener } from './http/upgrade-listener.js'
 import { resolvePluginOptions } from './options.js'
@@ -52,18 +55,26 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   const server = new Server(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
   const table = new RouteTable(fastify)
   const httpServer = settings.server ?? fastify.server
-  const listener = new UpgradeListener(httpServer, table, fastify.routing, settings, httpServer === fastify.server, (request, statusCode, reason) => {
+  const isOwnServer = httpServer === fastify.server
+  const upgrades = new PendingUpgrades(fastify.routing, settings, (request, statusCode, reason) => {
     server.countRefusal(reason)
     publishRefused(() => ({ server, request, statusCode, reason }))
   })
+  const upgradeListener = new UpgradeListener(httpServer, table, upgrades, isOwnServer)
+  const connectListener = new ConnectListener(table, upgrades, isOwnServer)
   let isClosing = false
 
   fastify.decorate('websocketServer', server)
-  fastify.decorate('injectWS', createInjectWS(fastify, listener, settings.closeTimeout))
+  fastify.decorate('injectWS', createInjectWS(fastify, upgradeListener, connectListener, settings.closeTimeout))
   watchFromNowOn(fastify)
   registerRoutes(fastify, settings, server, table, createAccept(settings, server, () => isClosing))
   describeRoutes(fastify, settings)
-  const uninstall = listener.install()
+  const uninstall = [upgradeListener.install(), connectListener.install(httpServer)]
+  if (isOwnServer) {
+    fastify.addHook('onListen', async () => {
+      for (const second of findSecondServers(fastify)) uninstall.push(connectListener.install(second))
+    })
+  }
 
   fastify.addHook('onReady', async () => {
     const unseen = findUnseenRoutes(fastify)
@@ -82,12 +93,17 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     isClosing = true
     const now = performance.now()
     const deadline = Math.min(now + settings.closeTimeout, closingSince + timeToClose(fastify))
-    await Promise.all([listener.close(deadline - now), server.closeWithin(deadline - now)])
+    upgrades.refuseAll()
+    upgradeListener.close(deadline - now)
+    const ends = [upgrades.close(deadline - now), server.closeWithin(deadline - now)]
+    connectListener.startClosing()
+    await Promise.all(ends)
     // Those whose 101 was on its way when closing began.
     await server.closeWithin(deadline - performance.now())
+    await connectListener.closed(deadline - performance.now())
   })
   // Until the server is closed an upgrade may come, and has to be answered: with 503.
-  fastify.addHook('onClose', async () => uninstall())
+  fastify.addHook('onClose', async () => { for (const undo of uninstall.reverse()) undo() })
 
   fastify.register(standIn)
 }

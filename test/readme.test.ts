@@ -20,6 +20,7 @@ import { certificate } from './support/certificate.js'
 import { startProgram } from './support/child-process.js'
 import { DeflateClient } from './support/deflate-client.js'
 import { cellsOf, createProject, examplesOf, ROOT, toProgram, typeCheck, type Example } from './support/examples.js'
+import { connectHttp2, openHttp2 } from './support/http2-client.js'
 import { frame, RawClient, upgradeRequest } from './support/raw-client.js'
 import { findProgram, needs } from './support/system-packages.js'
 
@@ -187,6 +188,15 @@ function replaceAll (text: string, replacements: Record<string, string>): string
     text = text.replaceAll(printed, ours)
   }
   return text
+}
+
+/** Puts a certificate where a printed program reads one. */
+async function useCertificate (example: Example): Promise<void> {
+  const file = fileOf(example)
+  const files = { 'key.pem': certificate.key, 'cert.pem': certificate.cert }
+  for (const [name, text] of Object.entries(files)) await writeFile(join(project, name), text)
+  const paths = Object.fromEntries(Object.keys(files).map(name => [`'${name}'`, `'${join(project, name)}'`]))
+  await writeFile(file, replaceAll(await readFile(file, 'utf8'), paths))
 }
 
 /** What a browser on a page of the site gets through a proxy, and one on another page. */
@@ -686,6 +696,30 @@ const checks: Record<string, Check> = {
     const app = await load(t, example)
     const { statusCode } = await app.injectWS('/echo').then(() => ({ statusCode: 101 }), (error: InjectWSError) => error)
     t.equal(statusCode, 503)
+  },
+
+  async http2 (t, example) {
+    await useCertificate(example)
+    const { app } = await start(t, example)
+    const { port } = app.server.address() as AddressInfo
+    const options = { ca: certificate.cert, servername: 'localhost' }
+    const client = await Client.open(t, `wss://127.0.0.1:${port}/version`, [], options)
+    t.equal(await client.text(), 'HTTP/1.1')
+    const session = await connectHttp2(t, `https://127.0.0.1:${port}`, options)
+    t.equal((await (await openHttp2(session, '/version')).frame()).payload.toString(), 'HTTP/2.0')
+    session.destroy()
+    client.socket.terminate()
+  },
+
+  async 'http2 windows' (t, example) {
+    await useCertificate(example)
+    const { app } = await start(t, example)
+    const session = await connectHttp2(t, `https://127.0.0.1:${(app.server.address() as AddressInfo).port}`, { ca: certificate.cert, servername: 'localhost' })
+    t.match(session.remoteSettings, { initialWindowSize: 1024 * 1024, maxConcurrentStreams: 200, enableConnectProtocol: true })
+    const client = await openHttp2(session, '/upload')
+    client.write(frame(0x2, Buffer.alloc(5_000_000)))
+    t.equal((await client.frame()).payload.toString(), '5000000 bytes')
+    session.destroy()
   },
 
   async closing (t, example) {

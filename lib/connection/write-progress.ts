@@ -11,14 +11,19 @@ export interface WriteProgress {
 interface CountingSocket extends Duplex {
   readonly bytesWritten?: number
   readonly _handle?: { readonly writeQueueSize?: number } | null
+  /** A stream of HTTP/2 has one. */
+  readonly session?: { readonly state: { readonly remoteWindowSize?: number } }
 }
 
 /**
  * Node hands all that is queued to the operating system in one write, and tells when that is done: to a slow reader
  * of many megabytes after minutes. How much of it is left only its handle knows, which is not documented (Node's own
  * `socket.setTimeout` asks it too). Without it, only writes that are done count as progress.
+ *
+ * Of a stream of HTTP/2 nothing is known but what its session may send: that moves with each frame, of this stream or
+ * another, and stands still if nothing is taken from any.
  */
 export function writeProgressOf (socket: Duplex): WriteProgress {
-  const { bytesWritten = 0, writableLength, _handle } = socket as CountingSocket
-  return { written: bytesWritten - writableLength, unwritten: _handle?.writeQueueSize ?? 0 }
+  const { bytesWritten = 0, writableLength, _handle, session } = socket as CountingSocket
+  return { written: bytesWritten - writableLength, unwritten: _handle?.writeQueueSize ?? session?.state.remoteWindowSize ?? 0 }
 }

@@ -6,7 +6,7 @@ import type { PluginSettings, RouteSettings } from '../options.js'
 import { HandshakeError } from '../protocol/errors.js'
 import type { ExtensionOffer } from '../protocol/header-fields.js'
 import { negotiateDeflate } from '../protocol/permessage-deflate.js'
-import { computeAccept, selectSubprotocol, validateHandshake } from '../protocol/handshake.js'
+import { selectSubprotocol } from '../protocol/handshake.js'
 import { ServerConnectionHost } from '../server/connection-host.js'
 import { publishOpened } from '../server/diagnostics.js'
 import type { Server } from '../server/websocket-server.js'
@@ -20,24 +20,24 @@ class SubprotocolError extends Error {
 
 /**
  * Makes the function that answers an upgrade once all hooks have let it pass: RFC 6455 §4.2.2, the origin
- * policy, and the 101. The 101 is an ordinary reply of Fastify, so that it has the headers and cookies that
- * hooks have set, `onSend` and `onResponse` run, and the log tells of it.
+ * policy, and the 101, or the 200 of HTTP/2. That is an ordinary reply of Fastify, so that it has the headers and cookies
+ * that hooks have set, `onSend` and `onResponse` run, and the log tells of it.
  *
  * @param isClosing whether `app.close()` has begun
  */
 export function createAccept (settings: PluginSettings, server: Server, isClosing: () => boolean): Accept {
   return function accept (route, upgrade, instance, request, reply) {
     if (isClosing()) throw new HandshakeError('Service Unavailable', 'FST_WS_ERR_CLOSING', 503, { 'Retry-After': '1' })
-    const handshake = validateHandshake(request.raw)
+    const proposal = upgrade.readProposal()
     const pending = authorize(route.settings.origin, settings.verifyClient, request)
     if (pending instanceof Promise) return pending.then(switchProtocols)
     switchProtocols()
     return undefined
 
     function switchProtocols (): FastifyReply {
-      const protocol = chooseSubprotocol(handshake.subprotocols, route.settings, server.options.handleProtocols ?? settings.handleProtocols, request)
+      const protocol = chooseSubprotocol(proposal.subprotocols, route.settings, server.options.handleProtocols ?? settings.handleProtocols, request)
       if (protocol !== '') reply.header('Sec-WebSocket-Protocol', protocol)
-      const deflate = agreeOnDeflate(handshake.extensions, route.settings)
+      const deflate = agreeOnDeflate(proposal.extensions, route.settings)
       if (deflate !== null) reply.header('Sec-WebSocket-Extensions', deflate.header)
       const agreement: Agreement = { protocol, extensions: deflate === null ? '' : deflate.header, url: urlOf(request), deflate }
       upgrade.whenAccepted((socket, early) => {
@@ -56,10 +56,7 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
         run(route, connection, instance, request)
         connection._begin(early)
       })
-      return reply
-        .code(101)
-        .headers({ Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Accept': computeAccept(handshake.key) })
-        .send()
+      return reply.code(proposal.statusCode).headers(proposal.headers).send()
     }
   }
 }

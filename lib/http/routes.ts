@@ -145,10 +145,7 @@ function blaming (upgrade: PendingUpgrade, accept: () => ReturnType<Accept>): Re
 }
 
 function requireUpgrade (request: FastifyRequest): never {
-  const error = createUpgradeRequiredError()
-  // RFC 9113 §8.2.2: HTTP/2 has neither.
-  if (request.raw.httpVersionMajor >= 2) for (const name of ['Connection', 'Upgrade']) delete error.headers[name]
-  throw error
+  throw createUpgradeRequiredError(request.raw.httpVersionMajor)
 }
 
 /** A prefixed `/` is declared once and served twice, with and without the slash. */

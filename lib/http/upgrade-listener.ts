@@ -1,9 +1,10 @@
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { ErrorCode } from '../protocol/errors.js'
 import { isWebSocketUpgrade } from '../protocol/handshake.js'
+import { Http1Upgrade } from './http1-upgrade.js'
+import { interceptEvents } from './intercept-events.js'
 import { afterEarlierResponses, hasResponseTo } from './pending-response.js'
-import { PendingUpgrade, type UpgradeOwner, type UpgradeTimeouts } from './pending-upgrade.js'
+import type { PendingUpgrades } from './pending-upgrades.js'
 import { serveAsPlainRequest } from './plain-request.js'
 import type { RouteTable } from './route-table.js'
 
@@ -13,25 +14,15 @@ import type { RouteTable } from './route-table.js'
  */
 type Ownership = 'ours' | 'plain' | 'foreign' | 'elder'
 
-/** As what is thrown where a handshake gets that far. */
-const CLOSING: ErrorCode = 'FST_WS_ERR_CLOSING'
-
-/** Sends a request through Fastify's router: `fastify.routing`. */
-export type Dispatch = (request: IncomingMessage, response: ServerResponse) => void
-
-/** Listens to the `upgrade` event of the server, and keeps account of the sockets that came with it. */
-export class UpgradeListener implements UpgradeOwner {
+/** Listens to the `upgrade` event of the server, and keeps account of the sockets of others that came with it. */
+export class UpgradeListener {
   private readonly server: HttpServer
   private readonly routes: RouteTable
-  private readonly dispatch: Dispatch
-  private readonly timeouts: UpgradeTimeouts
+  private readonly upgrades: PendingUpgrades
   private readonly closesServer: boolean
-  readonly onRefused: UpgradeOwner['onRefused']
-  private readonly pending = new Set<PendingUpgrade>()
   /** Sockets that other listeners may answer, with what to do if they have not; `null` once that is settled. */
   private readonly foreign = new Map<Duplex, (() => void) | null>()
   private foreignTimer: NodeJS.Timeout | undefined
-  private onEmpty: (() => void) | null = null
   private isClosing = false
   private isInstalled = false
   /** Whether this plugin has another listener on the server, of another encapsulated context, before this one. */
@@ -39,22 +30,12 @@ export class UpgradeListener implements UpgradeOwner {
 
   /**
    * @param closesServer whether the server is closed with the app
-   * @param onRefused told of each upgrade that does not become a connection
    */
-  constructor (
-    server: HttpServer,
-    routes: RouteTable,
-    dispatch: Dispatch,
-    timeouts: UpgradeTimeouts,
-    closesServer: boolean,
-    onRefused: UpgradeOwner['onRefused']
-  ) {
+  constructor (server: HttpServer, routes: RouteTable, upgrades: PendingUpgrades, closesServer: boolean) {
     this.server = server
     this.routes = routes
-    this.dispatch = dispatch
-    this.timeouts = timeouts
+    this.upgrades = upgrades
     this.closesServer = closesServer
-    this.onRefused = onRefused
   }
 
   /**
@@ -66,67 +47,35 @@ export class UpgradeListener implements UpgradeOwner {
    */
   install (): () => void {
     const { server } = this
-    const replaced = Object.hasOwn(server, 'emit') ? server.emit : null
-    // Diagnostics may replace the prototype's at any time.
-    const emitNext = (event: string | symbol, args: unknown[]): boolean =>
-      Reflect.apply(replaced ?? Object.getPrototypeOf(server).emit, server, [event, ...args]) as boolean
-    const emit = (event: string | symbol, ...args: unknown[]): boolean => {
-      if (event !== 'upgrade' || !this.isInCharge()) return emitNext(event, args)
-      return this.take(() => emitNext(event, args), ...(args as UpgradeArguments))
-    }
-    this.isInstalled = true
     this.hasElder = server.listenerCount('upgrade', noop) > 0
+    const restore = interceptEvents(server, (event, args, emitNext) => {
+      if (event !== 'upgrade' || !this.isInCharge()) return emitNext()
+      return this.take(emitNext, ...(args as UpgradeArguments))
+    })
+    this.isInstalled = true
     // Node hands upgrades over only if there is a listener.
     server.on('upgrade', noop)
-    server.emit = emit
     return () => {
       this.isInstalled = false
       clearTimeout(this.foreignTimer)
       server.off('upgrade', noop)
-      // Who has replaced ours goes on calling it.
-      if (server.emit !== emit) return
-      if (replaced === null) Reflect.deleteProperty(server, 'emit')
-      else server.emit = replaced
+      restore()
     }
   }
 
   /** Takes an upgrade that is for Fastify's router, whatever other listeners there are. */
   handle (request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const upgrade = new PendingUpgrade(request, socket, head, this.timeouts, this)
-    this.pending.add(upgrade)
-    // Fastify does so itself, unless told not to; then a hook could hold up the end.
-    if (this.isClosing) upgrade.refuse(503, CLOSING)
-    upgrade.route(this.dispatch)
+    this.upgrades.begin(new Http1Upgrade(request, socket, head, this.upgrades))
   }
 
-  /**
-   * Answers 503 to all that are still waiting; resolves when their sockets are closed, within so many milliseconds.
-   * The sockets of other listeners, for which the server would wait for ever, have as much time.
-   */
-  async close (timeout: number): Promise<void> {
+  /** Answers where other listeners have not; their sockets, for which the server would wait for ever, have so many milliseconds. */
+  close (timeout: number): void {
     this.isClosing = true
-    if (this.closesServer) {
-      for (const answer of this.foreign.values()) answer?.()
-      this.foreignTimer = setTimeout(() => {
-        for (const socket of this.foreign.keys()) socket.destroy()
-      }, timeout)
-    }
-    for (const upgrade of this.pending) upgrade.refuse(503, CLOSING)
-    if (this.pending.size === 0) return
-    await new Promise<void>(resolve => {
-      const timer = setTimeout(() => {
-        for (const upgrade of this.pending) upgrade.abort()
-      }, timeout)
-      this.onEmpty = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
-  }
-
-  readonly onDone = (upgrade: PendingUpgrade): void => {
-    this.pending.delete(upgrade)
-    if (this.pending.size === 0) this.onEmpty?.()
+    if (!this.closesServer) return
+    for (const answer of this.foreign.values()) answer?.()
+    this.foreignTimer = setTimeout(() => {
+      for (const socket of this.foreign.keys()) socket.destroy()
+    }, timeout)
   }
 
   /** Also when uninstalled, as long as connections of the app's second server on `localhost` are left. */
@@ -209,7 +158,7 @@ export class UpgradeListener implements UpgradeOwner {
     afterEarlierResponses(socket, () => {
       if (this.foreign.get(socket) !== answer || isEnded(socket)) return
       before = bytesWritten(socket)
-      timer = setTimeout(answer, this.timeouts.handshakeTimeout)
+      timer = setTimeout(answer, this.upgrades.timeouts.handshakeTimeout)
       emitNext()
       if (this.isClosing && this.closesServer) setImmediate(answer)
     })

@@ -647,7 +647,9 @@ function headerLengthOf (second: number): number {
 /** The range as a buffer that the receiver may keep: a view, unless that would pin far more than it shows. */
 function ownOf (bytes: Buffer, start: number, end: number): Buffer {
   if (start === end) return EMPTY
-  if (bytes.length <= VIEW_FROM_CHUNKS_UP_TO || (end - start) * VIEW_FROM_SHARE >= bytes.length) return bytes.subarray(start, end)
+  // A chunk may be itself a view of more: those of an HTTP/2 stream are, of all that its session has read.
+  const kept = bytes.buffer.byteLength
+  if (kept <= VIEW_FROM_CHUNKS_UP_TO || (end - start) * VIEW_FROM_SHARE >= kept) return bytes.subarray(start, end)
   return copy(bytes, start, end)
 }
 

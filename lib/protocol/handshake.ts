@@ -36,14 +36,18 @@ export interface HandshakeRequest {
   readonly rawHeaders: readonly string[]
 }
 
-/** What a valid handshake says. */
-export interface Handshake {
-  /** `Sec-WebSocket-Key`, for {@link computeAccept}. */
-  readonly key: string
+/** What a client asks for beside the connection. */
+export interface Offers {
   /** Subprotocols offered, the client's favourite first; empty if none. */
   readonly subprotocols: string[]
   /** Extensions offered, the client's favourite first; empty if none. */
   readonly extensions: ExtensionOffer[]
+}
+
+/** What a valid handshake over HTTP/1.1 says. */
+export interface Handshake extends Offers {
+  /** `Sec-WebSocket-Key`, for {@link computeAccept}. */
+  readonly key: string
 }
 
 /** The value of a field, `undefined` if absent; several lines are one list (RFC 9110 §5.3). */
@@ -77,18 +81,20 @@ function badRequest (message: string, code: ErrorCode): HandshakeError {
  *
  * A 426 must carry `Upgrade` (RFC 9110 §15.5.22), and whoever sends `Upgrade`
  * must name it in `Connection` (§7.8). A caller that also closes the
- * connection has to add `close` to that list, not replace it.
+ * connection has to add `close` to that list, not replace it. HTTP/2 has
+ * neither field (RFC 9113 §8.2.2).
  *
+ * @param httpVersionMajor that of the request
  * @param message what the client reads
  * @param code defaults to `FST_WS_ERR_HANDSHAKE_UPGRADE_REQUIRED`
  */
 export function createUpgradeRequiredError (
+  httpVersionMajor = 1,
   message = 'Upgrade to WebSocket required',
   code: ErrorCode = 'FST_WS_ERR_HANDSHAKE_UPGRADE_REQUIRED'
 ): HandshakeError {
   return new HandshakeError(message, code, 426, {
-    Connection: 'Upgrade',
-    Upgrade: 'websocket',
+    ...(httpVersionMajor < 2 ? { Connection: 'Upgrade', Upgrade: 'websocket' } : {}),
     'Sec-WebSocket-Version': PROTOCOL_VERSION
   })
 }
@@ -151,23 +157,20 @@ function checkNoBody ({ rawHeaders }: HandshakeRequest): void {
  * RFC 6455 §4.2.1 item 6. Another version, or none, is told the right one
  * (§4.4); repeating the field, even with equal values, is malformed (§11.3.5).
  */
-function checkVersion ({ headers, rawHeaders }: HandshakeRequest): void {
+function checkVersion ({ httpVersionMajor, headers, rawHeaders }: HandshakeRequest): void {
   if (fieldLines(rawHeaders, 'sec-websocket-version').length > 1) {
     throw badRequest('Sec-WebSocket-Version must not be repeated', 'FST_WS_ERR_HANDSHAKE_VERSION')
   }
   if (fieldValue(headers, 'sec-websocket-version') !== PROTOCOL_VERSION) {
     throw createUpgradeRequiredError(
-      `Sec-WebSocket-Version must be ${PROTOCOL_VERSION}`, 'FST_WS_ERR_HANDSHAKE_VERSION')
+      httpVersionMajor, `Sec-WebSocket-Version must be ${PROTOCOL_VERSION}`, 'FST_WS_ERR_HANDSHAKE_VERSION')
   }
 }
 
-/** RFC 6455 §4.2.1 item 5, §11.3.1: once, 16 bytes in base64. */
-function readKey ({ headers, rawHeaders }: HandshakeRequest): string {
+/** RFC 6455 §4.2.1 item 5, §11.3.1: once, 16 bytes in base64; otherwise `null`. */
+function readKey ({ headers, rawHeaders }: HandshakeRequest): string | null {
   const key = fieldValue(headers, 'sec-websocket-key')
-  if (key === undefined || fieldLines(rawHeaders, 'sec-websocket-key').length !== 1 || !KEY_PATTERN.test(key)) {
-    throw badRequest('Sec-WebSocket-Key must be there once, 16 bytes in base64', 'FST_WS_ERR_HANDSHAKE_KEY')
-  }
-  return key
+  return key === undefined || fieldLines(rawHeaders, 'sec-websocket-key').length !== 1 || !KEY_PATTERN.test(key) ? null : key
 }
 
 /**
@@ -187,10 +190,32 @@ export function validateHandshake (request: HandshakeRequest): Handshake {
   checkNoBody(request)
   checkVersion(request)
   const key = readKey(request)
+  if (key === null) throw badRequest('Sec-WebSocket-Key must be there once, 16 bytes in base64', 'FST_WS_ERR_HANDSHAKE_KEY')
+  return { key, ...readOffers(request) }
+}
+
+/**
+ * Checks a client's opening handshake over HTTP/2, an extended CONNECT for
+ * `websocket` (RFC 8441 §5): as over HTTP/1.1, but for what HTTP/2 has its own
+ * ways to say. It has no key; but there are clients (undici 7 and 8) that send
+ * one, and want their answer.
+ *
+ * @throws HandshakeError 400 if the request is malformed; 426 with
+ *   `Sec-WebSocket-Version` if it is not of version 13
+ */
+export function validateExtendedConnect (request: HandshakeRequest): Offers & { readonly key: string | null } {
+  if (!request.headers[':authority']) {
+    throw badRequest('A WebSocket handshake must have an :authority', 'FST_WS_ERR_HANDSHAKE_HOST')
+  }
+  checkNoBody(request)
+  checkVersion(request)
+  return { key: readKey(request), ...readOffers(request) }
+}
+
+function readOffers (request: HandshakeRequest): Offers {
   const subprotocols = fieldValue(request.headers, 'sec-websocket-protocol')
   const extensions = fieldValue(request.headers, 'sec-websocket-extensions')
   return {
-    key,
     subprotocols: subprotocols === undefined ? [] : parseSubprotocols(subprotocols),
     extensions: extensions === undefined ? [] : parseExtensions(extensions)
   }

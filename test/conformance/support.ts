@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { WebSocketPluginOptions } from '../../lib/index.js'
 import { startApp } from '../support/app.js'
+import { connectHttp2, openHttp2 } from '../support/http2-client.js'
 import { frame, RawClient } from '../support/raw-client.js'
 
 /*
@@ -28,6 +29,13 @@ const HANG_GUARD = 25_000
 export const overHttp1: Serve = async (t, configure, options) => {
   const { port } = await startApp(t, configure, options)
   return guarded(t, path => RawClient.open(port, path))
+}
+
+/** RFC 8441: all connections are streams of one HTTP/2 session. */
+export const overHttp2: Serve = async (t, configure, options) => {
+  const { port } = await startApp(t, configure, options, { http2: true })
+  const session = await connectHttp2(t, `http://127.0.0.1:${port}`)
+  return guarded(t, path => openHttp2(session, path))
 }
 
 /** Connections that end with the test, and do not hang. */
@@ -87,6 +95,16 @@ export function seenRoute (app: FastifyInstance, seen: Seen[]): void {
     connection.on('error', error => { events.push(`error ${'code' in error ? String(error.code) : error.message}`) })
     seen.push({ events, closed })
   })
+}
+
+/** To make so much, or so many, takes seconds. `.ci/run` does it. */
+const SLOW = /16 MiB|tiny|empty fragments/
+
+/** What the cases have of a test, where they run once more. */
+export function withoutSlow (t: Test): Test {
+  const test = (name: string, body: (t: Test) => unknown): unknown =>
+    t.test(name, { skip: process.env.THOROUGH === undefined && SLOW.test(name) ? 'only with THOROUGH=1' : false }, body)
+  return { test } as Test
 }
 
 // --- writing

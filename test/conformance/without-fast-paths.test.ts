@@ -1,10 +1,10 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { Cases, Serve } from './support.js'
 
 // Which fast paths there are is found out when the modules are loaded. What RFC 6455 asks for must hold without any of them.
 process.env.FASTIFY_WS_ROUTES_WITHOUT = 'all'
 const { kernel } = await import('../../lib/protocol/frame-kernel.js')
-const { overHttp1 } = await import('./support.js')
+const { overHttp1, withoutSlow } = await import('./support.js')
 const suites: [section: string, cases: Cases][] = [
   ['5.1', (await import('./cases/5.1-masking.js')).masking],
   ['5.2', (await import('./cases/5.2-framing.js')).framing],
@@ -14,16 +14,6 @@ const suites: [section: string, cases: Cases][] = [
   ['8.1', (await import('./cases/8.1-utf8.js')).utf8],
   ['10.4', (await import('./cases/10.4-limits.js')).limits]
 ]
-
-/** To make so much, or so many, takes seconds. `.ci/run` does it. */
-const SLOW = /16 MiB|tiny|empty fragments/
-
-/** What the cases have of a test. */
-function withoutSlow (t: Test): Test {
-  const test = (name: string, body: (t: Test) => unknown): unknown =>
-    t.test(name, { skip: process.env.THOROUGH === undefined && SLOW.test(name) ? 'only with THOROUGH=1' : false }, body)
-  return { test } as Test
-}
 
 // One of the cases waits until it is over.
 const serve: Serve = (t, configure, options) => overHttp1(t, configure, { closeTimeout: 1000, ...options })

@@ -17,6 +17,8 @@ export interface ProxyOptions {
   idle?: number
   /** Sends its own name as `Host`, and that of the client as `X-Forwarded-Host`. */
   replacesHost?: boolean
+  /** Speaks HTTP/2 to the app, and offers it to its own clients, if it ends TLS. */
+  http2?: boolean
 }
 
 export interface Proxy {
@@ -98,7 +100,7 @@ export const startNginx: StartProxy = async (t, { target, bundleFile, idle = 60,
   return { port, process }
 }
 
-export const startHaproxy: StartProxy = async (t, { target, bundleFile, idle = 60, replacesHost = false }) => {
+export const startHaproxy: StartProxy = async (t, { target, bundleFile, idle = 60, replacesHost = false, http2 = false }) => {
   const { port, fd, release } = await listen()
   const folder = await createFolder(t, {
     'haproxy.cfg': `
@@ -112,13 +114,14 @@ export const startHaproxy: StartProxy = async (t, { target, bundleFile, idle = 6
         timeout tunnel ${idle}s
         option forwardfor
       frontend front
-        bind fd@3${bundleFile === undefined ? '' : ` ssl crt ${bundleFile}`}
+        bind fd@3${bundleFile === undefined ? '' : ` ssl crt ${bundleFile}${http2 ? ' alpn h2,http/1.1' : ''}`}
         http-request set-header X-Forwarded-Host %[req.hdr(host)]
         http-request set-header X-Forwarded-Proto ${bundleFile === undefined ? 'http' : 'https'}
         ${replacesHost ? `http-request set-header Host 127.0.0.1:${target}` : ''}
         default_backend app
       backend app
-        server app 127.0.0.1:${target}
+        ${http2 ? 'http-reuse always' : ''}
+        server app 127.0.0.1:${target}${http2 ? ' proto h2' : ''}
 `
   })
   const process = startProgram(t, findProgram('haproxy')!, ['-db', '-f', join(folder, 'haproxy.cfg')], {

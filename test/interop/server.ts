@@ -29,10 +29,10 @@ interface CloseRoute {
 export async function startInteropServer (
   t: Teardown,
   listen: ListenOptions = { host: '127.0.0.1', port: 0 },
-  options: FastifyServerOptions & { https?: { cert: string, key: string } } = {},
+  options: FastifyServerOptions & { http2?: boolean, https?: { cert: string, key: string, allowHTTP1?: boolean } } = {},
   pluginOptions: WebSocketPluginOptions = {}
 ): Promise<InteropServer> {
-  const app = Fastify(options) as FastifyInstance
+  const app = Fastify(options as FastifyServerOptions) as FastifyInstance
   t.teardown(() => app.close())
   const closes = new Inbox()
   const answers = new EventEmitter()

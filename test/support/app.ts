@@ -1,4 +1,5 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import type { SecureServerOptions } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import websocket, { type WebSocketPluginOptions } from '../../lib/index.js'
 
@@ -19,9 +20,9 @@ export async function startApp (
   t: Teardown,
   configure: (app: FastifyInstance) => unknown,
   options: WebSocketPluginOptions = {},
-  fastifyOptions: FastifyServerOptions = {}
+  fastifyOptions: FastifyServerOptions & { http2?: boolean, https?: SecureServerOptions } = {}
 ): Promise<TestApp> {
-  const app = Fastify(fastifyOptions) as FastifyInstance
+  const app = Fastify(fastifyOptions as FastifyServerOptions) as FastifyInstance
   t.teardown(() => app.close())
   await app.register(websocket, options)
   await configure(app)

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import dns, { type LookupAddress } from 'node:dns'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
@@ -9,10 +9,11 @@ import type { TestApp, Teardown } from './app.js'
 export async function startOnLocalhost (
   t: Teardown,
   configure: (app: FastifyInstance) => unknown,
-  options: WebSocketPluginOptions = {}
+  options: WebSocketPluginOptions = {},
+  fastifyOptions: FastifyServerOptions & { http2?: boolean } = {}
 ): Promise<TestApp & { second: string }> {
   const second = await secondAddress(t)
-  const app = Fastify() as FastifyInstance
+  const app = Fastify(fastifyOptions as FastifyServerOptions) as FastifyInstance
   t.teardown(() => app.close())
   await app.register(websocket, options)
   await configure(app)

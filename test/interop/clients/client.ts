@@ -37,6 +37,8 @@ export interface Client {
   readonly canCloseWithoutCode: boolean
   /** Whether it takes the body of a refusal. Others stop reading, and keep a connection open whose server has more to say. */
   readonly readsRefusals: boolean
+  /** Why it never tells that it was refused, where it does not. */
+  readonly missesRefusals?: string
   /** @throws {Refused} if the server answers with something else than 101 */
   open (url: string, options?: OpenOptions): Promise<OpenClient>
 }

@@ -20,20 +20,21 @@ async function pingAndWait (socket: WebSocket, data: string): Promise<string> {
 }
 
 /** The client of a class with the interface of browsers. */
-function createClient (name: string, Class: WebSocketClass, isUndici: boolean): Client {
+function createClient (name: string, Class: WebSocketClass, isUndici: boolean, allowH2 = false): Client {
   return {
     name,
     canPing: isUndici,
     isLikeBrowsers: true,
     canCloseWithoutCode: true,
     readsRefusals: false,
+    ...(allowH2 ? { missesRefusals: 'undici waits for ever for an extended CONNECT that is refused' } : {}),
 
     async open (url: string, options: OpenOptions = {}): Promise<OpenClient> {
       const connect = {
         ...(options.ca === undefined ? {} : { ca: options.ca.cert }),
         ...(options.socketPath === undefined ? {} : { socketPath: options.socketPath })
       }
-      const agent = isUndici ? new Agent({ connect }) : null
+      const agent = isUndici ? new Agent({ connect, allowH2 }) : null
       const socket = new Class(url, {
         protocols: options.protocols ?? [],
         ...(options.headers === undefined ? {} : { headers: options.headers }),
@@ -70,6 +71,9 @@ function createClient (name: string, Class: WebSocketClass, isUndici: boolean): 
 }
 
 export const undiciClient = createClient('undici', WebSocket, true)
+
+/** Over HTTP/2, where the server has that. */
+export const undiciHttp2Client = createClient('undici over HTTP/2', WebSocket, true, true)
 
 /** Node's own, from Node 22 on; `null` where there is none. */
 export const globalClient: Client | null = 'WebSocket' in globalThis

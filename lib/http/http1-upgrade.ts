@@ -1,0 +1,125 @@
+import { ServerResponse, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { computeAccept, validateHandshake } from '../protocol/handshake.js'
+import { afterEarlierResponses } from './pending-response.js'
+import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
+import type { Dispatch } from './pending-upgrades.js'
+
+/** Bytes that are kept of what is read while hooks run; then the client is held back through TCP. */
+const MAX_EARLY = 64 * 1024
+
+/** What a chunk costs beside its bytes, which may be a single one. */
+const CHUNK_OVERHEAD = 256
+
+/**
+ * An upgrade of HTTP/1.1: the socket is one that Node has left without parser, timeouts and error listener. It is read
+ * while hooks run, so that a client that leaves is noticed.
+ */
+export class Http1Upgrade extends PendingUpgrade {
+  private early: Buffer[] = []
+  private earlyBytes = 0
+
+  /**
+   * @param head what Node has read behind the request
+   */
+  constructor (request: IncomingMessage, socket: Duplex, head: Buffer, owner: UpgradeOwner) {
+    super(request, socket, owner)
+    socket.on('end', this.onEnd)
+    if (head.length > 0) this.onData(head)
+    socket.on('data', this.onData)
+  }
+
+  /** Whether there is nobody any more to answer to. */
+  private get isGone (): boolean {
+    return this.isOver || this.socket.destroyed || this.request.socket.destroyed
+  }
+
+  route (dispatch: Dispatch): void {
+    // The request's own socket: where a body follows, Node 26 gives the event another stream.
+    afterEarlierResponses(this.request.socket, () => {
+      // An earlier response may have said `Connection: close`.
+      if (this.isGone || this.request.socket.writableEnded) return this.abort()
+      const response = new UpgradeResponse(this.request)
+      try {
+        // The types know of sockets only; any Duplex does.
+        response.assignSocket(this.socket as never)
+      } catch {
+        // An earlier response has it still: it was not seen.
+        return this.abort()
+      }
+      this.dispatch(dispatch, response)
+      // After Fastify's own listener, so that its log and hooks tell of the 101 first.
+      response.once('finish', () => {
+        // The response listens on the socket, and would live as long as that.
+        if (!this.isOver) response.detachSocket(this.socket as never)
+        this.onWritten()
+      })
+    })
+  }
+
+  readProposal (): Proposal {
+    const { key, subprotocols, extensions } = validateHandshake(this.request)
+    const headers = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Accept': computeAccept(key) }
+    return { subprotocols, extensions, statusCode: 101, headers }
+  }
+
+  protected isAcceptance (statusCode: number): boolean {
+    return statusCode === 101
+  }
+
+  protected release (): readonly Buffer[] {
+    const { socket, early } = this
+    this.early = []
+    socket.off('end', this.onEnd)
+    socket.off('data', this.onData)
+    return early
+  }
+
+  /** Ends the socket, and reads on until the client does the same, for a bounded time. */
+  protected endRefused (): void {
+    this.early = []
+    this.socket.end()
+    this.socket.resume()
+  }
+
+  protected breakOff (): void {
+    this.early = []
+    this.request.destroy()
+    this.socket.destroy()
+  }
+
+  private readonly onData = (chunk: Buffer): void => {
+    // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
+    if (this.isRefused) return
+    this.early.push(chunk)
+    this.earlyBytes += chunk.length + CHUNK_OVERHEAD
+    if (this.earlyBytes > MAX_EARLY) this.socket.pause()
+  }
+
+  /** The client left. A 101 or refusal that is already on its way goes on. */
+  private readonly onEnd = (): void => {
+    if (this.response === null || !this.response.headersSent) this.abort()
+  }
+}
+
+/** Any answer but 101 ends the connection, and says so (RFC 9112 §9.6), whatever else it has in `Connection`. */
+class UpgradeResponse extends ServerResponse {
+  override shouldKeepAlive = false
+
+  override writeHead (statusCode: number, ...rest: unknown[]): this {
+    if (statusCode !== 101) {
+      addClose(this.getHeaders(), value => this.setHeader('connection', value))
+      // Fastify gives all that is set on the reply here.
+      const headers = rest.at(-1)
+      if (typeof headers === 'object' && headers !== null) addClose(headers, (value, name) => Reflect.set(headers, name, value))
+    }
+    return Reflect.apply(super.writeHead, this, [statusCode, ...rest])
+  }
+}
+
+function addClose (headers: object, set: (value: string, name: string) => void): void {
+  const name = Object.keys(headers).find(key => key.toLowerCase() === 'connection')
+  if (name === undefined) return
+  const options = String(Reflect.get(headers, name)).split(',').map(option => option.trim())
+  set([...options.filter(option => !/^(?:close|keep-alive)$/i.test(option)), 'close'].join(', '), name)
+}

@@ -1,0 +1,94 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants, type ServerHttp2Stream } from 'node:http2'
+import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
+import { cancelWhenDestroyed } from './cancel-stream.js'
+import { ConnectResponse, ExchangeListeners, type ConnectRequest } from './connect-exchange.js'
+import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
+import type { Dispatch } from './pending-upgrades.js'
+
+const NOTHING_READ: readonly Buffer[] = []
+
+/** An extended CONNECT of HTTP/2 (RFC 8441): the socket is a stream, and its end is not that of others. */
+export class Http2Upgrade extends PendingUpgrade {
+  private readonly stream: ServerHttp2Stream
+  private readonly connectResponse: ConnectResponse
+  private readonly listeners: ExchangeListeners
+
+  /**
+   * @param createRequest makes the request, which listens to the stream from then on
+   */
+  constructor (stream: ServerHttp2Stream, createRequest: () => ConnectRequest, owner: UpgradeOwner) {
+    let request!: ConnectRequest
+    let response!: ConnectResponse
+    const listeners = new ExchangeListeners(stream, () => {
+      request = createRequest()
+      response = new ConnectResponse(stream)
+    })
+    // Fastify takes those of either version.
+    super(request as unknown as IncomingMessage, stream, owner)
+    this.stream = stream
+    this.connectResponse = response
+    this.listeners = listeners
+    stream.on('finish', this.onFinish)
+  }
+
+  route (dispatch: Dispatch): void {
+    this.dispatch(dispatch, this.connectResponse as unknown as ServerResponse)
+  }
+
+  readProposal (): Proposal {
+    const { key, subprotocols, extensions } = validateExtendedConnect(this.request)
+    const headers: Record<string, string> = key === null ? {} : { 'Sec-WebSocket-Accept': computeAccept(key) }
+    return { subprotocols, extensions, statusCode: 200, headers }
+  }
+
+  override whenAccepted (...args: Parameters<PendingUpgrade['whenAccepted']>): void {
+    super.whenAccepted(...args)
+    this.connectResponse.onAccepted = this.onAccepted
+  }
+
+  private readonly onAccepted = (): void => {
+    if (this.isOver || this.stream.destroyed) return
+    this.stream.off('finish', this.onFinish)
+    // As over HTTP/1.1, a request that has become a connection has no end of its own, nor does Fastify's signal abort.
+    this.request.removeAllListeners('close')
+    // Fastify's log and hooks tell of the answer first.
+    this.listeners.conclude()
+    this.onWritten()
+  }
+
+  /** All of a refusal was sent, or the client has reset the stream. */
+  private readonly onFinish = (): void => {
+    if (this.stream.headersSent && !this.stream.aborted) this.onWritten()
+  }
+
+  protected isAcceptance (statusCode: number): boolean {
+    return statusCode >= 200 && statusCode < 300
+  }
+
+  protected release (): readonly Buffer[] {
+    cancelWhenDestroyed(this.stream)
+    this.stream.once('finish', closeSoon)
+    return NOTHING_READ
+  }
+
+  /** Node resets a stream whose answer is whole and of which nobody reads (RFC 9113 §8.1). */
+  protected endRefused (): void {}
+
+  protected breakOff (): void {
+    this.stream.close(constants.NGHTTP2_CANCEL)
+  }
+}
+
+/**
+ * Once we have ended, nothing that a client still sends is of interest, and this tells it so (RFC 9113 §8.1). Some clients,
+ * undici for one, end with their server and never by themselves, as they do where the end is that of a TCP connection.
+ */
+function closeSoon (this: ServerHttp2Stream): void {
+  // Not while nghttp2 is reading: see `cancelWhenDestroyed`.
+  setImmediate(close, this)
+}
+
+function close (stream: ServerHttp2Stream): void {
+  stream.close(constants.NGHTTP2_NO_ERROR)
+}

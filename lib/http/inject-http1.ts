@@ -1,0 +1,35 @@
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { createKey, verifyAccept } from '../protocol/handshake.js'
+import { UnexpectedResponseError, type InjectingClient } from './inject.js'
+import type { Dispatch } from './pending-upgrades.js'
+import type { UpgradeListener } from './upgrade-listener.js'
+
+/** Upgrades of HTTP/1.1. */
+export function createHttp1Client (dispatch: Dispatch, listener: UpgradeListener): InjectingClient {
+  const server = createServer(dispatch).on('upgrade', (request, socket, head) => listener.handle(request, socket, head))
+
+  return ({ path, headers, clientSocket, serverSocket }, { onAccepted, onFailed }) => {
+    server.emit('connection', serverSocket)
+    const key = createKey()
+    const request = httpRequest({
+      path,
+      headers: { ...headers, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-key': key },
+      createConnection: () => clientSocket
+    })
+    request.on('error', onFailed)
+    request.on('response', response => {
+      text(response).then(body => onFailed(new UnexpectedResponseError(response.statusCode!, response.headers, body)), onFailed)
+    })
+    request.on('upgrade', (response: IncomingMessage, _socket: Duplex, head: Buffer) => {
+      if (verifyAccept(key, response.headers['sec-websocket-accept'])) {
+        onAccepted(clientSocket, response.headers, [head])
+      } else {
+        clientSocket.destroy()
+        onFailed(new Error('the server sent a wrong Sec-WebSocket-Accept'))
+      }
+    })
+    request.end()
+  }
+}

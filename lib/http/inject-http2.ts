@@ -1,0 +1,54 @@
+import { connect, createServer, type IncomingHttpHeaders, type IncomingHttpStatusHeader, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import type { Duplex } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { cancelWhenDestroyed } from './cancel-stream.js'
+import type { ConnectListener } from './connect-listener.js'
+import { UnexpectedResponseError, type InjectingClient } from './inject.js'
+
+/** Extended CONNECT (RFC 8441), each on a session of its own. */
+export function createHttp2Client (listener: ConnectListener): InjectingClient {
+  const server = createServer({ settings: { enableConnectProtocol: true } })
+
+  return ({ path, headers: { host, ...headers }, clientSocket, serverSocket }, { onAccepted, onFailed }) => {
+    server.once('session', session => {
+      session.on('stream', (stream: ServerHttp2Stream, requestHeaders: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) =>
+        listener.inject(serverSocket, stream, requestHeaders, rawHeaders))
+    })
+    server.emit('connection', serverSocket)
+    const authority = String(host)
+    const session = connect(`http://${authority}`, { createConnection: () => clientSocket })
+    session.on('error', onFailed)
+    // RFC 8441 §3: not before the server has said that it may.
+    session.once('remoteSettings', () => {
+      const request: OutgoingHttpHeaders = {
+        ...withoutConnectionFields(headers),
+        ':method': 'CONNECT',
+        ':protocol': 'websocket',
+        ':scheme': isEncrypted(serverSocket) ? 'https' : 'http',
+        ':authority': authority,
+        ':path': path
+      }
+      const stream = session.request(request)
+      cancelWhenDestroyed(stream)
+      stream.on('error', onFailed)
+      stream.on('close', () => {
+        session.destroy()
+        onFailed(new Error('the server has reset the stream'))
+      })
+      stream.on('response', answer => {
+        const { ':status': statusCode = 0, ...answerHeaders }: IncomingHttpHeaders & IncomingHttpStatusHeader = answer
+        if (statusCode === 200) onAccepted(stream, answerHeaders, [])
+        else text(stream).then(body => onFailed(new UnexpectedResponseError(statusCode, answerHeaders, body)), onFailed)
+      })
+    })
+  }
+}
+
+/** RFC 9113 §8.2.2: what a caller may have said for HTTP/1.1, and Node would throw on. */
+function withoutConnectionFields (headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !/^(?:connection|upgrade|keep-alive|proxy-connection|transfer-encoding)$/i.test(name)))
+}
+
+function isEncrypted (socket: Duplex): boolean {
+  return 'encrypted' in socket && socket.encrypted === true
+}

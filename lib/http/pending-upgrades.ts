@@ -1,0 +1,62 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ErrorCode } from '../protocol/errors.js'
+import type { PendingUpgrade, UpgradeOwner, UpgradeTimeouts } from './pending-upgrade.js'
+
+/** As what is thrown where a handshake gets that far. */
+const CLOSING: ErrorCode = 'FST_WS_ERR_CLOSING'
+
+/** Sends a request through Fastify's router: `fastify.routing`. */
+export type Dispatch = (request: IncomingMessage, response: ServerResponse) => void
+
+/** The handshakes under way, whatever they came with. */
+export class PendingUpgrades implements UpgradeOwner {
+  readonly timeouts: UpgradeTimeouts
+  readonly onRefused: UpgradeOwner['onRefused']
+  private readonly dispatch: Dispatch
+  private readonly pending = new Set<PendingUpgrade>()
+  private onEmpty: (() => void) | null = null
+  private isClosing = false
+
+  /**
+   * @param onRefused told of each upgrade that does not become a connection
+   */
+  constructor (dispatch: Dispatch, timeouts: UpgradeTimeouts, onRefused: UpgradeOwner['onRefused']) {
+    this.dispatch = dispatch
+    this.timeouts = timeouts
+    this.onRefused = onRefused
+  }
+
+  /** Sends an upgrade through the router. */
+  begin (upgrade: PendingUpgrade): void {
+    this.pending.add(upgrade)
+    // Fastify does so itself, unless told not to; then a hook could hold up the end.
+    if (this.isClosing) upgrade.refuse(503, CLOSING)
+    upgrade.route(this.dispatch)
+  }
+
+  /** From now on the answer is 503, also to those that are still waiting. */
+  refuseAll (): void {
+    this.isClosing = true
+    for (const upgrade of this.pending) upgrade.refuse(503, CLOSING)
+  }
+
+  /** Resolves when there are none left, within so many milliseconds. */
+  async close (timeout: number): Promise<void> {
+    this.refuseAll()
+    if (this.pending.size === 0) return
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(() => {
+        for (const upgrade of this.pending) upgrade.abort()
+      }, timeout)
+      this.onEmpty = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  readonly onDone = (upgrade: PendingUpgrade): void => {
+    this.pending.delete(upgrade)
+    if (this.pending.size === 0) this.onEmpty?.()
+  }
+}
