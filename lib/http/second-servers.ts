@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Server as HttpServer } from 'node:http'
+import { readInternal } from './fastify-internals.js'
 
 /**
  * The servers that Fastify has started for the other addresses of `localhost`. No public API has them: Fastify itself
@@ -7,11 +8,6 @@ import type { Server as HttpServer } from 'node:http'
  * WebSockets, and says so by not offering extended CONNECT; upgrades of HTTP/1.1 Fastify passes on to its first server.
  */
 export function findSecondServers (fastify: FastifyInstance): readonly HttpServer[] {
-  for (let object: object | null = fastify; object !== null; object = Object.getPrototypeOf(object)) {
-    const symbol = Object.getOwnPropertySymbols(object).find(({ description }) => description === 'fastify.serverBindings')
-    if (symbol === undefined) continue
-    const servers: unknown = Reflect.get(object, symbol)
-    return Array.isArray(servers) ? servers : []
-  }
-  return []
+  const servers = readInternal(fastify, 'fastify.serverBindings')
+  return Array.isArray(servers) ? servers as HttpServer[] : []
 }
