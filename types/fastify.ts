@@ -63,7 +63,7 @@ export interface InjectWSOptions {
   onOpen?: (connection: WebSocketConnection) => void
 }
 
-/** What `injectWS` rejects with when the upgrade was answered with something else than 101. */
+/** What `injectWS` rejects with when the upgrade was answered with something else than 101, or 200 over HTTP/2. */
 export interface InjectWSError extends Error {
   code: 'FST_WS_ERR_UNEXPECTED_RESPONSE'
   statusCode: number
@@ -81,11 +81,12 @@ declare module 'fastify' {
     websocketServer: WebSocketServer
 
     /**
-     * Connects to a route in memory: a real request goes through the parser, the router and all hooks.
+     * Connects to a route in memory: a real request, of the version of HTTP that the app speaks, goes through the parser,
+     * the router and all hooks.
      *
      * @param path the request target. Default `'/'`
      * @returns the client's connection
-     * @throws {InjectWSError} (as a rejection) if the answer was not 101, with its status, headers and body;
+     * @throws {InjectWSError} (as a rejection) if the answer was not 101, or 200 over HTTP/2, with its status, headers and body;
      *   other errors if there was no answer, or the app does not get ready
      */
     injectWS (path?: string, context?: InjectWSContext, options?: InjectWSOptions): Promise<WebSocketConnection>

@@ -75,6 +75,8 @@ export class ConnectListener {
     const isWebSocket = String(protocol).toLowerCase() === 'websocket'
     const isShared = hasElder || server.listenerCount('connect') > 0
     if (isShared && !(isWebSocket && this.isForRoute(stream, headers, rawHeaders))) return emitNext()
+    // The client has reset it in the meantime.
+    if (stream.destroyed) return true
     if (isWebSocket) {
       this.sessions.hold(stream)
       this.upgrades.begin(new Http2Upgrade(stream, () => new ConnectRequest(stream, headers, rawHeaders), this.upgrades))

@@ -29,6 +29,7 @@ export class Http2Upgrade extends PendingUpgrade {
     this.stream = stream
     this.connectResponse = response
     this.listeners = listeners
+    cancelWhenDestroyed(stream)
     stream.on('finish', this.onFinish)
   }
 
@@ -67,7 +68,6 @@ export class Http2Upgrade extends PendingUpgrade {
   }
 
   protected release (): readonly Buffer[] {
-    cancelWhenDestroyed(this.stream)
     this.stream.once('finish', closeSoon)
     return NOTHING_READ
   }
@@ -75,8 +75,9 @@ export class Http2Upgrade extends PendingUpgrade {
   /** Node resets a stream whose answer is whole and of which nobody reads (RFC 9113 §8.1). */
   protected endRefused (): void {}
 
+  /** Also where the session is stuck, and cannot send that. */
   protected breakOff (): void {
-    this.stream.close(constants.NGHTTP2_CANCEL)
+    this.stream.destroy()
   }
 }
 

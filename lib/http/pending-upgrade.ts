@@ -100,7 +100,9 @@ export abstract class PendingUpgrade {
 
   /** Calls back, once, when the handshake is over: just before `whenAccepted`, or when the refusal was written, or nobody is left. */
   whenAnswered (callback: () => void): void {
-    this.onAnswered = callback
+    // The client may have left during a hook that runs before ours.
+    if (this.isOver) callback()
+    else this.onAnswered = callback
   }
 
   /** Says why the upgrade is refused; without it, the reason is the status of the answer. */

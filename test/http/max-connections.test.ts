@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import t from 'tap'
-import type { FastifyInstance } from 'fastify'
-import type { WebSocketConnection } from '../../lib/index.js'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { AddressInfo } from 'node:net'
+import websocket, { type WebSocketConnection } from '../../lib/index.js'
 import { startApp } from '../support/app.js'
 import { RawClient, upgradeRequest, type RawResponse } from '../support/raw-client.js'
 import { gate, ServerSockets, turns } from '../support/server-sockets.js'
@@ -178,3 +179,30 @@ for (const [name, { prepare, act, status }] of Object.entries(FAILURES)) {
     for (const socket of sockets.open) socket.destroy()
   })
 }
+
+t.test('a client that has left during a hook that runs before ours keeps no place', async t => {
+  const { passed, open } = gate()
+  const app = Fastify() as FastifyInstance
+  t.teardown(() => app.close())
+  let enter!: () => void
+  const entered = new Promise<void>(resolve => { enter = resolve })
+  app.addHook('onRequest', async () => {
+    enter()
+    await passed
+  })
+  await app.register(websocket, { maxConnections: 1 })
+  app.get('/', { websocket: true }, () => {})
+  const sockets = new ServerSockets(app.server)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const client = await RawClient.connect(port)
+  client.write(upgradeRequest())
+  await entered
+  client.destroy()
+  await sockets.allClosed()
+  open()
+  await turns()
+  t.match(app.websocketServer.stats, { pending: 0, refused: { aborted: 1 } })
+  const next = await RawClient.open(port)
+  next.destroy()
+})

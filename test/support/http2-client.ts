@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type OutgoingHttpHeaders, type SecureClientSessionOptions } from 'node:http2'
+import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type OutgoingHttpHeaders, type SecureClientSessionOptions } from 'node:http2'
 import { text } from 'node:stream/consumers'
+import { cancelWhenDestroyed } from '../../lib/http/cancel-stream.js'
 import { RawClient } from './raw-client.js'
 import type { Teardown } from './app.js'
 
@@ -23,11 +24,8 @@ export async function connectHttp2 (t: Teardown, url: string, options: SecureCli
 export function extendedConnect (session: ClientHttp2Session, path = '/', headers: OutgoingHttpHeaders = {}): ClientHttp2Stream {
   const stream = session.request({ ':method': 'CONNECT', ':protocol': 'websocket', ':path': path, 'sec-websocket-version': '13', ...headers })
   stream.on('error', () => {})
-  // With Node's own NO_ERROR, sent from within the reading of a chunk, nghttp2 corrupts memory on Node 20.
-  stream.destroy = function (error) {
-    if (!this.closed) this.close(constants.NGHTTP2_CANCEL)
-    return Reflect.apply(Object.getPrototypeOf(this).destroy, this, [error])
-  }
+  // Node's own can end the process of the test.
+  cancelWhenDestroyed(stream)
   return stream
 }
 
