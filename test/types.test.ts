@@ -1,16 +1,15 @@
 import t from 'tap'
-import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Teardown } from './support/app.js'
+import { runCompiler } from './support/compiler.js'
 
 // What test/types cannot say about the types: that those of Fastify are as before, and that code compiles just as it
 // is printed. Both are for the compiler to say, run as a program.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const tsc = join(root, 'node_modules/typescript/bin/tsc')
 const fastifyTests = join(root, 'node_modules/fastify/test/types')
 const stubs = join(root, 'test/support/fastify-types')
 
@@ -62,13 +61,7 @@ await app.listen({ port: 3000 })
 async function compile (folder: string, name: string, files: string[]): Promise<string[]> {
   const config = join(folder, `${name}.json`)
   await writeFile(config, JSON.stringify({ compilerOptions, files }))
-  const output = await new Promise<string>((resolve, reject) => {
-    // tap hands its loader down in NODE_OPTIONS, which the compiler has no use for
-    execFile('env', ['-u', 'NODE_OPTIONS', process.execPath, tsc, '--pretty', 'false', '-p', config], { cwd: root, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
-      if (error !== null && stdout === '') reject(new Error(stderr, { cause: error }))
-      else resolve(stdout)
-    })
-  })
+  const { output } = await runCompiler(['-p', config])
   const errors = output.match(/^\S.*error TS\d+.*$/gm) ?? []
   const elsewhere = errors.filter(error => !/^.*?\(\d+,\d+\): error/.test(error))
   if (elsewhere.length > 0) throw new Error(elsewhere.join('\n'))

@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { runCompiler } from '../support/compiler.js'
 import { ROOT } from '../support/examples.js'
-
-const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
 /**
  * Compiles files as a program of a user's.
@@ -27,12 +25,6 @@ export async function compileProgram (folder: string, files: Record<string, stri
     },
     files: Object.keys(files)
   }))
-  const output = await new Promise<string>((resolve, reject) => {
-    // tap hands its loader down in NODE_OPTIONS, which the compiler has no use for
-    execFile('env', ['-u', 'NODE_OPTIONS', process.execPath, TSC, '--pretty', 'false', '-p', folder], { cwd: folder }, (error, stdout, stderr) => {
-      if (error !== null && stdout === '') reject(new Error(stderr, { cause: error }))
-      else resolve(stdout)
-    })
-  })
+  const { output } = await runCompiler(['-p', folder], folder)
   return output.split('\n').filter(line => /error TS\d+/.test(line))
 }

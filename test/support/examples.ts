@@ -1,13 +1,10 @@
-import { execFile } from 'node:child_process'
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Teardown } from './app.js'
+import { runCompiler } from './compiler.js'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
-const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
 /** A code block of the documentation, or a table that is marked as one. */
 export interface Example {
@@ -108,11 +105,6 @@ export async function typeCheck (project: string): Promise<void> {
 }
 
 async function runTsc (...args: string[]): Promise<void> {
-  try {
-    // tap adds its loader to NODE_OPTIONS of every child process, and the compiler cannot be loaded with it
-    await promisify(execFile)('env', ['-u', 'NODE_OPTIONS', process.execPath, TSC, ...args], { cwd: ROOT })
-  } catch (error) {
-    const { stdout } = error as { stdout?: string }
-    throw new Error(`tsc ${args.join(' ')} failed\n${stdout}`, { cause: error })
-  }
+  const { succeeded, output } = await runCompiler(args)
+  if (!succeeded) throw new Error(`tsc ${args.join(' ')} failed\n${output}`)
 }
