@@ -1,6 +1,7 @@
 import type { Test } from 'tap'
 import { constants, inflateRawSync } from 'node:zlib'
 import { MessageDeflater, type DeflaterSettings } from '../../lib/compression/message-deflater.js'
+import { many } from '../support/thorough.js'
 import { KeptInflater, messageOf, noiseOf, randomFrom, TAIL, textOf } from './peer.js'
 
 const SETTINGS: DeflaterSettings = { windowBits: 12, contextTakeover: true, level: 3, memLevel: 5 }
@@ -31,7 +32,7 @@ export function deflaterCases (t: Test): void {
         const peer = new KeptInflater({ windowBits, contextTakeover })
         const counts = { sync: 0, async: 0, shared: 0, plain: 0 }
         const wrong: string[] = []
-        for (let i = 0; i < 300; i++) {
+        for (let i = 0; i < many(150, 1000); i++) {
           const message = messageOf(random)
           const way = i % 7 === 0 ? 'async' : i % 5 === 0 ? 'shared' : 'sync'
           let payload: Buffer | null

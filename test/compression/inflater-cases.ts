@@ -3,6 +3,7 @@ import type { Test } from 'tap'
 import { constants, deflateRawSync } from 'node:zlib'
 import { MessageInflater, type InflaterSettings } from '../../lib/compression/message-inflater.js'
 import { WebSocketError } from '../../lib/protocol/errors.js'
+import { many } from '../support/thorough.js'
 import {
   COPY_LENGTH, encodeTokens, expandTokens, KeptDeflater, messageOf, noiseOf, randomFrom, storedBlock, TAIL, textOf, type Token
 } from './peer.js'
@@ -56,7 +57,7 @@ export function inflaterCases (t: Test): void {
         const inflater = new MessageInflater({ windowBits, contextTakeover, maxPayload: MiB })
         const peer = new KeptDeflater({ windowBits, contextTakeover })
         const wrong: string[] = []
-        for (let i = 0; i < 250; i++) {
+        for (let i = 0; i < many(150, 1000); i++) {
           const message = messageOf(random)
           const result = await inflate(inflater, await peer.deflate(message), WAYS[Number(i % 6 === 0)]!)
           if (result instanceof WebSocketError || !result.equals(message)) wrong.push(`${i}: ${message.length} bytes, ${describe(result).slice(0, 60)}`)

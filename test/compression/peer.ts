@@ -137,12 +137,13 @@ function distanceCode (distance: number): { code: number, extra: number, extraBi
 
 /** What the tokens mean, behind what was before. */
 export function expandTokens (before: Buffer, tokens: readonly Token[]): Buffer {
-  const bytes = [...before]
+  const bytes = Buffer.alloc(before.length + tokens.length * COPY_LENGTH)
+  let end = before.copy(bytes)
   for (const token of tokens) {
-    if (typeof token === 'number') bytes.push(token)
-    else for (let i = 0; i < COPY_LENGTH; i++) bytes.push(bytes[bytes.length - token.distance]!)
+    if (typeof token === 'number') bytes[end++] = token
+    else for (let i = 0; i < COPY_LENGTH; i++, end++) bytes[end] = bytes[end - token.distance]!
   }
-  return Buffer.from(bytes.slice(before.length))
+  return bytes.subarray(before.length, end)
 }
 
 /** A block that is stored (RFC 1951 §3.2.4), in whole bytes. */

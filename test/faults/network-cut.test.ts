@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { startProgram } from '../support/child-process.js'
+import { IS_THOROUGH } from '../support/thorough.js'
 import { startAsking, startFaultServer } from './support.js'
 
 const isRoot = process.getuid?.() === 0
@@ -15,7 +16,7 @@ const SERVER = '10.9.1.2'
 
 /** Why there can be no network of our own, if so. */
 function whyNot (): string | null {
-  if (process.env.THOROUGH === undefined) return 'it takes a while: only with THOROUGH set'
+  if (!IS_THOROUGH) return 'it takes a while: only with THOROUGH set'
   if (process.platform !== 'linux') return 'there are network namespaces on Linux alone'
   const [command, ...args] = UNSHARE
   const { status, stderr } = spawnSync(command!, [...args, 'sh', '-c', 'ip link add veth0 type veth peer name veth1 && command -v nsenter setpriv'], { encoding: 'utf8' })

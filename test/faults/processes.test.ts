@@ -3,8 +3,8 @@ import t from 'tap'
 import { startProgram, stopProgram } from '../support/child-process.js'
 import { RawClient, text } from '../support/raw-client.js'
 import { needs } from '../support/system-packages.js'
+import { IS_THOROUGH, many, ONLY_THOROUGH } from '../support/thorough.js'
 import { startNginx } from '../interop/proxies.js'
-import { IS_THOROUGH, many } from '../floods/support.js'
 import { startAsking, startFaultServer } from './support.js'
 
 /** What a server is blocked for, in milliseconds. */
@@ -74,7 +74,7 @@ t.test('B8: SIGTERM during load: 1001 to all, nobody new, and an end', async t =
 })
 
 // That it dies is part of the tests of interoperability too.
-t.test('the proxy is killed and started again', IS_THOROUGH ? needs('nginx') : { skip: 'only with THOROUGH set' }, async t => {
+t.test('the proxy is killed and started again', IS_THOROUGH ? needs('nginx') : ONLY_THOROUGH, async t => {
   const server = await startFaultServer(t)
   const proxy = await startNginx(t, { target: server.port })
   const clients = startAsking(t, 'client.ts', { port: proxy.port, count: 10 })

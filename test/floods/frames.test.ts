@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { fragments } from '../conformance/support.js'
 import { binary, close, continuation, ping, pong, RawClient, text } from '../support/raw-client.js'
-import { countReceived, drip, FloodServer, KiB, many, MiB, pour, received, runFlood } from './support.js'
+import { many } from '../support/thorough.js'
+import { countReceived, drip, FloodServer, KiB, MiB, pour, received, runFlood } from './support.js'
 
 const server = await FloodServer.start(t, { closeTimeout: 1500 })
 

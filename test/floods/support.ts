@@ -12,14 +12,6 @@ import type { Usage } from './flood-server.js'
 export const KiB = 1024
 export const MiB = 1024 * KiB
 
-/** Whether there is time for floods as they come in the wild. */
-export const IS_THOROUGH = process.env.THOROUGH !== undefined
-
-/** So many in the suite, and so many more where there is time. */
-export function many<T> (inSuite: T, thorough: T): T {
-  return IS_THOROUGH ? thorough : inSuite
-}
-
 /** Milliseconds until an honest client has to have its echo, whatever others do. Far more than it takes on any machine. */
 const ECHO_BOUND = 10_000
 

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { PerMessageDeflateOptions, WebSocketConnection } from '../../lib/index.js'
 import { noiseOf, randomFrom, textOf } from '../compression/peer.js'
 import { startApp } from '../support/app.js'
+import { many } from '../support/thorough.js'
 
 const KiB = 1024
 
@@ -17,9 +18,11 @@ export const COMBINATIONS: readonly Required<Pick<PerMessageDeflateOptions, 'ser
 const SIZES = [16, 16, 17, 50, 64, 125, 126, 127, 128, 200, 256, 300, 511, 512, 700, 1000, 1023, 1024, 1025, 1500, 2048, 3000, 4096, 5000]
 const LONG_SIZES = [8 * KiB, 16 * KiB, 20_000, 32 * KiB - 1, 32 * KiB, 64 * KiB - 1, 64 * KiB, 64 * KiB + 1, 100_000, 128 * KiB]
 
-/** For each combination and client. `THOROUGH=1` (as in `.ci/run`) sends thousands, which takes minutes. */
-export const THOROUGH = process.env.THOROUGH !== undefined
-export const MESSAGES_EACH = THOROUGH ? 2000 : 150
+/** For each combination and client. In the thorough run it is thousands, which takes minutes. */
+export const MESSAGES_EACH = many(60, 2000)
+
+/** For a reader of many that come at once. */
+const MESSAGES_AT_ONCE = many(150, 2000)
 
 /** Messages that shrink well, badly, and not at all; text is UTF-8 with characters of every length. */
 export function messagesOf (seed: number, count = MESSAGES_EACH): (string | Buffer)[] {
@@ -34,6 +37,11 @@ export function messagesOf (seed: number, count = MESSAGES_EACH): (string | Buff
       default: return textOf(size, random).toString()
     }
   })
+}
+
+/** What `/feed` sends. */
+export function feedOf (seed: number): (string | Buffer)[] {
+  return messagesOf(seed, MESSAGES_AT_ONCE)
 }
 
 export function isSame (a: string | Buffer, b: string | Buffer): boolean {
@@ -54,7 +62,7 @@ export function combinationRoutes (app: FastifyInstance): void {
   }
   // Sends its messages when it is told to, and listens for nothing else.
   app.get('/feed', { websocket: { perMessageDeflate: { threshold: 0 }, origin: '*' } }, (connection: WebSocketConnection) => {
-    connection.on('message', data => { for (const message of messagesOf(Number(data.toString()))) connection.send(message) })
+    connection.on('message', data => { for (const message of feedOf(Number(data.toString()))) connection.send(message) })
   })
 }
 

@@ -1,7 +1,8 @@
 import { deflateRawSync, constants } from 'node:zlib'
 import t from 'tap'
-import { FloodServer, KiB, many } from '../floods/support.js'
+import { FloodServer, KiB } from '../floods/support.js'
 import { binary, close, continuation, ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
+import { many } from '../support/thorough.js'
 
 // Connections that open, speak and end in every way that there is; then the server has what it had before.
 
