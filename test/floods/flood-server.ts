@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -73,6 +74,8 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
 }, options, http as FastifyServerOptions)
 
 const sockets = new Set<Socket>()
+/** Emits `left` for each socket. */
+const leaving = new EventEmitter()
 /** The first there is. */
 let honest: Socket | null = null
 let readBefore = 0
@@ -83,6 +86,7 @@ app.server.on('connection', (socket: Socket) => {
   socket.on('close', () => {
     sockets.delete(socket)
     readBefore += socket.bytesRead
+    leaving.emit('left')
   })
 })
 
@@ -107,8 +111,12 @@ const commands: Record<string, () => unknown> = {
   port: () => port,
   usage,
   read,
-  clients: () => app.websocketServer.clients.size,
-  sockets: () => sockets.size,
+  // Answered when nobody but the honest client has a socket: how many clients there are then.
+  forgotten: async () => {
+    while (sockets.size > 1) await once(leaving, 'left')
+    await nextTurn()
+    return app.websocketServer.clients.size
+  },
   queued: () => [...app.websocketServer.clients].filter(({ bufferedAmount }) => bufferedAmount > 64 * 1024).length,
   release: () => {
     held.open()

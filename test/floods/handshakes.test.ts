@@ -93,7 +93,7 @@ t.test('C8: connect, upgrade, and reset, without an end', async t => {
       }))
     }
   }
-  await server.during(() => storm(many(500, 10_000)))
+  await server.during(() => storm(many(300, 10_000)))
   await server.during(() => server.forgotten())
   const after = await server.usage()
   t.ok(after.memory - before.memory < LEFT, `${after.memory - before.memory} bytes are left`)

@@ -18,7 +18,7 @@ const ECHO_BOUND = 10_000
 /** Milliseconds between two messages of the honest client. */
 const PACE = 5
 
-type Command = 'port' | 'usage' | 'read' | 'clients' | 'sockets' | 'queued' | 'broadcast' | 'release'
+type Command = 'port' | 'usage' | 'read' | 'forgotten' | 'queued' | 'broadcast' | 'release'
 
 /** A server in a process of its own, and an honest client that expects its echo all the time. */
 export class FloodServer {
@@ -132,8 +132,7 @@ export class FloodServer {
 
   /** Resolves when the server has forgotten everybody but the honest client, with their sockets. */
   async forgotten (): Promise<void> {
-    while (await this.ask('sockets') as number > 1) await nextTurn()
-    const clients = await this.ask('clients')
+    const clients = await this.ask('forgotten')
     if (clients !== 1) throw new Error(`${clients} clients on one socket`)
   }
 }

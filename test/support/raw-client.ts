@@ -98,21 +98,24 @@ export function upgradeRequest (path = '/', headers: Record<string, string | nul
 /** A client of bytes: knows HTTP and frames just enough to tell what came. */
 export class RawClient {
   readonly socket: Duplex
-  /** What was received and not yet taken. */
-  received: Buffer = Buffer.alloc(0)
   /** Resolves when the server's FIN came; `false`: the socket was reset. */
   readonly ended: Promise<boolean>
   /** Resolves when the socket is closed. */
   readonly closed: Promise<void>
   error: Error | null = null
+  private chunks: Buffer[] = []
+  private receivedLength = 0
+  /** Fewer bytes are not what is waited for. */
+  private wanted = 0
   private wake: () => void = () => {}
   private isOver = false
 
   constructor (socket: Duplex) {
     this.socket = socket
     socket.on('data', (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk])
-      this.wake()
+      this.chunks.push(chunk)
+      this.receivedLength += chunk.length
+      if (this.receivedLength >= this.wanted) this.wake()
     })
     this.ended = new Promise(resolve => {
       const over = (isClean: boolean): void => {
@@ -125,6 +128,12 @@ export class RawClient {
       socket.on('close', () => over(false))
     })
     this.closed = new Promise(resolve => socket.on('close', () => resolve()))
+  }
+
+  /** What was received and not yet taken. */
+  get received (): Buffer {
+    if (this.chunks.length !== 1) this.chunks = [Buffer.concat(this.chunks)]
+    return this.chunks[0]!
   }
 
   /** A TCP connection on which nothing was sent yet. */
@@ -176,23 +185,27 @@ export class RawClient {
 
   /** The next `length` bytes. */
   async bytes (length: number): Promise<Buffer> {
-    await this.until(() => this.received.length >= length ? true : undefined)
-    return this.take(length)
+    return await this.until(() => this.takeIfThere(length))
   }
 
   /** The next frame. Throws if the connection ends before. */
   async frame (): Promise<ReceivedFrame> {
-    const header = await this.peek(2)
-    const masked = (header[1]! & 0x80) !== 0
-    const length7 = header[1]! & 0x7f
+    return await this.until(() => this.takeFrame())
+  }
+
+  private takeFrame (): ReceivedFrame | undefined {
+    const { received } = this
+    if (received.length < 2) return undefined
+    const masked = (received[1]! & 0x80) !== 0
+    const length7 = received[1]! & 0x7f
     const lengthBytes = length7 === 126 ? 2 : length7 === 127 ? 8 : 0
-    const full = await this.peek(2 + lengthBytes)
-    const length = lengthBytes === 0 ? length7 : lengthBytes === 2 ? full.readUInt16BE(2) : Number(full.readBigUInt64BE(2))
-    const frameBytes = await this.bytes(2 + lengthBytes + (masked ? 4 : 0) + length)
-    return {
-      fin: (header[0]! & 0x80) !== 0,
-      rsv: header[0]! & 0x70,
-      opcode: header[0]! & 0x0f,
+    if (received.length < 2 + lengthBytes) return undefined
+    const length = lengthBytes === 0 ? length7 : lengthBytes === 2 ? received.readUInt16BE(2) : Number(received.readBigUInt64BE(2))
+    const frameBytes = this.takeIfThere(2 + lengthBytes + (masked ? 4 : 0) + length)
+    return frameBytes && {
+      fin: (frameBytes[0]! & 0x80) !== 0,
+      rsv: frameBytes[0]! & 0x70,
+      opcode: frameBytes[0]! & 0x0f,
       masked,
       payload: frameBytes.subarray(frameBytes.length - length)
     }
@@ -213,19 +226,22 @@ export class RawClient {
     this.socket.destroy()
   }
 
-  private async peek (length: number): Promise<Buffer> {
-    await this.until(() => this.received.length >= length ? true : undefined)
-    return this.received.subarray(0, length)
+  private takeIfThere (length: number): Buffer | undefined {
+    if (this.receivedLength >= length) return this.take(length)
+    this.wanted = length
+    return undefined
   }
 
   private take (length: number): Buffer {
-    const bytes = this.received.subarray(0, length)
-    this.received = this.received.subarray(length)
-    return bytes
+    const { received } = this
+    this.chunks = received.length > length ? [received.subarray(length)] : []
+    this.receivedLength = Math.max(0, received.length - length)
+    return received.subarray(0, length)
   }
 
   private async until<T> (condition: () => T | undefined): Promise<T> {
     for (;;) {
+      this.wanted = 0
       const value = condition()
       if (value !== undefined) return value
       if (this.isOver) {
