@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import type { WebSocketError } from '../../lib/protocol/errors.js'
 import { FrameDecoder, type FrameDecoderOptions, type FrameSink } from '../../lib/protocol/frame-decoder.js'
+import { arbitraryCharacter } from '../support/arbitraries.js'
 
 /** An event of the decoder, as data. */
 export type DecoderEvent =
@@ -99,7 +100,7 @@ function bytesOf (length: number, seed: number): Buffer {
 const arbitraryBytes = fc.tuple(arbitraryLength, fc.integer()).map(([length, seed]) => bytesOf(length, seed))
 
 const arbitraryText = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 60 }).map(text => Buffer.from(text)),
+  fc.string({ unit: arbitraryCharacter, maxLength: 60 }).map(text => Buffer.from(text)),
   fc.tuple(arbitraryLength, fc.constantFrom('a', 'é', '€', '😀', 'aé€😀')).map(([length, unit]) => Buffer.from(unit.repeat(Math.ceil(length / unit.length))))
 )
 
@@ -120,7 +121,7 @@ const arbitraryMessage = fc.record({
 
 const arbitraryClose = fc.option(fc.record({
   code: fc.constantFrom(1000, 1001, 1011, 3000, 4999),
-  reason: fc.string({ unit: 'grapheme', maxLength: 10 }).map(reason => Buffer.from(reason))
+  reason: fc.string({ unit: arbitraryCharacter, maxLength: 10 }).map(reason => Buffer.from(reason))
 }).filter(({ reason }) => reason.length <= 123))
 
 export const arbitraryConversation: fc.Arbitrary<Conversation> = fc.record({

@@ -2,6 +2,7 @@ import t from 'tap'
 import fc from 'fast-check'
 import { HandshakeError } from '../../lib/protocol/errors.js'
 import { hasToken, parseExtensions, parseSubprotocols, type ExtensionOffer } from '../../lib/protocol/header-fields.js'
+import { arbitraryCharacter } from '../support/arbitraries.js'
 
 const TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 const PROTOTYPE_NAMES = ['constructor', '__proto__', 'hasOwnProperty', 'toString', 'valueOf', 'prototype']
@@ -21,7 +22,7 @@ const separator = fc.tuple(whitespace, fc.array(whitespace, { maxLength: 2 }), w
 /** Strings made mostly of what the grammar is about, so that they get deep into it. */
 const headerLike = fc.oneof(
   fc.string({ unit: fc.constantFrom('a', 'B', '-', ',', ';', '=', '"', '\\', ' ', '\t', '/', '\x00', '\x7f', '\xff', '\u212a') }),
-  fc.string({ unit: 'binary' })
+  fc.string({ unit: arbitraryCharacter })
 )
 
 /** Writes `elements` as a list, with one of the generated separators between each two. */
