@@ -37,6 +37,7 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
 })
 
 let peak: Peak = { rss: 0, external: 0 }
+let sampling: NodeJS.Timeout | undefined
 function sample (): void {
   const { rss, external } = process.memoryUsage()
   peak = { rss: Math.max(peak.rss, rss), external: Math.max(peak.external, external) }
@@ -59,9 +60,10 @@ const commands: Record<string, () => unknown> = {
   startSampling: () => {
     peak = { rss: 0, external: 0 }
     sample()
-    setInterval(sample, 1).unref()
+    sampling = setInterval(sample, 1)
   },
   peak: () => {
+    clearInterval(sampling)
     sample()
     return peak
   }
