@@ -22,6 +22,9 @@ const CLOCK = pathToFileURL(fileURLToPath(new URL('../support/scripted-clock.ts'
 
 const isPhotographed = process.env.SCREENSHOTS !== undefined
 
+// What moves is drawn again and again, also if nobody looks.
+const MOTION: BrowserContextOptions = { reducedMotion: isPhotographed ? 'no-preference' : 'reduce' }
+
 const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 800 }, colorScheme: 'light' }
 const PHONE: BrowserContextOptions = {
   viewport: { width: 390, height: 844 },
@@ -68,7 +71,7 @@ class Person {
   }
 
   static async enter (browser: Browser, url: string, name: string, room: string, options: BrowserContextOptions = {}, guest = name): Promise<Person> {
-    const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options })
+    const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...MOTION, ...options })
     await context.addInitScript({ path: fileURLToPath(new URL('chat-page.js', import.meta.url)) })
     await context.addCookies([{ name: 'guest', value: guest, url }])
     const person = new Person(name, await context.newPage())
