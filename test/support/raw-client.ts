@@ -22,20 +22,22 @@ export interface FrameOptions {
 /** A frame as a client sends it, written from the RFC and not with the code under test. */
 export function frame (opcode: number, payload: string | Uint8Array = '', options: FrameOptions = {}): Buffer {
   const { fin = true, rsv = 0, mask = 0x12345678 } = options
-  const bytes = Buffer.from(payload as string)
-  const length = BigInt(options.announce ?? bytes.length)
-  const lengthBytes = options.lengthBytes ?? (length < 126n ? 0 : length < 65536n ? 2 : 8)
-  const header = Buffer.alloc(2 + lengthBytes + (mask === null ? 0 : 4))
-  header[0] = (fin ? 0x80 : 0) | rsv | opcode
-  header[1] = (mask === null ? 0 : 0x80) | (lengthBytes === 0 ? Number(length) : lengthBytes === 2 ? 126 : 127)
-  if (lengthBytes === 2) header.writeUInt16BE(Number(length), 2)
-  if (lengthBytes === 8) header.writeBigUInt64BE(BigInt.asUintN(64, length), 2)
+  const content = typeof payload === 'string' ? Buffer.from(payload) : payload
+  const length = options.announce ?? content.length
+  const lengthBytes = options.lengthBytes ?? (length < 126 ? 0 : length < 65536 ? 2 : 8)
+  const start = 2 + lengthBytes + (mask === null ? 0 : 4)
+  const bytes = Buffer.alloc(start + content.length)
+  bytes[0] = (fin ? 0x80 : 0) | rsv | opcode
+  bytes[1] = (mask === null ? 0 : 0x80) | (lengthBytes === 0 ? Number(length) : lengthBytes === 2 ? 126 : 127)
+  if (lengthBytes === 2) bytes.writeUInt16BE(Number(length), 2)
+  if (lengthBytes === 8) bytes.writeBigUInt64BE(BigInt.asUintN(64, BigInt(length)), 2)
+  bytes.set(content, start)
   if (mask !== null) {
-    header.writeUInt32BE(mask, header.length - 4)
-    const key = header.subarray(header.length - 4)
-    for (let i = 0; i < bytes.length; i++) bytes[i]! ^= key[i & 3]!
+    bytes.writeUInt32BE(mask, start - 4)
+    // Octet i with octet i modulo 4 of the key (RFC 6455 §5.3).
+    for (let i = 0; i < content.length; i++) bytes[start + i]! ^= mask >>> (24 - 8 * (i & 3))
   }
-  return Buffer.concat([header, bytes])
+  return bytes
 }
 
 export const text = (payload: string | Uint8Array, options?: FrameOptions): Buffer => frame(0x1, payload, options)
