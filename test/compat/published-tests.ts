@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { findPort } from '../interop/proxies.js'
 import { ROOT } from '../support/examples.js'
 import type { TestResult } from './json-reporter.js'
 
@@ -49,20 +49,16 @@ export async function runPublishedTests (project: string, subject: string, hangi
   })
 }
 
-/** One test listens on port 3000, which may be taken. */
+/**
+ * One test listens on port 3000, which may be taken. It does not wait until it listens, which is at once for an address alone:
+ * a name is looked up first, and its client may be faster.
+ */
 async function withFreePort (source: string): Promise<string> {
   if (!source.includes('3000')) return source
   const declaration = 'externalServerPort = 3000'
-  if (source.split('3000').length !== 2 || !source.includes(declaration)) throw new Error('port 3000 is used in another way than before')
-  return source.replace(declaration, `externalServerPort = ${await findFreePort()}`)
-}
-
-async function findFreePort (): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, 'localhost', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
+  const listening = ".listen(externalServerPort, 'localhost')"
+  if (source.split('3000').length !== 2 || !source.includes(declaration) || !source.includes(listening)) throw new Error('port 3000 is used in another way than before')
+  return source.replace(declaration, `externalServerPort = ${await findPort()}`).replace(listening, ".listen(externalServerPort, '127.0.0.1')")
 }
 
 async function runFile (path: string, hanging: readonly string[]): Promise<TestResult[]> {
