@@ -14,6 +14,9 @@ export interface ServerState {
   memory: number
 }
 
+// The honest clients read only between two rounds, which may be a long time on a machine that is busy.
+const HEARTBEAT = { interval: 1000, timeout: 600_000 }
+
 const { app, port } = await startApp({ teardown: () => {} }, app => {
   for (const [path, perMessageDeflate] of [['/plain', false], ['/deflate', true]] as const) {
     app.get(path, { websocket: { perMessageDeflate } }, connection => {
@@ -27,7 +30,7 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
   }, async connection => {
     for await (const message of connection) connection.send(message)
   })
-}, { maxPayload: MAX_PAYLOAD, closeTimeout: 500, handshakeTimeout: 2000, origin: '*' }, { forceCloseConnections: true, keepAliveTimeout: 500 })
+}, { maxPayload: MAX_PAYLOAD, closeTimeout: 500, handshakeTimeout: 2000, heartbeat: HEARTBEAT, origin: '*' }, { forceCloseConnections: true, keepAliveTimeout: 500 })
 
 function state (): ServerState {
   globalThis.gc!()

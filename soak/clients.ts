@@ -65,6 +65,9 @@ async function runSession (session: string): Promise<void> {
   tell({ type: 'ended', ended: state, how })
 }
 
+/** RSV2 and RSV3, which nobody has given a meaning (RFC 6455 §5.2). */
+const RESERVED_BITS = 0x30
+
 function sendOne (socket: WebSocket, state: ClientSession): void {
   const message = encodeMessage(++state.sent, content())
   const isBinary = random.chance(0.5)
@@ -104,9 +107,13 @@ function end (socket: WebSocket, how: Ending): void {
     case 'half-close':
       tcp(socket).end()
       break
-    case 'garbage':
-      tcp(socket).write(random.bytes(1 + random.below(1000)))
+    case 'garbage': {
+      const bytes = random.bytes(1 + random.below(1000))
+      // Once in thousands of times it would be a frame, with a message that nobody has sent.
+      bytes[0]! |= RESERVED_BITS
+      tcp(socket).write(bytes)
       break
+    }
     case 'too big':
       socket.send(random.bytes(300 * 1024))
       break
