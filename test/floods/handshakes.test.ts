@@ -74,7 +74,7 @@ t.test('C8: all leave at once, in the middle of everything', async t => {
   }
   const after = await server.usage()
   t.ok(after.memory - before.memory < LEFT, `${after.memory - before.memory} bytes are left`)
-  t.equal(after.descriptors, before.descriptors)
+  t.ok(await server.hasNoMoreDescriptors(before), `there were ${before.descriptors} file descriptors before`)
 })
 
 t.test('C8: connect, upgrade, and reset, without an end', async t => {
@@ -97,7 +97,7 @@ t.test('C8: connect, upgrade, and reset, without an end', async t => {
   await server.during(() => server.forgotten())
   const after = await server.usage()
   t.ok(after.memory - before.memory < LEFT, `${after.memory - before.memory} bytes are left`)
-  t.equal(after.descriptors, before.descriptors)
+  t.ok(await server.hasNoMoreDescriptors(before), `there were ${before.descriptors} file descriptors before`)
   const next = await RawClient.open(server.port)
   await pour(next, text('and who comes then is served'))
   t.equal((await next.frame()).payload.toString(), 'and who comes then is served')
