@@ -5,14 +5,13 @@ import { fileURLToPath } from 'node:url'
 import { constants, deflateRawSync } from 'node:zlib'
 import { startProgram } from '../support/child-process.js'
 import { binary, RawClient } from '../support/raw-client.js'
-import { many } from '../support/thorough.js'
 import type { Memory, Peak } from './memory-server.js'
 
 const KiB = 1024
 const MiB = 1024 * KiB
 
 /** Enough for what a connection costs to stand out from what else happens. */
-const CONNECTIONS = many(400, 800)
+const CONNECTIONS = 800
 
 interface MemoryServer {
   port: number
