@@ -486,8 +486,7 @@ function isOrigin (value: string): boolean {
 }
 
 function checkCompatibilityOptions (value: unknown, name: string): CompatibilityOptions {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new OptionError(`${name} must be an object, not ${describe(value)}`)
-  const given = Object.fromEntries(Object.entries(value).filter(([option, value]) =>
+  const given = Object.fromEntries(Object.entries(checkObject(value, name)).filter(([option, value]) =>
     !isWithoutEffect(option) && !(value === null && NULL_BY_DEFAULT.includes(option))))
   return checkOptions<EffectiveCompatibilityOptions>(COMPATIBILITY_CHECKS, given, `${name}: `)
 }

@@ -89,14 +89,9 @@ export class ConnectListener {
   private isForRoute (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): boolean {
     let request!: ConnectRequest
     const listeners = new ExchangeListeners(stream, () => { request = new ConnectRequest(stream, headers, rawHeaders) })
-    try {
-      return this.routes.matches(request as unknown as IncomingMessage)
-    } catch {
-      // The user's `rewriteUrl` has thrown, and will again in Fastify's router: where we answer with 500.
-      return true
-    } finally {
-      listeners.remove()
-    }
+    const matches = this.routes.matches(request as unknown as IncomingMessage)
+    listeners.remove()
+    return matches
   }
 }
 

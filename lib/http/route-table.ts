@@ -71,8 +71,13 @@ export class RouteTable {
 
   /** Whether the URL of a request that Fastify has not seen yet will be that of a WebSocket route once it is rewritten. */
   matches (request: IncomingMessage): boolean {
-    const url = this.rewriteUrl === null ? request.url! : this.rewriteUrl.call(this.fastify, request)
-    return typeof url === 'string' && this.has(url)
+    try {
+      const url = this.rewriteUrl === null ? request.url! : this.rewriteUrl.call(this.fastify, request)
+      return typeof url === 'string' && this.has(url)
+    } catch {
+      // The user's `rewriteUrl` has thrown, and will again in Fastify's router: where we answer with 500.
+      return true
+    }
   }
 }
 

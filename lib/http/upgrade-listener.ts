@@ -102,21 +102,12 @@ export class UpgradeListener {
 
   private ownerOf (request: IncomingMessage): Ownership {
     const isWebSocket = isWebSocketUpgrade(request.headers)
-    if (this.hasElder) return isWebSocket && this.isForRoute(request) ? 'ours' : 'elder'
+    if (this.hasElder) return isWebSocket && this.routes.matches(request) ? 'ours' : 'elder'
     const { server } = this
     if (server.listenerCount('upgrade') === server.listenerCount('upgrade', noop)) return isWebSocket ? 'ours' : 'plain'
-    if (isWebSocket) return this.isForRoute(request) ? 'ours' : 'foreign'
+    if (isWebSocket) return this.routes.matches(request) ? 'ours' : 'foreign'
     // RFC 9113 §3.1: `h2c` is obsolete, but clients go on offering it, and no listener is for it.
     return request.headers.upgrade?.toLowerCase() === 'h2c' ? 'plain' : 'foreign'
-  }
-
-  private isForRoute (request: IncomingMessage): boolean {
-    try {
-      return this.routes.matches(request)
-    } catch {
-      // The user's `rewriteUrl` has thrown, and will again in Fastify's router: where we answer with 500.
-      return true
-    }
   }
 
   private handBack (request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import t from 'tap'
-import { WebSocket, WebSocketServer } from 'ws'
+import { WebSocket } from 'ws'
 import type { WebSocketConnection } from '../../lib/index.js'
 import { startApp, type Teardown } from '../support/app.js'
+import { serveWithOurs, serveWithWs, type Serve } from '../support/both-servers.js'
 import { binary, close, continuation, frame, ping, pong, RawClient, text } from '../support/raw-client.js'
 
 // The same scenario runs against a server socket of `ws` and against ours, and what happened has to be the same,
@@ -21,26 +21,6 @@ interface Scenario {
   /** Runs where a user attaches listeners: in the handler, or in the `connection` event of `ws`. */
   attach?: (connection: WebSocketConnection, log: Peers['log']) => void
   drive: (peers: Peers) => Promise<void>
-}
-
-type Serve = (t: Teardown, handler: (connection: WebSocketConnection) => void) => Promise<number>
-
-const serveWithWs: Serve = async (t, handler) => {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-  t.teardown(() => {
-    for (const client of server.clients) client.terminate()
-    server.close()
-  })
-  server.on('connection', socket => handler(socket as unknown as WebSocketConnection))
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
-}
-
-const serveWithOurs: Serve = async (t, handler) => {
-  const { port } = await startApp(t, app => {
-    app.get('/', { websocket: true }, handler)
-  })
-  return port
 }
 
 async function play (t: Teardown, serve: Serve, { attach, drive }: Scenario): Promise<unknown[]> {

@@ -1,41 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { Readable, type Duplex } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
+import { createWebSocketStream, WebSocket } from 'ws'
 import type { WebSocketConnection } from '../../lib/index.js'
 import { startApp, type Teardown } from '../support/app.js'
 import type { ProcessTest } from '../support/child-process.js'
 import { binary, close, frame, RawClient } from '../support/raw-client.js'
 import { runExample } from '../support/run-example.js'
+import { serveWithOurs, serveWithWs, type Serve } from '../support/both-servers.js'
 import { many } from '../support/thorough.js'
 
 // `createWebSocketStream` of ws reaches into its socket (`_socket._writableState`). It gets ours unchanged.
-
-type Handler = (connection: WebSocketConnection) => void
-type Serve = (t: Teardown, handler: Handler) => Promise<number>
-
-const serveWithWs: Serve = async (t, handler) => {
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-  t.teardown(() => {
-    for (const client of server.clients) client.terminate()
-    server.close()
-  })
-  server.on('connection', socket => handler(socket as unknown as WebSocketConnection))
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
-}
-
-const serveWithOurs: Serve = async (t, handler) => {
-  const { port } = await startApp(t, app => {
-    app.get('/', { websocket: true }, handler)
-  })
-  return port
-}
 
 const toStream = (connection: WebSocketConnection, ...options: [object?]): Duplex =>
   createWebSocketStream(connection as unknown as WebSocket, ...options)
