@@ -51,7 +51,7 @@ async function cpuShare (): Promise<number> {
 
 const connections = Array.from({ length: count }, () => {
   const connection = new Connection(new AnsweringSocket(), settings, { protocol: '', extensions: '', url: '', deflate: null }, null)
-  connection._begin([])
+  connection._begin(Buffer.alloc(0))
   return connection
 })
 const idle = await cpuShare()

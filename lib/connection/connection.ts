@@ -502,8 +502,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
    *
    * @param early what was read from the socket before there was a connection
    */
-  _begin (early: readonly Buffer[]): void {
-    for (const chunk of early) this._decode(chunk)
+  _begin (early: Buffer): void {
+    if (early.length > 0) this._decode(early)
     if (this._readyState === CLOSED) return
     this._socket.on('data', onSocketData)
     lendReads(this._socket as ConnectionSocket, onSocketRead)

@@ -1,23 +1,17 @@
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { computeAccept, validateHandshake } from '../protocol/handshake.js'
+import { EarlyBytes } from './early-bytes.js'
 import { afterEarlierResponses } from './pending-response.js'
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
-
-/** Bytes that are kept of what is read while hooks run; then the client is held back through TCP. */
-const MAX_EARLY = 64 * 1024
-
-/** What a chunk costs beside its bytes, which may be a single one. */
-const CHUNK_OVERHEAD = 256
 
 /**
  * An upgrade of HTTP/1.1: the socket is one that Node has left without parser, timeouts and error listener. It is read
  * while hooks run, so that a client that leaves is noticed.
  */
 export class Http1Upgrade extends PendingUpgrade {
-  private early: Buffer[] = []
-  private earlyBytes = 0
+  private readonly early = new EarlyBytes()
 
   /**
    * @param head what Node has read behind the request
@@ -67,23 +61,22 @@ export class Http1Upgrade extends PendingUpgrade {
     return statusCode === 101
   }
 
-  protected release (): readonly Buffer[] {
-    const { socket, early } = this
-    this.early = []
+  protected release (): Buffer {
+    const { socket } = this
     socket.off('end', this.onEnd)
     socket.off('data', this.onData)
-    return early
+    return this.early.take()
   }
 
   /** Ends the socket, and reads on until the client does the same, for a bounded time. */
   protected endRefused (): void {
-    this.early = []
+    this.early.take()
     this.socket.end()
     this.socket.resume()
   }
 
   protected breakOff (): void {
-    this.early = []
+    this.early.take()
     this.request.destroy()
     this.socket.destroy()
   }
@@ -91,9 +84,8 @@ export class Http1Upgrade extends PendingUpgrade {
   private readonly onData = (chunk: Buffer): void => {
     // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
     if (this.isRefused) return
-    this.early.push(chunk)
-    this.earlyBytes += chunk.length + CHUNK_OVERHEAD
-    if (this.earlyBytes > MAX_EARLY) this.socket.pause()
+    this.early.add(chunk)
+    if (this.early.isFull) this.socket.pause()
   }
 
   /** The client left. A 101 or refusal that is already on its way goes on. */

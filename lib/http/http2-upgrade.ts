@@ -6,7 +6,7 @@ import { ConnectResponse, ExchangeListeners, type ConnectRequest } from './conne
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
 
-const NOTHING_READ: readonly Buffer[] = []
+const NOTHING_READ = Buffer.alloc(0)
 
 /** An extended CONNECT of HTTP/2 (RFC 8441): the socket is a stream, and its end is not that of others. */
 export class Http2Upgrade extends PendingUpgrade {
@@ -67,7 +67,7 @@ export class Http2Upgrade extends PendingUpgrade {
     return statusCode >= 200 && statusCode < 300
   }
 
-  protected release (): readonly Buffer[] {
+  protected release (): Buffer {
     this.stream.once('finish', closeSoon)
     return NOTHING_READ
   }

@@ -24,7 +24,7 @@ export function createHttp1Client (dispatch: Dispatch, listener: UpgradeListener
     })
     request.on('upgrade', (response: IncomingMessage, _socket: Duplex, head: Buffer) => {
       if (verifyAccept(key, response.headers['sec-websocket-accept'])) {
-        onAccepted(clientSocket, response.headers, [head])
+        onAccepted(clientSocket, response.headers, head)
       } else {
         clientSocket.destroy()
         onFailed(new Error('the server sent a wrong Sec-WebSocket-Accept'))

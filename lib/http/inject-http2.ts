@@ -37,7 +37,7 @@ export function createHttp2Client (listener: ConnectListener): InjectingClient {
       })
       stream.on('response', answer => {
         const { ':status': statusCode = 0, ...answerHeaders }: IncomingHttpHeaders & IncomingHttpStatusHeader = answer
-        if (statusCode === 200) onAccepted(stream, answerHeaders, [])
+        if (statusCode === 200) onAccepted(stream, answerHeaders, Buffer.alloc(0))
         else text(stream).then(body => onFailed(new UnexpectedResponseError(statusCode, answerHeaders, body)), onFailed)
       })
     })

@@ -42,7 +42,7 @@ export interface InjectedHandshake {
 /** Who is told what it was answered with. */
 export interface HandshakeResult {
   /** @param early what was read behind the answer */
-  onAccepted (socket: Duplex, headers: IncomingHttpHeaders, early: readonly Buffer[]): void
+  onAccepted (socket: Duplex, headers: IncomingHttpHeaders, early: Buffer): void
   onFailed (error: Error): void
 }
 

@@ -30,7 +30,7 @@ export interface UpgradeOwner {
 }
 
 /** Gets the socket after the answer that accepts, and what was read from it since the request. */
-export type AcceptCallback = (socket: Duplex, early: readonly Buffer[]) => void
+export type AcceptCallback = (socket: Duplex, early: Buffer) => void
 
 /** What a valid handshake offers, and the answer that accepts it. */
 export interface Proposal extends Offers {
@@ -74,7 +74,7 @@ export abstract class PendingUpgrade {
   abstract readProposal (): Proposal
 
   /** Lets the socket go. @returns what was read from it */
-  protected abstract release (): readonly Buffer[]
+  protected abstract release (): Buffer
 
   /** Sees to it that the refusal, which was written, is also the end. */
   protected abstract endRefused (): void
