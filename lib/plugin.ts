@@ -91,16 +91,16 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   if (settings.preClose !== null) fastify.addHook('preClose', settings.preClose as () => Promise<unknown>)
   fastify.addHook('preClose', async () => {
     isClosing = true
-    const now = performance.now()
-    const deadline = Math.min(now + settings.closeTimeout, closingSince + timeToClose(fastify))
+    const deadline = Math.min(performance.now() + settings.closeTimeout, closingSince + timeToClose(fastify))
+    const timeLeft = (): number => Math.max(0, deadline - performance.now())
     upgrades.refuseAll()
-    upgradeListener.close(deadline - now)
-    const ends = [upgrades.close(deadline - now), server.closeWithin(deadline - now)]
+    upgradeListener.close(timeLeft())
+    const ends = [upgrades.close(timeLeft()), server.closeWithin(timeLeft())]
     connectListener.startClosing()
     await Promise.all(ends)
     // Those whose 101 was on its way when closing began.
-    await server.closeWithin(deadline - performance.now())
-    await connectListener.closed(deadline - performance.now())
+    await server.closeWithin(timeLeft())
+    await connectListener.closed(timeLeft())
   })
   // Until the server is closed an upgrade may come, and has to be answered: with 503.
   fastify.addHook('onClose', async () => { for (const undo of uninstall.reverse()) undo() })

@@ -18,9 +18,10 @@ import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
 import { isHeartbeatPong, type HeartbeatPing } from './heartbeat-ping.js'
 import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 import type { JsonMessages, Validation } from './json-messages.js'
-import { lendReads, pauseReads } from './lent-reads.js'
+import { lendReads } from './lent-reads.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
+import { pauseReads } from './pause-reads.js'
 import { RateLimit, type RateLimitSettings } from './rate-limit.js'
 import type { SharedMessage } from './shared-message.js'
 import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
@@ -355,6 +356,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (this._readyState === CLOSED) return
     this._readyState = CLOSING
     // Whoever does this asks for no more messages.
+    this._decoder.end()
     this._held = null
     this._heldBytes = 0
     this._writer.flush()
@@ -440,7 +442,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._updateReading()
     inflater.inflateAsync(data, (error, message) => {
       this._isInflating = false
-      if (this._readyState === CLOSED) return
+      if (this._decoder.isEnded) return
       this._writer.hold()
       if (error !== null) this._failToInflate(error)
       else this._onInflated(message, isBinary)

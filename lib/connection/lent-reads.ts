@@ -59,11 +59,3 @@ function copyOf (chunk: Buffer, length: number): Buffer {
   chunk.copy(copy, 0, 0, length)
   return copy
 }
-
-/**
- * Pauses any socket. What `net.Socket` itself would do differently for one that reads into a lent buffer is to
- * stop at once, and to be deaf to its end.
- */
-export function pauseReads (socket: Duplex): void {
-  Duplex.prototype.pause.call(socket)
-}

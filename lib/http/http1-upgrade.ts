@@ -1,17 +1,21 @@
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { JoinedBytes } from '../connection/joined-bytes.js'
+import { pauseReads } from '../connection/pause-reads.js'
 import { computeAccept, validateHandshake } from '../protocol/handshake.js'
-import { EarlyBytes } from './early-bytes.js'
 import { afterEarlierResponses } from './pending-response.js'
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
+
+/** Bytes from which on the client is held back; Node reads up to 64 KiB at once, which may come on top. */
+const ENOUGH = 32 * 1024
 
 /**
  * An upgrade of HTTP/1.1: the socket is one that Node has left without parser, timeouts and error listener. It is read
  * while hooks run, so that a client that leaves is noticed.
  */
 export class Http1Upgrade extends PendingUpgrade {
-  private readonly early = new EarlyBytes()
+  private readonly early = new JoinedBytes()
 
   /**
    * @param head what Node has read behind the request
@@ -85,7 +89,7 @@ export class Http1Upgrade extends PendingUpgrade {
     // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
     if (this.isRefused) return
     this.early.add(chunk)
-    if (this.early.isFull) this.socket.pause()
+    if (this.early.length >= ENOUGH) pauseReads(this.socket)
   }
 
   /** The client left. A 101 or refusal that is already on its way goes on. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
+import { joinUnread } from '../connection/pause-reads.js'
 import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
 import { ConnectResponse, ExchangeListeners, type ConnectRequest } from './connect-exchange.js'
@@ -30,6 +31,7 @@ export class Http2Upgrade extends PendingUpgrade {
     this.connectResponse = response
     this.listeners = listeners
     cancelWhenDestroyed(stream)
+    joinUnread(stream)
     stream.on('finish', this.onFinish)
   }
 

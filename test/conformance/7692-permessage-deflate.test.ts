@@ -241,12 +241,17 @@ t.test('a message on its way through another thread is heard before the close be
   t.same(heard, [String(2 * MiB), 'close 1000'])
 })
 
-t.test('a message that is inflated on another thread when the socket is destroyed is nobody\'s error', async t => {
+t.test('a message that is inflated on another thread when the socket is destroyed is nobody\'s error, and not heard any more', async t => {
   const errors: Error[] = []
   const { app, port } = await startApp(t, app => {
     app.get('/', { websocket: true }, connection => {
       // The message is on its way when the ping of the next chunk would be: the end comes from our side.
-      connection.on('ping', () => setImmediate(() => connection.terminate()))
+      let isOver = false
+      connection.on('ping', () => setImmediate(() => {
+        isOver = true
+        connection.terminate()
+      }))
+      connection.on('message', () => { if (isOver) t.fail('a message behind the end') })
     })
   }, { perMessageDeflate: true, maxPayload: 8 * MiB, errorHandler: error => { errors.push(error) } })
   for (let i = 0; i < 20; i++) {

@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { WebSocketPluginOptions } from '../../lib/index.js'
 import type { FastifyServerOptions } from 'fastify'
 import { startApp } from '../support/app.js'
+import { certificate } from '../support/certificate.js'
 import { gate } from '../support/server-sockets.js'
 
 // The server that is flooded, in a process of its own, so that nothing else is measured. Commands come on its standard
@@ -20,10 +21,15 @@ export interface Usage {
   descriptors: number
 }
 
+/** What the server is reached by. */
+export type Transport = 'tcp' | 'tls' | 'http2'
+
 const options = JSON.parse(process.argv[2] ?? '{}') as WebSocketPluginOptions
+const transport = process.argv[3] as Transport
 
 /** Milliseconds. Fastify hands these on to Node's server, though its types know of it only beside other ones. */
-const http = { http: { headersTimeout: 2500, requestTimeout: 2500, connectionsCheckingInterval: 100 } }
+const timeouts = { headersTimeout: 2500, requestTimeout: 2500, connectionsCheckingInterval: 100 }
+const fastifyOptions = transport === 'http2' ? { http2: true } : transport === 'tls' ? { https: { ...certificate, ...timeouts } } : { http: timeouts }
 
 /** What handlers wait for. */
 let held = gate()
@@ -69,9 +75,10 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
     stream.pipe(stream)
   })
   app.get('/denied', { websocket: true, preHandler: async (_request, reply) => reply.code(401).send('no') }, () => {})
+  app.get('/waits', { websocket: true, onRequest: () => held.passed }, () => {})
   app.get('/hook', { websocket: true, onRequest: () => new Promise(() => {}) }, () => {})
   app.get('/http', async () => 'hello')
-}, options, http as FastifyServerOptions)
+}, options, fastifyOptions as FastifyServerOptions)
 
 const sockets = new Set<Socket>()
 /** Emits `left` for each socket. */

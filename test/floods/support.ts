@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 import { createInterface } from 'node:readline'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
@@ -6,8 +7,10 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import type { WebSocketPluginOptions } from '../../lib/index.js'
 import { startProgram } from '../support/child-process.js'
-import { pong, RawClient, text } from '../support/raw-client.js'
-import type { Usage } from './flood-server.js'
+import { pong, RawClient, text, upgradeRequest } from '../support/raw-client.js'
+import { connectHttp2, extendedConnect, openHttp2 } from '../support/http2-client.js'
+import { connectSecure } from '../support/server-sockets.js'
+import type { Transport, Usage } from './flood-server.js'
 
 export const KiB = 1024
 export const MiB = 1024 * KiB
@@ -24,24 +27,25 @@ type Command = 'port' | 'usage' | 'read' | 'forgotten' | 'queued' | 'broadcast' 
 export class FloodServer {
   readonly port: number
   private readonly t: Test
+  private readonly transport: Transport
   private readonly ask: (command: Command) => Promise<unknown>
-  private readonly honest: RawClient
+  private honest!: RawClient
   private longest = 0
   private echoes = 0
   private lastEcho = Promise.resolve()
 
-  private constructor (t: Test, port: number, ask: (command: Command) => Promise<unknown>, honest: RawClient) {
+  private constructor (t: Test, transport: Transport, port: number, ask: (command: Command) => Promise<unknown>) {
     this.t = t
+    this.transport = transport
     this.port = port
     this.ask = ask
-    this.honest = honest
   }
 
-  static async start (t: Test, options: WebSocketPluginOptions = {}): Promise<FloodServer> {
+  static async start (t: Test, options: WebSocketPluginOptions = {}, transport: Transport = 'tcp'): Promise<FloodServer> {
     const file = fileURLToPath(new URL('flood-server.ts', import.meta.url))
     // Without the loaders of the test runner, whose source maps would be measured too.
     const { NODE_OPTIONS: _, ...env } = process.env
-    const child = startProgram(t, process.execPath, ['--import=tsx', '--expose-gc', file, JSON.stringify(options)], { env })
+    const child = startProgram(t, process.execPath, ['--import=tsx', '--expose-gc', file, JSON.stringify(options), transport], { env })
     const lines = createInterface(child.stdout!)
     let last: Promise<unknown> = Promise.resolve()
     const ask = (command: Command): Promise<unknown> => {
@@ -52,12 +56,32 @@ export class FloodServer {
       })
       return last
     }
-    const port = await ask('port') as number
-    const honest = await RawClient.open(port)
-    t.teardown(() => honest.destroy())
-    const server = new FloodServer(t, port, ask, honest)
+    const server = new FloodServer(t, transport, await ask('port') as number, ask)
+    server.honest = await server.open('/')
+    t.teardown(() => server.honest.destroy())
     await server.echo()
     return server
+  }
+
+  /** Opens a connection of WebSocket, on a connection of TCP of its own. */
+  async open (path: string, headers: Record<string, string> = {}): Promise<RawClient> {
+    if (this.transport === 'http2') return ownSession(await openHttp2(await this.session(), path, headers))
+    const client = await this.begin(path, headers)
+    const { status } = await client.head()
+    if (status !== 101) throw new Error(`answered ${status}`)
+    return client
+  }
+
+  /** Begins a handshake. */
+  async begin (path: string, headers: Record<string, string> = {}): Promise<RawClient> {
+    if (this.transport === 'http2') return ownSession(new RawClient(extendedConnect(await this.session(), path, headers)))
+    const client = this.transport === 'tls' ? await connectSecure(this.port) : await RawClient.connect(this.port)
+    client.write(upgradeRequest(path, headers))
+    return client
+  }
+
+  private async session (): Promise<ClientHttp2Session> {
+    return connectHttp2(this.t, `http://127.0.0.1:${this.port}`)
   }
 
   /** Sends a message for the honest client, and waits for its echo. */
@@ -146,6 +170,13 @@ export class FloodServer {
   }
 }
 
+/** A client whose session ends with its stream. */
+function ownSession (client: RawClient): RawClient {
+  const { session } = client.socket as ClientHttp2Stream
+  client.socket.once('close', () => session!.destroy())
+  return client
+}
+
 /** What a flood is. */
 export interface Flood {
   connections: number
@@ -178,12 +209,18 @@ export const LEFT = 2 * MiB
 /** Runs a flood on connections, and checks what it costs while it lasts, what it leaves, and that an honest client notices nothing. */
 export async function runFlood (t: Test, server: FloodServer, flood: Flood): Promise<void> {
   const { path = '/', headers = {} } = flood
-  return run(t, server, flood, () => RawClient.open(server.port, path, headers))
+  return run(t, server, flood, () => server.open(path, headers))
 }
 
 /** The same with what is not yet a connection: each begins with nothing sent. */
 export async function runHandshakes (t: Test, server: FloodServer, flood: Omit<Flood, 'path' | 'headers'>): Promise<void> {
   return run(t, server, flood, () => RawClient.connect(server.port))
+}
+
+/** The same with handshakes that are begun. */
+export async function runPendingHandshakes (t: Test, server: FloodServer, flood: Flood): Promise<void> {
+  const { path = '/', headers = {} } = flood
+  return run(t, server, flood, () => server.begin(path, headers))
 }
 
 async function run (t: Test, server: FloodServer, { connections, prepare, flood, during, bound, after }: Flood, connect: () => Promise<RawClient>): Promise<void> {

@@ -1,0 +1,32 @@
+/** Bytes of the first buffer. */
+const SMALLEST_BUFFER = 1024
+
+/** A bound on what is allocated beyond what is needed; and how much is copied again, on the whole, does not depend on how much there is. */
+const GROWTH = 1.25
+
+const NOTHING = Buffer.alloc(0)
+
+/** Chunks that wait, in one buffer: as a chunk of its own a single byte takes some 400, and part of a larger buffer keeps that alive. */
+export class JoinedBytes {
+  length = 0
+  private buffer = NOTHING
+
+  add (chunk: Uint8Array): void {
+    const needed = this.length + chunk.length
+    if (needed > this.buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(Math.ceil(needed * GROWTH), SMALLEST_BUFFER))
+      this.buffer.copy(larger, 0, 0, this.length)
+      this.buffer = larger
+    }
+    this.buffer.set(chunk, this.length)
+    this.length = needed
+  }
+
+  /** @returns all that was added, and keeps nothing */
+  take (): Buffer {
+    const bytes = this.buffer.subarray(0, this.length)
+    this.buffer = NOTHING
+    this.length = 0
+    return bytes
+  }
+}

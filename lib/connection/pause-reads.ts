@@ -1,0 +1,50 @@
+import { Duplex } from 'node:stream'
+import { JoinedBytes } from './joined-bytes.js'
+
+const kUnread = Symbol('fastify-ws-routes.unread')
+
+type JoiningSocket = Duplex & { [kUnread]?: JoinedBytes }
+
+/**
+ * Pauses any socket. What `net.Socket` itself would do differently for one that reads into a lent buffer is to
+ * stop at once, and to be deaf to its end.
+ */
+export function pauseReads (socket: Duplex): void {
+  joinUnread(socket)
+  Duplex.prototype.pause.call(socket)
+}
+
+/**
+ * What comes while a socket does not flow waits in its Readable, which counts bytes, up to its `highWaterMark`, and over
+ * HTTP/2 a window more. But chunks of one byte each, or TLS records, or DATA frames, cost a hundred to four hundred times
+ * that. From now on all but the first are joined until the socket flows.
+ */
+export function joinUnread (socket: Duplex): void {
+  const joining = socket as JoiningSocket
+  if (joining[kUnread] !== undefined) return
+  joining[kUnread] = new JoinedBytes()
+  joining.push = pushJoined
+  joining.on('resume', pushUnread)
+}
+
+function pushJoined (this: JoiningSocket, chunk: Uint8Array | null): boolean {
+  const unread = this[kUnread]!
+  // The first goes where Node and we look for whether there is anything.
+  const isFirst = unread.length === 0 && (this.readableFlowing === true || this.readableLength === 0)
+  if (chunk === null) pushUnread.call(this)
+  if (chunk === null || isFirst) return push(this, chunk)
+  unread.add(chunk)
+  return this.readableLength + unread.length < this.readableHighWaterMark
+}
+
+/** `resume` is emitted just before the Readable gives out what it has. */
+function pushUnread (this: JoiningSocket): void {
+  const unread = this[kUnread]!
+  if (unread.length === 0) return
+  const bytes = unread.take()
+  if (!this.destroyed) push(this, bytes)
+}
+
+function push (socket: Duplex, chunk: Uint8Array | null): boolean {
+  return Duplex.prototype.push.call(socket, chunk)
+}
