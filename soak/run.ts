@@ -6,11 +6,11 @@ import { parseArgs } from 'node:util'
 import { Random } from '../fuzz/random.js'
 import type { ClientSession, FromClient, FromServer, ServedSession, ServerState } from './messages.js'
 
-// npm run soak -- [--minutes 20] [--connections 60] [--rate 2] [--every 30] [--seed 1]
+// npm run soak -- [--minutes 20] [--connections 60] [--rate 2] [--every 30] [--seed 1] [--http2]
 //
 // Many sessions, each a connection with messages of all kinds, which end in all kinds of ways; two processes of clients, of
 // which one is killed now and then. Every message that was acknowledged has to have come once and in order, every
-// broadcast too, and the server has to forget who has left.
+// broadcast too, and the server has to forget who has left. With --http2 the clients of a process are streams of one session.
 
 const PROCESSES = 2
 
@@ -29,10 +29,12 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '60' },
     rate: { type: 'string', default: '2' },
     every: { type: 'string', default: '30' },
-    seed: { type: 'string', default: String(Date.now() % 0x100000000) }
+    seed: { type: 'string', default: String(Date.now() % 0x100000000) },
+    http2: { type: 'boolean', default: false }
   }
 })
 
+const version = values.http2 ? 'http2' : 'http1'
 const random = new Random(Number(values.seed))
 const faults: string[] = []
 const totals = { acknowledged: 0, sessions: 0, compared: 0, kills: 0, broadcasts: 0 }
@@ -63,7 +65,7 @@ function start (file: string, args: string[] = []): ChildProcess {
 }
 
 class Server {
-  readonly child = start('server.ts')
+  readonly child = start('server.ts', [version])
   port = 0
   private onState: (state: ServerState) => void = () => {}
 
@@ -112,7 +114,7 @@ class Clients {
 
   private start (): ChildProcess {
     const each = Math.ceil(Number(values.connections) / PROCESSES)
-    const child = start('clients.ts', [this.port, each, Number(values.rate), random.next()].map(String))
+    const child = start('clients.ts', [this.port, each, Number(values.rate), random.next(), version].map(String))
     child.on('message', (message: FromClient) => {
       if (message.type === 'fault') {
         faults.push(message.message)
@@ -172,7 +174,7 @@ await server.listening()
 const groups = Array.from({ length: PROCESSES }, () => new Clients(server.port))
 const startedAt = performance.now()
 const until = startedAt + Number(values.minutes) * 60_000
-console.log(`seed ${values.seed}: ${values.connections} connections for ${values.minutes} min, about ${Number(values.connections) * Number(values.rate)} messages a second`)
+console.log(`seed ${values.seed}: ${values.connections} connections over ${version} for ${values.minutes} min, about ${Number(values.connections) * Number(values.rate)} messages a second`)
 console.log('     s  connections  acknowledged  broadcasts  sessions  kills  rss MiB  heap MiB  external MiB  descriptors')
 
 async function report (): Promise<ServerState> {

@@ -39,7 +39,7 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
     tell({ type: 'fault', message: String(error.stack) })
     connection.close(1011)
   }
-})
+}, process.argv[2] === 'http2' ? { http2: true } : {})
 
 let broadcasts = 0
 setInterval(() => {
