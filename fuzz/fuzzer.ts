@@ -14,6 +14,10 @@ const UNCHANGED = 0.05
 /** Inputs that the server gets at the same time. */
 const AT_ONCE = 16
 
+const WITH_REQUESTS: readonly Mode[] = ['plain', 'deflate', 'plain', 'http']
+/** Over HTTP/2 requests are Node's. */
+const FRAMES: readonly Mode[] = ['plain', 'deflate', 'plain', 'deflate']
+
 /** Makes inputs, always the same ones from the same seed and the same corpus. */
 export class Inputs {
   private readonly random: Random
@@ -56,7 +60,7 @@ export async function fuzzDecoder (inputs: Inputs, runs: number, createDecoder?:
 /** Gives the server so many inputs. @throws {FuzzFailure} */
 export async function fuzzServer (target: ServerTarget, inputs: Inputs, runs: number): Promise<void> {
   for (let i = 0; i < runs; i += AT_ONCE) {
-    const some = Array.from({ length: AT_ONCE }, (_, index) => inputs.next((['plain', 'deflate', 'plain', 'http'] as const)[index % 4]!))
+    const some = Array.from({ length: AT_ONCE }, (_, index) => inputs.next((target.isHttp2 ? FRAMES : WITH_REQUESTS)[index % 4]!))
     await checkTogether(target, some)
   }
 }

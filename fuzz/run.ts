@@ -4,8 +4,8 @@ import { fuzzDecoder, fuzzServer, Inputs, TogetherError } from './fuzzer.js'
 import { FuzzFailure, readCorpus, readInput, save, type Input } from './input.js'
 import { ServerTarget } from './server-target.js'
 
-// npm run fuzz -- [--seconds 60] [--seed 1] [--only decoder|server]
-// npm run fuzz -- --replay FILE …
+// npm run fuzz -- [--seconds 60] [--seed 1] [--only decoder|server] [--http2]
+// npm run fuzz -- [--http2] --replay FILE …
 
 /** Inputs between two looks at the clock. */
 const ROUND = 480
@@ -16,12 +16,13 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Date.now() % 0x100000000) },
     only: { type: 'string' },
-    replay: { type: 'string' }
+    replay: { type: 'string' },
+    http2: { type: 'boolean', default: false }
   }
 })
 
 async function replay (paths: readonly string[]): Promise<void> {
-  const target = await ServerTarget.start()
+  const target = await ServerTarget.start(undefined, values.http2)
   try {
     for (const path of paths) {
       const input = await readInput(path)
@@ -43,7 +44,7 @@ async function fuzz (): Promise<void> {
   // Each has its own, so that one of them alone does the same.
   const forDecoder = new Inputs(seed, corpus)
   const forServer = new Inputs(~seed, corpus)
-  const target = values.only === 'decoder' ? null : await ServerTarget.start()
+  const target = values.only === 'decoder' ? null : await ServerTarget.start(undefined, values.http2)
   let decoded = 0
   let served = 0
   let usage = ''
@@ -74,7 +75,7 @@ async function fuzz (): Promise<void> {
 async function report (error: unknown): Promise<void> {
   console.error(error instanceof Error ? error.stack : error)
   const inputs: readonly Input[] = error instanceof FuzzFailure ? [error.input] : error instanceof TogetherError ? error.inputs : []
-  for (const input of inputs) console.error(`npm run fuzz -- --replay ${await save(input)}`)
+  for (const input of inputs) console.error(`npm run fuzz -- ${values.http2 ? '--http2 ' : ''}--replay ${await save(input)}`)
 }
 
 if (values.replay === undefined) await fuzz()

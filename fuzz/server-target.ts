@@ -6,6 +6,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { constants, inflateRawSync } from 'node:zlib'
+import { startHttp2Bridge, type Http2Bridge } from '../test/support/http2-bridge.js'
 import { pong, RawClient, text, upgradeRequest } from '../test/support/raw-client.js'
 import { predict } from './decoder-target.js'
 import { FuzzFailure, type Input } from './input.js'
@@ -32,10 +33,12 @@ type Ending = typeof ENDINGS[number]
 
 /** A server in a process of its own, and honest clients that have to go on getting their echoes. */
 export class ServerTarget {
+  readonly isHttp2: boolean
   private readonly child: ChildProcess
   private readonly lines: Interface
   private stderr = ''
   private port = 0
+  private bridge: Http2Bridge | null = null
   private isStopping = false
   private honest: RawClient[] = []
   private atStart: ServerState | null = null
@@ -43,8 +46,9 @@ export class ServerTarget {
   private onDeath: (error: Error) => void = () => {}
   private readonly death: Promise<never>
 
-  private constructor (server: string) {
-    const args = ['--expose-gc', '--import=tsx', server]
+  private constructor (server: string, isHttp2: boolean) {
+    this.isHttp2 = isHttp2
+    const args = ['--expose-gc', '--import=tsx', server, isHttp2 ? 'http2' : 'http1']
     // A test runner's loaders are not for the server.
     const { NODE_OPTIONS: _, ...env } = process.env
     this.child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'], env })
@@ -58,9 +62,12 @@ export class ServerTarget {
     })
   }
 
-  static async start (server = SERVER): Promise<ServerTarget> {
-    const target = new ServerTarget(server)
-    target.port = await target.ask('port')
+  /** @param isHttp2 whether all connections are streams of few sessions */
+  static async start (server = SERVER, isHttp2 = false): Promise<ServerTarget> {
+    const target = new ServerTarget(server, isHttp2)
+    const port = await target.ask<number>('port')
+    if (isHttp2) target.bridge = await startHttp2Bridge(port)
+    target.port = target.bridge?.port ?? port
     for (const path of ['/plain', '/deflate']) target.honest.push(await RawClient.open(target.port, path))
     // What is made once is made before anything is measured.
     await target.checkHonest()
@@ -71,6 +78,7 @@ export class ServerTarget {
   async stop (): Promise<void> {
     this.isStopping = true
     for (const client of this.honest) client.destroy()
+    this.bridge?.close()
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const exited = once(this.child, 'exit')
     this.child.kill('SIGKILL')

@@ -30,7 +30,7 @@ const { app, port } = await startApp({ teardown: () => {} }, app => {
   }, async connection => {
     for await (const message of connection) connection.send(message)
   })
-}, { maxPayload: MAX_PAYLOAD, closeTimeout: 500, handshakeTimeout: 2000, heartbeat: HEARTBEAT, origin: '*' }, { forceCloseConnections: true, keepAliveTimeout: 500 })
+}, { maxPayload: MAX_PAYLOAD, closeTimeout: 500, handshakeTimeout: 2000, heartbeat: HEARTBEAT, origin: '*' }, process.argv[2] === 'http2' ? { http2: true } : { forceCloseConnections: true, keepAliveTimeout: 500 })
 
 function state (): ServerState {
   globalThis.gc!()

@@ -2,13 +2,13 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { Random } from '../fuzz/random.js'
-import { startHttp2Bridge } from './http2-bridge.js'
+import { startHttp2Bridge } from '../test/support/http2-bridge.js'
 import { encodeMessage, type ClientSession, type Ending, type FromClient } from './messages.js'
 
 // Clients, in a process of their own, which may be killed at any time.
 
 const [serverPort, count, perSecond, seed] = process.argv.slice(2).map(Number) as [number, number, number, number]
-const port = process.argv[6] === 'http2' ? await startHttp2Bridge(serverPort) : serverPort
+const port = process.argv[6] === 'http2' ? (await startHttp2Bridge(serverPort)).port : serverPort
 
 const random = new Random(seed)
 const running = new Map<string, ClientSession>()

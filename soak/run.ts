@@ -10,7 +10,7 @@ import type { ClientSession, FromClient, FromServer, ServedSession, ServerState 
 //
 // Many sessions, each a connection with messages of all kinds, which end in all kinds of ways; two processes of clients, of
 // which one is killed now and then. Every message that was acknowledged has to have come once and in order, every
-// broadcast too, and the server has to forget who has left. With --http2 the clients of a process are streams of one session.
+// broadcast too, and the server has to forget who has left. With --http2 the connections of each process are streams of few sessions.
 
 const PROCESSES = 2
 

@@ -98,7 +98,7 @@ const SOURCES: Record<string, (act: () => unknown) => Source> = {
   onclose: act => ({ handler: connection => { connection.onclose = act }, drive: client => { client.write(close(1000)) } }),
   'a drain listener': act => ({
     handler: connection => { connection.on('drain', act) },
-    drive: (_client, connection) => { for (let i = 0; connection.send('x'.repeat(1000)) && i < 10_000;) i++ }
+    drive: (_client, connection) => { for (let i = 0; connection.send('x'.repeat(1000)) && i < 100_000;) i++ }
   }),
   'a connection listener of the server': act => ({
     handler: () => {},
