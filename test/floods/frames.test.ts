@@ -174,7 +174,11 @@ async function runFrames (t: Test, transport: Transport): Promise<void> {
         while (await server.queued() === before) client.write(filling)
       },
       flood: async () => {},
-      during: () => server.broadcast(),
+      during: async () => {
+        // The last of what fills the buffers may still be on its way, and its echo would come between the broadcasts.
+        await server.settled()
+        await server.broadcast()
+      },
       bound: 3 * 64 * KiB + 10_000 * 6,
       after: async client => {
         client.socket.resume()
@@ -182,7 +186,7 @@ async function runFrames (t: Test, transport: Transport): Promise<void> {
         while (ticks < 10_000) {
           const { opcode, payload } = await client.frame()
           if (opcode === 0x1 && payload.toString() === 'tick') ticks++
-          else if (ticks > 0) t.fail('something is between them')
+          else if (ticks > 0 && opcode !== 0x9) t.fail('something is between them')
         }
         t.pass('all of them come when it reads again')
       }

@@ -200,8 +200,8 @@ export interface Flood {
  */
 const IDLE = 16 * KiB + 2 * (getDefaultHighWaterMark(false) - 16 * KiB)
 
-/** What a session of HTTP/2 costs beside, and what its streams have read before they say that they are full. */
-const SESSION = 64 * KiB
+/** What a session of HTTP/2 costs beside, what its stream has read before it says that it is full, and what it has been given to send. */
+const SESSION = 192 * KiB
 
 /** What all of them together may cost: buffers that all connections share. */
 const SHARED = 256 * KiB

@@ -24,13 +24,16 @@ export interface Http2Bridge {
 export async function startHttp2Bridge (port: number): Promise<Http2Bridge> {
   const sessions = new Set<ClientHttp2Session>()
   let session = open(port, sessions)
+  let before: Promise<ClientHttp2Session> | null = null
   let streams = 0
   const bridge = createServer()
   bridge.on('upgrade', (request, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
     socket.unshift(head)
     if (++streams % STREAMS === 0) {
-      session.then(session => session.close(), () => {})
+      // Not yet the last one: its GOAWAY would overtake what was just requested, and that would be refused.
+      before?.then(session => session.close(), () => {})
+      before = session
       session = open(port, sessions)
     }
     session.then(session => join(session, request.url!, request.headers, socket), () => socket.destroy())
