@@ -66,18 +66,21 @@ export class FloodServer {
   /** Opens a connection of WebSocket, on a connection of TCP of its own. */
   async open (path: string, headers: Record<string, string> = {}): Promise<RawClient> {
     if (this.transport === 'http2') return ownSession(await openHttp2(await this.session(), path, headers))
-    const client = await this.begin(path, headers)
-    const { status } = await client.head()
-    if (status !== 101) throw new Error(`answered ${status}`)
+    const client = await this.connect()
+    await client.upgrade(path, headers)
     return client
   }
 
   /** Begins a handshake. */
   async begin (path: string, headers: Record<string, string> = {}): Promise<RawClient> {
     if (this.transport === 'http2') return ownSession(new RawClient(extendedConnect(await this.session(), path, headers)))
-    const client = this.transport === 'tls' ? await connectSecure(this.port) : await RawClient.connect(this.port)
+    const client = await this.connect()
     client.write(upgradeRequest(path, headers))
     return client
+  }
+
+  private async connect (): Promise<RawClient> {
+    return this.transport === 'tls' ? connectSecure(this.port) : RawClient.connect(this.port)
   }
 
   private async session (): Promise<ClientHttp2Session> {

@@ -149,10 +149,15 @@ export class RawClient {
   /** A connection whose handshake is done. Throws if the answer is not a 101. */
   static async open (port: number, path = '/', headers: Record<string, string | null> = {}, behind: Uint8Array = Buffer.alloc(0)): Promise<RawClient> {
     const client = await RawClient.connect(port)
-    client.write(Buffer.concat([Buffer.from(upgradeRequest(path, headers), 'latin1'), behind]))
-    const response = await client.head()
-    if (response.status !== 101) throw new Error(`not upgraded:\n${response.head}`)
+    await client.upgrade(path, headers, behind)
     return client
+  }
+
+  /** Does the handshake. Throws if the answer is not a 101. */
+  async upgrade (path = '/', headers: Record<string, string | null> = {}, behind: Uint8Array = Buffer.alloc(0)): Promise<void> {
+    this.write(Buffer.concat([Buffer.from(upgradeRequest(path, headers), 'latin1'), behind]))
+    const response = await this.head()
+    if (response.status !== 101) throw new Error(`not upgraded:\n${response.head}`)
   }
 
   write (bytes: string | Uint8Array): boolean {
