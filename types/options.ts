@@ -21,13 +21,19 @@ export type OriginPolicy = OriginRule | readonly OriginRule[] | OriginFunction
 
 /** permessage-deflate (RFC 7692), with the names of its parameters and of zlib. */
 export interface PerMessageDeflateOptions {
-  /** `true`: no message that is sent refers to those before it (RFC 7692 §7.1.1.1). Default `false`. */
+  /**
+   * `true`: no message that the server sends refers to those before it (RFC 7692 §7.1.1.1). The answer names this only if the
+   * client offers it. Default `false`.
+   */
   serverNoContextTakeover?: boolean
-  /** `true`: the client is told to do the same (RFC 7692 §7.1.1.2). Default `false`. */
+  /** `true`: the same is asked of every client (RFC 7692 §7.1.1.2); a few refuse that (docs/compression.md). Default `false`. */
   clientNoContextTakeover?: boolean
-  /** Base-2 logarithm of the window of what is sent, 9–15 (RFC 7692 §7.1.2.1). Default 12. */
+  /**
+   * Base-2 logarithm of the window of the server's messages, 9–15 (RFC 7692 §7.1.2.1). The answer names it only if the client
+   * offers the parameter. Default 12.
+   */
   serverMaxWindowBits?: number
-  /** The same for what is received, 8–15, asked of clients that offer it (RFC 7692 §7.1.2.2). Default 12. */
+  /** The same for the client's messages, 8–15, asked of clients that offer it (RFC 7692 §7.1.2.2); 8 only of those that offer 8. Default 12. */
   clientMaxWindowBits?: number
   /** Bytes of a message from which on it is compressed. Default 1024. */
   threshold?: number

@@ -16,15 +16,16 @@ export interface DeflatePolicy {
   readonly clientNoContextTakeover: boolean
   /** 9–15 */
   readonly serverMaxWindowBits: number
-  /** 8–15; can only be asked of clients that offer it. */
+  /** 8–15; can only be asked of clients that offer it. 8 is asked only of clients that offer 8. */
   readonly clientMaxWindowBits: number
 }
 
-/** What was agreed on for one connection. */
+/** The terms of one connection. */
 export interface DeflateAgreement {
+  /** Whether the server's messages refer to none before them; the answer names it only if the client offered it. */
   readonly serverNoContextTakeover: boolean
   readonly clientNoContextTakeover: boolean
-  /** The window of what the server sends: 9–15. */
+  /** The window of the server's messages, 9–15; the answer names it only if the client offered it. */
   readonly serverMaxWindowBits: number
   /** The window of what the client sends: 8–15. */
   readonly clientMaxWindowBits: number
@@ -100,14 +101,22 @@ function accept (offer: Offer, policy: DeflatePolicy): DeflateAgreement {
   // As an offer this is a hint only (§7.1.1.2); to take it costs the server nothing.
   const clientNoContextTakeover = offer.clientNoContextTakeover || policy.clientNoContextTakeover
   const serverMaxWindowBits = Math.min(offer.serverMaxWindowBits ?? MAX_WINDOW_BITS, policy.serverMaxWindowBits)
-  const offeredBits = offer.clientMaxWindowBits === true ? MAX_WINDOW_BITS : offer.clientMaxWindowBits
-  // §7.1.2.2: a client that did not offer it may not be asked for it.
-  const clientMaxWindowBits = offeredBits === null ? MAX_WINDOW_BITS : Math.min(offeredBits, policy.clientMaxWindowBits)
+  const clientMaxWindowBits = chooseClientBits(offer.clientMaxWindowBits, policy.clientMaxWindowBits)
 
+  // A server may always use less than was agreed on. Clients refuse answers with `server_` parameters that they have not
+  // offered (coder/websocket, Netty), so those are kept silently. A `client_` parameter has no effect unless it is named.
   let header = PERMESSAGE_DEFLATE
-  if (serverNoContextTakeover) header += '; server_no_context_takeover'
+  if (offer.serverNoContextTakeover) header += '; server_no_context_takeover'
   if (clientNoContextTakeover) header += '; client_no_context_takeover'
-  if (serverMaxWindowBits < MAX_WINDOW_BITS || offer.serverMaxWindowBits !== null) header += `; server_max_window_bits=${serverMaxWindowBits}`
+  if (offer.serverMaxWindowBits !== null) header += `; server_max_window_bits=${serverMaxWindowBits}`
   if (clientMaxWindowBits < MAX_WINDOW_BITS) header += `; client_max_window_bits=${clientMaxWindowBits}`
   return { serverNoContextTakeover, clientNoContextTakeover, serverMaxWindowBits, clientMaxWindowBits, header }
+}
+
+/** §7.1.2.2: a client that did not offer the parameter may not be asked for it. */
+function chooseClientBits (offered: Offer['clientMaxWindowBits'], wanted: number): number {
+  if (offered === null) return MAX_WINDOW_BITS
+  // Clients that compress with zlib cannot keep 8 (.NET, Bun and aiohttp refuse it), unless they say so themselves.
+  const least = offered === MIN_WINDOW_BITS ? MIN_WINDOW_BITS : MIN_DEFLATE_WINDOW_BITS
+  return Math.min(offered === true ? MAX_WINDOW_BITS : offered, Math.max(wanted, least))
 }

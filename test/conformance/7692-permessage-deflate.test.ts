@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { constants, deflateRawSync } from 'node:zlib'
 import type { FastifyInstance } from 'fastify'
 import type { PerMessageDeflateOptions, WebSocketConnection } from '../../lib/index.js'
-import { COPY_LENGTH, encodeTokens, messageOf, noiseOf, randomFrom, storedBlock, TAIL, textOf } from '../compression/peer.js'
+import { COPY_LENGTH, encodeTokens, KeptInflater, messageOf, noiseOf, randomFrom, storedBlock, TAIL, textOf } from '../compression/peer.js'
 import { echo, startApp, type TestApp } from '../support/app.js'
 import { DeflateClient } from '../support/deflate-client.js'
+import { connectHttp2, extendedConnect, responseHeaders } from '../support/http2-client.js'
 import { binary, close, continuation, ping, pong, RawClient, text, upgradeRequest } from '../support/raw-client.js'
 
 const KiB = 1024
@@ -52,8 +53,10 @@ t.test('RFC 7692 §7.1: what is on the 101 is in connection.extensions, per rout
     ['/plugin', offer, 'permessage-deflate; client_max_window_bits=11'],
     ['/plugin', 'permessage-deflate; server_max_window_bits="10"', 'permessage-deflate; server_max_window_bits=10'],
     ['/some', offer, 'permessage-deflate; client_no_context_takeover; client_max_window_bits=11'],
-    ['/all', offer, 'permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=8'],
-    ['/all', 'permessage-deflate', 'permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9'],
+    ['/all', offer, 'permessage-deflate; client_no_context_takeover; client_max_window_bits=9'],
+    ['/all', 'permessage-deflate; server_no_context_takeover; server_max_window_bits=15; client_max_window_bits=8',
+      'permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=8'],
+    ['/all', 'permessage-deflate', 'permessage-deflate; client_no_context_takeover'],
     // A12
     ['/plugin', 'permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=12', 'permessage-deflate; server_max_window_bits=12'],
     ['/plugin', 'permessage-deflate; mux=1, constructor; __proto__, permessage-deflate', 'permessage-deflate'],
@@ -379,6 +382,45 @@ t.test('RFC 7692 §7.1.1.1: with server_no_context_takeover no message refers to
     lengths.push(received.wireLength)
   }
   t.equal(new Set(lengths).size, 1)
+})
+
+t.test('RFC 7692 §7.1.1.1, §7.1.2.1: what a client has not offered is kept without a word', async t => {
+  const [client, connection] = await openBoth(t, await start(t, { threshold: 0, serverNoContextTakeover: true, serverMaxWindowBits: 9 }), 'permessage-deflate')
+  t.equal(client.extensions, 'permessage-deflate')
+  const strict = new KeptInflater({ windowBits: 9, contextTakeover: false })
+  t.teardown(() => strict.close())
+  const message = textOf(5000, randomFrom(1))
+  for (let i = 0; i < 5; i++) {
+    connection.send(message)
+    const { rsv, payload } = await client.raw.frame()
+    t.equal(rsv, 0x40)
+    t.ok((await strict.inflate(payload)).equals(message), 'refers to no earlier message, nor to more than 512 bytes before')
+  }
+})
+
+/** Offers of clients that refuse an answer with a parameter that they have not offered; docs/compression.md names them. */
+const STRICT_OFFERS: Array<[client: string, offer: string, answer: string]> = [
+  ['coder/websocket, context takeover', 'permessage-deflate', 'permessage-deflate'],
+  ['coder/websocket, gorilla/websocket', 'permessage-deflate; client_no_context_takeover; server_no_context_takeover', 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'],
+  ['Firefox, Safari, OkHttp', 'permessage-deflate', 'permessage-deflate'],
+  ['Netty, Chromium, undici, ws, Python websockets', 'permessage-deflate; client_max_window_bits', 'permessage-deflate; client_max_window_bits=12'],
+  ['aiohttp, compress=12', 'permessage-deflate; client_max_window_bits; server_max_window_bits=12', 'permessage-deflate; server_max_window_bits=12; client_max_window_bits=12'],
+  ['.NET', 'permessage-deflate; client_max_window_bits=10; client_no_context_takeover; server_max_window_bits=11; server_no_context_takeover',
+    'permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=11; client_max_window_bits=10']
+]
+
+t.test('the answer names what the client has offered and nothing else, over HTTP/1.1 and HTTP/2', async t => {
+  const one = await start(t, true)
+  const two = await startApp(t, app => { app.get('/', { websocket: true }, () => {}) }, { perMessageDeflate: true }, { http2: true })
+  const session = await connectHttp2(t, `http://127.0.0.1:${two.port}`)
+  for (const [name, offer, answer] of STRICT_OFFERS) {
+    const client = await DeflateClient.open(t, one.port, '/', offer)
+    t.equal(client.extensions, answer, name)
+    client.close()
+    const stream = extendedConnect(session, '/', { 'sec-websocket-extensions': offer })
+    t.equal((await responseHeaders(stream)).headers['sec-websocket-extensions'], answer, `${name}, HTTP/2`)
+    stream.close()
+  }
 })
 
 t.test('what would not shrink is sent as it is', async t => {

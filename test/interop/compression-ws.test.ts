@@ -58,7 +58,8 @@ function send (client: WebSocket, message: string | Buffer, fragments: number): 
 t.test('ws, every combination', async t => {
   const url = await startCombinations(t)
   for (const [index, combination] of COMBINATIONS.entries()) {
-    const { client, inbox, extensions } = await open(t, `${url}/${index}`, { threshold: 0 })
+    // Offered all four, the server names all four.
+    const { client, inbox, extensions } = await open(t, `${url}/${index}`, { ...combination, threshold: 0 })
     const bits = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(extensions)?.[1] ?? 15)
     t.same({
       serverNoContextTakeover: extensions.includes('server_no_context_takeover'),
