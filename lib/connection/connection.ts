@@ -465,7 +465,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   /** @internal */
   onPing (data: Buffer): void {
     if (this._readyState === OPEN) {
-      // RFC 6455 §5.5.3 lets us answer only the latest: a peer that does not read cannot make us queue more than one.
+      // RFC 6455 §5.5.3 lets us answer only the latest Ping: a peer that does not read cannot make us queue more than one
+      // Pong, and the answer to an earlier Ping never follows that to a later one.
+      this._pendingPong = null
       if (this._writer.isSaturated) this._pendingPong = Buffer.from(data)
       else this._writer.writeBytes(Opcode.PONG, data, true, undefined)
     }
@@ -487,8 +489,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._closeFrameReceived = true
     this._closeCode = code
     this._closeReason = reason
-    // RFC 6455 §5.5.1: the answer echoes the status code.
-    this._sendClose(code === CloseCode.NO_STATUS_RECEIVED ? undefined : code, EMPTY)
+    // RFC 6455 §5.5.1 asks for the status code back. The reason goes with it, as with `ws`: it is what the `close` event
+    // of a browser shows.
+    this._sendClose(code === CloseCode.NO_STATUS_RECEIVED ? undefined : code, reason)
     this._endSocket()
   }
 

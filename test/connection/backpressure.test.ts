@@ -143,6 +143,28 @@ t.test('C3: while the peer does not read, one pong at most is pending: the lates
   t.equal((await client.frame()).payload.toString(), 'afterwards', 'and then each ping has its pong again')
 })
 
+t.test('§5.5.3: a Pong that had to wait is never sent behind the answer to a later Ping', async t => {
+  const read = async (client: RawClient, last: string): Promise<string[]> => {
+    const pongs: string[] = []
+    while (pongs.at(-1) !== last) {
+      const { opcode, payload } = await client.frame()
+      if (opcode === 10) pongs.push(payload.toString())
+    }
+    return pongs
+  }
+  // Each size fills the queue of some version of Node, so that a Pong waits, and the next write empties it within the same chunk.
+  for (const size of [16_000, 40_000, 63_000, 70_000]) {
+    const { client } = await connect(t, connection => connection.on('message', () => connection.send(Buffer.alloc(size))))
+    const bytes: Buffer[] = []
+    for (let i = 0; i < 10; i++) bytes.push(binary('x'), ping(String(i)))
+    client.write(Buffer.concat([...bytes, binary('x'), ping('last')]))
+    const pongs = await read(client, 'last')
+    client.write(ping('afterwards'))
+    pongs.push(...await read(client, 'afterwards'))
+    t.same(pongs, [...pongs.slice(0, -2).toSorted(), 'last', 'afterwards'], `answers of ${size} bytes`)
+  }
+})
+
 t.test('C3: a ping flood from a peer that never reads does not grow our memory', async t => {
   const { connection, client } = await connect(t)
   client.socket.pause()

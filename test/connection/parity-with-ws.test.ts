@@ -69,7 +69,7 @@ sideBySide('events of one chunk: order, arguments, readyState', {
     await closed
     log('frame', (await client.frame()).payload.toString())
     log('frame', (await client.frame()).payload.toString())
-    log('close frame', (await client.closeFrame()).code)
+    log('close frame', await client.closeFrame())
   }
 }, [
   ['message', true, Buffer.from('grüße').toString('hex'), false, 1],
@@ -83,8 +83,7 @@ sideBySide('events of one chunk: order, arguments, readyState', {
   ['close', 4000, true, 'ende', 3],
   ['frame', 'p1'],
   ['frame', ''],
-  // `ws` echoes the reason too; RFC 6455 §5.5.1 speaks of the code alone
-  ['close frame', 4000]
+  ['close frame', { code: 4000, reason: 'ende' }]
 ])
 
 sideBySide('close: the peer sends a Close frame without a code', {

@@ -65,7 +65,7 @@ t.test('injectWS: messages both ways, in order, and a close with code and reason
   t.equal((heard[4] as string).length, 100_000)
   const over = once(connection, 'close')
   connection.close(4000, 'enough')
-  t.same(await over, [4000, Buffer.alloc(0)], 'the code is echoed')
+  t.same(await over, [4000, Buffer.from('enough')], 'code and reason are echoed')
   await closed.passed
   t.equal(app.websocketServer.clients.size, 0)
 })
@@ -274,6 +274,19 @@ t.test('B8: app.close() with injected connections and with one that waits in a h
   const [code] = await over
   t.equal(code, 1001)
   t.equal((await waiting).statusCode, 503)
+})
+
+t.test('injectWS: its client echoes the code and the reason with which the server closes', async t => {
+  let heard!: Promise<unknown[]>
+  const app = await createApp(t, app => {
+    app.get('/', { websocket: true }, connection => {
+      heard = once(connection, 'close')
+      connection.close(4001, 'schönen Tag')
+    })
+  })
+  const client = await app.injectWS('/')
+  t.same(await once(client, 'close'), [4001, Buffer.from('schönen Tag')])
+  t.same(await heard, [4001, Buffer.from('schönen Tag')])
 })
 
 t.test('injectWS: messages that wait for a listener do not keep the end from being seen', async t => {

@@ -10,13 +10,13 @@ const SHORT = 300
 const LONG = 60_000
 
 export const closing: Cases = (t, serve) => {
-  t.test('C10, §7.4: valid close codes are echoed, without a reason, and the server ends the connection', async t => {
+  t.test('C10, §5.5.1, §7.4: valid close codes are echoed with their reason, and the server ends the connection', async t => {
     const seen: Seen[] = []
     const open = await serve(t, app => seenRoute(app, seen))
     for (const [index, code] of VALID_CODES.entries()) {
       const client = await open('/seen')
       client.write(close(code, `because ${code}`))
-      await expectBytes(t, client, serverFrame(0x8, Buffer.of(code >> 8, code & 0xff)), `${code} came back`)
+      await expectBytes(t, client, serverFrame(0x8, Buffer.concat([Buffer.of(code >> 8, code & 0xff), Buffer.from(`because ${code}`)])), `${code} came back`)
       t.equal(await client.ended, true, 'then the end')
       client.end()
       await seen[index]!.closed
