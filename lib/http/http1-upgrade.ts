@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { JoinedBytes } from '../connection/joined-bytes.js'
 import { pauseReads } from '../connection/pause-reads.js'
 import { computeAccept, validateHandshake } from '../protocol/handshake.js'
+import { keepAddressOfSocket } from './kept-address.js'
 import { afterEarlierResponses } from './pending-response.js'
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
@@ -22,6 +23,7 @@ export class Http1Upgrade extends PendingUpgrade {
    */
   constructor (request: IncomingMessage, socket: Duplex, head: Buffer, owner: UpgradeOwner) {
     super(request, socket, owner)
+    keepAddressOfSocket(request.socket)
     socket.on('end', this.onEnd)
     if (head.length > 0) this.onData(head)
     socket.on('data', this.onData)

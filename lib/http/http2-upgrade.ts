@@ -4,6 +4,7 @@ import { joinUnread } from '../connection/pause-reads.js'
 import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
 import { ConnectResponse, ExchangeListeners, type ConnectRequest } from './connect-exchange.js'
+import { keepAddressOfStream } from './kept-address.js'
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
 
@@ -30,6 +31,7 @@ export class Http2Upgrade extends PendingUpgrade {
     this.stream = stream
     this.connectResponse = response
     this.listeners = listeners
+    keepAddressOfStream(stream)
     cancelWhenDestroyed(stream)
     joinUnread(stream)
     stream.on('finish', this.onFinish)
