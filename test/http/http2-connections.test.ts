@@ -53,7 +53,7 @@ t.test('RFC 8441 §4: each end of a connection is one of its stream, and of no o
   await t.test('the closing handshake ends both sides with END_STREAM', async t => {
     const client = await openHttp2(session)
     client.write(close(4001, 'done'))
-    t.same(await client.closeFrame(), { code: 4001, reason: '' })
+    t.same(await client.closeFrame(), { code: 4001, reason: 'done' })
     t.equal(await client.ended, true)
     client.end()
     await client.closed

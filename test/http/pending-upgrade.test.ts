@@ -408,7 +408,7 @@ t.test('A6: a Close frame that was there before the handler is answered, after i
   await inHook.passed
   held.open()
   t.equal((await client.head()).status, 101)
-  t.same(await client.closeFrame(), { code: 4001, reason: '' })
+  t.same(await client.closeFrame(), { code: 4001, reason: 'enough' })
   client.end()
   await over.passed
   t.same(heard, ['one', 'two', 'close 4001'])

@@ -168,7 +168,7 @@ export async function proxySuite (t: Test, start: StartProxy, traits: ProxyTrait
     t.strictSame(await server.nextClose(), { code: 4000, reason: 'bye' })
     if (traits.halfCloses) {
       t.equal((await client.frame()).payload.toString(), 'last')
-      t.strictSame(await client.closeFrame(), { code: 4000, reason: '' })
+      t.strictSame(await client.closeFrame(), { code: 4000, reason: 'bye' })
       t.ok(await client.ended, 'ended, not reset')
     }
     await client.closed

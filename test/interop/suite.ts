@@ -79,7 +79,7 @@ export async function interopSuite (t: Test, client: Client, place: Place, serve
     for (const [code, reason] of closings) {
       const connection = await client.open(`${url}/echo`, options)
       connection.close(code, reason)
-      t.equal((await connection.closed).code, code, `${code} at the client`)
+      t.strictSame(await connection.closed, { code, reason }, `${code} at the client`)
       t.strictSame(await server.nextClose(), { code, reason }, `${code} at the server`)
     }
     if (client.canCloseWithoutCode) {
