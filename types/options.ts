@@ -10,7 +10,7 @@ import type { WebSocketConnection } from './connection.js'
  */
 export type SelectSubprotocol = (offered: readonly string[], request: FastifyRequest) => string | false
 
-/** Decides whether a browser on a page of this origin may connect. */
+/** Decides whether a browser on a page of this origin may connect: only if it returns, or resolves to, `true`. */
 export type OriginFunction = (origin: string, request: FastifyRequest) => boolean | Promise<boolean>
 
 /** One rule of the origin policy. A string is an origin as browsers send it (`https://example.com`), `'*'` or `'same-origin'`. */
@@ -167,7 +167,7 @@ export type VerifyClientCallback = (accept: boolean, statusCode?: number, messag
 
 /**
  * As in `ws`: a function of one parameter returns whether it accepts the client, one of two tells it to its callback.
- * A promise is no answer: it would always be true.
+ * Only `true` accepts; any other value refuses, and one that is not a boolean is logged as a warning.
  */
 export type VerifyClient = (info: VerifyClientInfo, callback: VerifyClientCallback) => boolean | void | Promise<void>
 

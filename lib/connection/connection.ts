@@ -12,6 +12,7 @@ import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
 import { encodeClosePayload, frameHeaderLength } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { isValidUtf8 } from '../protocol/utf8.js'
+import { catchRejection } from '../thenable.js'
 import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
@@ -296,7 +297,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (callback !== undefined) {
       process.nextTick(() => {
         try {
-          callback(new Error(`WebSocket is not open: readyState is ${this._readyState}`))
+          const returned: unknown = callback(new Error(`WebSocket is not open: readyState is ${this._readyState}`))
+          catchRejection(returned, error => this.onCallbackError(error))
         } catch (error) {
           this.onCallbackError(error)
         }
@@ -596,8 +598,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       return this._fail(error)
     }
     try {
-      const result = onInvalidMessage(error, this, data)
-      if (result instanceof Promise) result.catch((thrown: unknown) => this._reportThrown(thrown))
+      catchRejection(onInvalidMessage(error, this, data), thrown => this._reportThrown(thrown))
     } catch (thrown) {
       this._reportThrown(thrown)
     }

@@ -6,6 +6,7 @@ import type { SharedMessage } from './shared-message.js'
 import { isWanted } from '../protocol/fast-paths.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { encodeText } from '../protocol/text.js'
+import { catchRejection } from '../thenable.js'
 
 /** Frames are copied behind each other into shared scratch buffers of this size, in bytes. */
 const SCRATCH_SIZE = 64 * 1024
@@ -314,7 +315,8 @@ export class FrameWriter {
   protected call (callbacks: Iterable<SendCallback>, error?: Error | null): void {
     for (const callback of callbacks) {
       try {
-        callback(error)
+        const returned: unknown = callback(error)
+        if (returned !== undefined) catchRejection(returned, thrown => this.owner.onCallbackError(thrown))
       } catch (thrown) {
         this.owner.onCallbackError(thrown)
       }

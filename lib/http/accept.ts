@@ -10,8 +10,10 @@ import { selectSubprotocol } from '../protocol/handshake.js'
 import { ServerConnectionHost } from '../server/connection-host.js'
 import { publishOpened } from '../server/diagnostics.js'
 import type { Server } from '../server/websocket-server.js'
+import { catchRejection, isThenable, toPromise, whenSettled } from '../thenable.js'
 import { isOriginAllowed } from './origin.js'
 import type { Accept, WebSocketRoute } from './routes.js'
+import { isAllowed } from './verdict.js'
 
 /** The subprotocol that was chosen is not one that the client would accept: an error of the server's own. */
 class SubprotocolError extends Error {
@@ -30,7 +32,7 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
     if (isClosing()) throw new HandshakeError('Service Unavailable', 'FST_WS_ERR_CLOSING', 503, { 'Retry-After': '1' })
     const proposal = upgrade.readProposal()
     const pending = authorize(route.settings.origin, settings.verifyClient, request)
-    if (pending instanceof Promise) return pending.then(switchProtocols)
+    if (pending !== undefined) return pending.then(switchProtocols)
     switchProtocols()
     return undefined
 
@@ -84,7 +86,7 @@ function run (route: WebSocketRoute, connection: Connection, instance: FastifyIn
     connection._reportThrown(error)
   }
   if (!isThenable(result)) return connection._startDelivery()
-  result.then(
+  toPromise(result).then(
     () => connection._startDelivery(),
     (error: unknown) => {
       connection._reportThrown(error)
@@ -93,18 +95,12 @@ function run (route: WebSocketRoute, connection: Connection, instance: FastifyIn
   )
 }
 
-function isThenable (value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
-}
-
 /** @throws {HandshakeError} (or rejects with one) if the origin or `verifyClient` refuses */
 function authorize (origin: OriginPolicy, verifyClient: VerifyClient | null, request: FastifyRequest): void | Promise<void> {
-  const isAllowed = isOriginAllowed(origin, request)
-  const goOn = (allowed: boolean): void | Promise<void> => {
-    if (!allowed) throw new HandshakeError('Origin is not allowed', 'FST_WS_ERR_ORIGIN', 403)
+  return whenSettled(isOriginAllowed(origin, request), isOriginAllowed => {
+    if (!isOriginAllowed) throw new HandshakeError('Origin is not allowed', 'FST_WS_ERR_ORIGIN', 403)
     if (verifyClient !== null) return verify(verifyClient, request)
-  }
-  return isAllowed instanceof Promise ? isAllowed.then(goOn) : goOn(isAllowed)
+  })
 }
 
 /** RFC 6455 §4.2.2 item 5, `/subprotocol/`. @returns `''` for none */
@@ -115,7 +111,7 @@ function chooseSubprotocol (
   request: FastifyRequest
 ): string {
   const { protocols } = route
-  let chosen: string | false
+  let chosen: string | false | PromiseLike<unknown>
   if (typeof protocols === 'function') {
     chosen = protocols(offered, request)
   } else if (protocols === null) {
@@ -123,6 +119,10 @@ function chooseSubprotocol (
     chosen = offered.length > 0 && (handleProtocols === null ? offered[0]! : handleProtocols(new Set(offered), request.raw))
   } else {
     chosen = selectSubprotocol(offered, protocols)
+  }
+  if (isThenable(chosen)) {
+    catchRejection(chosen, noop)
+    throw new SubprotocolError(`${typeof protocols === 'function' ? "'protocols'" : "'handleProtocols'"} has to return a subprotocol or false, and not a promise`)
   }
   if (chosen === false || chosen === undefined) return ''
   if (!offered.includes(chosen)) {
@@ -147,22 +147,22 @@ function agreeOnDeflate (offers: readonly ExtensionOffer[], { perMessageDeflate,
 function verify (verifyClient: VerifyClient, request: FastifyRequest): void | Promise<void> {
   const info = { origin: request.headers.origin, secure: request.raw.socket instanceof TLSSocket, req: request.raw }
   if (verifyClient.length < 2) {
-    const requireTrue = (isAccepted: boolean): void => {
-      if (!isAccepted) throw new HandshakeError('Unauthorized', 'FST_WS_ERR_VERIFY_CLIENT', 401)
-    }
     // The types know no async function here, and `ws` would take its promise for a yes.
-    const result = (verifyClient as (from: typeof info) => boolean | Promise<boolean>)(info)
-    return result instanceof Promise ? result.then(requireTrue) : requireTrue(result)
+    return whenSettled((verifyClient as (from: typeof info) => unknown)(info), verdict => {
+      if (!isAllowed(verdict, "'verifyClient'", request)) throw new HandshakeError('Unauthorized', 'FST_WS_ERR_VERIFY_CLIENT', 401)
+    })
   }
   return new Promise((resolve, reject) => {
-    const result = verifyClient(info, (isAccepted, statusCode = 401, message = 'Unauthorized', headers = {}) => {
-      if (isAccepted) resolve()
+    const returned = verifyClient(info, (verdict, statusCode = 401, message = 'Unauthorized', headers = {}) => {
+      if (isAllowed(verdict, "the callback of 'verifyClient'", request)) resolve()
       else reject(new HandshakeError(message, 'FST_WS_ERR_VERIFY_CLIENT', statusCode, headers))
     })
-    // An async function tells its callback, but may fail before it does.
-    if (result instanceof Promise) result.catch(reject)
+    // An async function calls its callback, but may fail before.
+    catchRejection(returned, reject)
   })
 }
+
+function noop (): void {}
 
 /** RFC 6455 §3, from the target as the client sent it. */
 function urlOf (request: FastifyRequest): string {

@@ -1,5 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { OriginPolicy, OriginRule } from '../../types/options.js'
+import { isAllowed } from './verdict.js'
+import { whenSettled } from '../thenable.js'
 
 /**
  * Whether the page that makes this request may (RFC 6455 §10.2). A request without `Origin` is not a
@@ -8,7 +10,7 @@ import type { OriginPolicy, OriginRule } from '../../types/options.js'
 export function isOriginAllowed (policy: OriginPolicy, request: FastifyRequest): boolean | Promise<boolean> {
   const { origin } = request.headers
   if (origin === undefined || policy === '*') return true
-  if (typeof policy === 'function') return policy(origin, request)
+  if (typeof policy === 'function') return whenSettled(policy(origin, request), verdict => isAllowed(verdict, "'origin'", request))
   if (typeof policy === 'string' || policy instanceof RegExp) return matches(policy, origin, request)
   return policy.some(rule => matches(rule, origin, request))
 }

@@ -28,7 +28,7 @@ export interface WebSocketRoute {
 /** Accepts an upgrade for a route, or throws what refuses it. */
 export type Accept = (
   route: WebSocketRoute, upgrade: PendingUpgrade, instance: FastifyInstance, request: FastifyRequest, reply: FastifyReply
-) => FastifyReply | Promise<FastifyReply> | undefined
+) => Promise<FastifyReply> | undefined
 
 /** Makes the routes that ask for it WebSocket routes, and keeps upgrades from all others. */
 export function registerRoutes (fastify: FastifyInstance, settings: PluginSettings, server: Server, table: RouteTable, accept: Accept): void {
@@ -138,7 +138,7 @@ function blame<T> (upgrade: PendingUpgrade, error: T): T {
 function blaming (upgrade: PendingUpgrade, accept: () => ReturnType<Accept>): ReturnType<Accept> {
   try {
     const accepting = accept()
-    return accepting instanceof Promise ? accepting.catch((error: unknown) => { throw blame(upgrade, error) }) : accepting
+    return accepting?.catch((error: unknown) => { throw blame(upgrade, error) })
   } catch (error) {
     throw blame(upgrade, error)
   }

@@ -5,6 +5,7 @@ import type { WebSocketErrorHandler } from '../../types/options.js'
 import type { Connection, ConnectionHost } from '../connection/connection.js'
 import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
 import { WebSocketError } from '../protocol/errors.js'
+import { catchRejection } from '../thenable.js'
 import { publishClosed, publishFailed } from './diagnostics.js'
 import { Pulse, type PulseSettings } from './pulse.js'
 import type { Server } from './websocket-server.js'
@@ -71,7 +72,7 @@ export class ServerConnectionHost implements ConnectionHost {
     try {
       const { errorHandler, instance, request, reply } = handling
       const result: unknown = errorHandler.call(instance, error, connection, request, reply)
-      if (result instanceof Promise) result.catch(thrown => handleErrorByDefault(thrown, connection, this.log))
+      catchRejection(result, thrown => handleErrorByDefault(thrown, connection, this.log))
     } catch (thrown) {
       handleErrorByDefault(thrown, connection, this.log)
     }

@@ -9,6 +9,7 @@ import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { Opcode } from '../protocol/opcodes.js'
+import { catchRejection, isThenable } from '../thenable.js'
 import { HeartbeatWheel } from './heartbeat-wheel.js'
 
 /** There is no WebSocket route with the URL that was asked for. */
@@ -43,8 +44,18 @@ function broadcastJson (connections: Iterable<Connection>, value: unknown, optio
 }
 
 function isReceiver (connection: Connection, except: ReadonlySet<WebSocketConnection> | null, { filter }: BroadcastOptions): boolean {
-  return (except === null || !except.has(connection)) && (filter === undefined || filter(connection))
+  if (except !== null && except.has(connection)) return false
+  if (filter === undefined) return true
+  const verdict = filter(connection)
+  // Everybody would get the message.
+  if (isThenable(verdict)) {
+    catchRejection(verdict, noop)
+    throw new TypeError("'filter' has to return a boolean, and not a promise")
+  }
+  return verdict
 }
+
+function noop (): void {}
 
 function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnection> | null {
   if (except === undefined) return null
