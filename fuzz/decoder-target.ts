@@ -1,6 +1,6 @@
 import { constants, inflateRawSync } from 'node:zlib'
 import { MessageInflater } from '../lib/compression/message-inflater.js'
-import { WebSocketError } from '../lib/protocol/errors.js'
+import { WebSocketError } from '../lib/errors.js'
 import { FrameDecoder, type FrameDecoderOptions, type FrameSink } from '../lib/protocol/frame-decoder.js'
 import { utf8State, decodeByTheBook, type ReferenceEvent, type ReferenceOptions } from './reference-decoder.js'
 import { FuzzFailure, type Input } from './input.js'

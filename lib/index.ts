@@ -2,13 +2,17 @@ import { plugin } from './plugin.js'
 
 export type * from '../types/connection.js'
 export type * from '../types/options.js'
+export type * from '../types/errors.js'
 export type * from '../types/diagnostics.js'
 export type * from '../types/fastify.js'
 export type * from '../types/asyncapi.js'
 export type * from '../types/fastify-websocket.js'
 export { CloseCode } from './protocol/close-codes.js'
-export { HandshakeError, InvalidMessageError, InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError } from './protocol/errors.js'
-export { OptionError } from './options.js'
+export {
+  AsyncApiError, ClosedError, HandshakeError, InjectError, InvalidMessageError, InvalidPayloadError, MessageSchemaError, MessageTooBigError, NotOpenError,
+  OptionError, ProtocolError, RateLimitError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, UnexpectedResponseError,
+  UnknownRouteError, UnseenRouteError, WebSocketError
+} from './errors.js'
 
 export default plugin
 // As `@fastify/websocket` has it.

@@ -5,6 +5,7 @@ import type {
   CompatibilityOptions, HeartbeatOptions, InvalidMessageHandler, OptionsWithoutEffect, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, VerifyClient,
   WebSocketErrorHandler, WebSocketPluginOptions, WebSocketRouteOptions, WsPerMessageDeflateOptions
 } from '../types/options.js'
+import { describe, OptionError } from './errors.js'
 import type { RateLimitSettings } from './connection/rate-limit.js'
 import type { HeartbeatSettings } from './server/pulse.js'
 import { MIN_DEFLATE_WINDOW_BITS, type DeflatePolicy } from './protocol/permessage-deflate.js'
@@ -96,11 +97,6 @@ const ASYNCAPI_INFO_DEFAULTS: AsyncApiInfo = { title: 'WebSocket API', version: 
 const MAX_TIMEOUT = 2 ** 31 - 1
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-
-/** An option has a name or a value that it cannot have. */
-export class OptionError extends TypeError {
-  readonly code = 'FST_WS_ERR_INVALID_OPTION'
-}
 
 /** The properties of a type that are not there by a pattern. */
 type KnownKeys<T> = keyof { [K in keyof T as `x-${string}` extends K ? never : K]: T[K] }
@@ -493,11 +489,4 @@ function checkCompatibilityOptions (value: unknown, name: string): Compatibility
 
 function isWithoutEffect (option: string): boolean {
   return Object.hasOwn(WITHOUT_EFFECT, option)
-}
-
-function describe (value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`
-  if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'function') return 'a function'
-  return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

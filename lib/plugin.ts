@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { WebSocketPluginOptions } from '../types/options.js'
 import { describeRoutes } from './asyncapi/described-routes.js'
+import { createError } from './errors.js'
 import { createAccept } from './http/accept.js'
 import { ConnectListener } from './http/connect-listener.js'
 import { createInjectWS } from './http/inject.js'
@@ -14,16 +15,6 @@ import { UpgradeListener } from './http/upgrade-listener.js'
 import { resolvePluginOptions } from './options.js'
 import { publishRefused } from './server/diagnostics.js'
 import { Server } from './server/websocket-server.js'
-
-/** A WebSocket route is declared where the plugin cannot see it. */
-export class UnseenRouteError extends Error {
-  readonly code = 'FST_WS_ERR_UNSEEN_ROUTE'
-}
-
-/** The plugin is registered where it, or its like, already is. */
-export class RegistrationError extends Error {
-  readonly code = 'FST_WS_ERR_REGISTERED_TWICE'
-}
 
 /**
  * Milliseconds that `app.close()` may take in `preClose` hooks: Fastify rejects it after `pluginTimeout`, which
@@ -41,7 +32,8 @@ const standIn = fp(async () => {}, { fastify: '5.x', name: '@fastify/websocket' 
 
 async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPluginOptions): Promise<void> {
   if (fastify.hasDecorator('websocketServer')) {
-    throw new RegistrationError(
+    throw createError(
+      'FST_WS_ERR_REGISTERED_TWICE',
       'fastify-ws-routes is already registered here, or @fastify/websocket, which has websocketServer as a decorator too. ' +
       'Register one of them, once: what differs from route to route goes into the options of the routes'
     )
@@ -79,7 +71,8 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   fastify.addHook('onReady', async () => {
     const unseen = findUnseenRoutes(fastify)
     if (unseen.length > 0) {
-      throw new UnseenRouteError(
+      throw createError(
+        'FST_WS_ERR_UNSEEN_ROUTE',
         `WebSocket routes were declared before fastify-ws-routes was loaded, or outside of where it is registered: ${unseen.join(', ')}. ` +
         'Register the plugin first: `await app.register(websocket)`'
       )

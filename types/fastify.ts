@@ -3,7 +3,7 @@ import type {
   FastifyTypeProviderDefault, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerBase, RawServerDefault,
   RouteGenericInterface, RouteOptions as FullRouteOptions
 } from 'fastify'
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { AsyncApiDocument } from './asyncapi.js'
 import type { WebSocketConnection, WebSocketServer } from './connection.js'
 import type { WebSocketRouteOptions } from './options.js'
@@ -61,14 +61,6 @@ export interface InjectWSOptions {
   onInit?: (connection: WebSocketConnection) => void
   /** Called with the client connection when it emits `open`. */
   onOpen?: (connection: WebSocketConnection) => void
-}
-
-/** What `injectWS` rejects with when the upgrade was answered with something else than 101, or 200 over HTTP/2. */
-export interface InjectWSError extends Error {
-  code: 'FST_WS_ERR_UNEXPECTED_RESPONSE'
-  statusCode: number
-  headers: IncomingHttpHeaders
-  body: string
 }
 
 // The declarations of `@fastify/websocket` may be in the same program: those of graphql-ws import them. Its signatures take

@@ -1,8 +1,9 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchemaValidationError, HookHandlerDoneFunction } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { AsyncApiOptions } from './asyncapi.js'
 import type { WebSocketConnection } from './connection.js'
+import type { InvalidMessage } from './errors.js'
 
 /**
  * Chooses the subprotocol (RFC 6455 §4.2.2) from those that the client offered, in its order; there may be none.
@@ -59,21 +60,6 @@ export interface RateLimitOptions {
   bytes?: number
   /** Milliseconds, an integer from 1 to 2^31 - 1. Default 1 s. */
   window?: number
-}
-
-/** One thing that is wrong with a message, as Fastify's validators tell it. */
-export type InvalidMessagePart = FastifySchemaValidationError
-
-/** Why a message never reached the `json` listeners. */
-export interface InvalidMessage extends Error {
-  /** `FST_WS_ERR_INVALID_MESSAGE`, `FST_WS_ERR_INVALID_JSON` or `FST_WS_ERR_BINARY_MESSAGE`. */
-  readonly code: string
-  /** What the connection is closed with by default: 1008, 1007 or 1003 (RFC 6455 §7.4.1). */
-  readonly closeCode: number
-  /** What the validator found; `undefined` if it was not asked, or is one that does not tell. */
-  readonly validation: readonly InvalidMessagePart[] | undefined
-  /** `'message'` if it is the validator of the `receive` schema that found it. */
-  readonly validationContext: 'message' | undefined
 }
 
 /**

@@ -3,7 +3,7 @@ import type { AsyncApiDocument } from '../../types/asyncapi.js'
 import { isHead, isWebSocketRoute } from '../http/unseen-routes.js'
 import type { PluginSettings } from '../options.js'
 import { describe, type DescribedRoute } from './document.js'
-import { AsyncApiError } from './error.js'
+import { createError } from '../errors.js'
 import { asObject } from './json-schema.js'
 
 /** Gives the app `asyncapi()`, and the route that serves what it returns. */
@@ -27,7 +27,7 @@ export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, 
   })
 
   function document (): AsyncApiDocument {
-    if (!isReady) throw new AsyncApiError('app.asyncapi() knows all routes when the app is ready: await app.ready()')
+    if (!isReady) throw createError('FST_WS_ERR_ASYNCAPI', 'app.asyncapi() knows all routes when the app is ready: await app.ready()')
     return describe(declared.map(({ instance, url, options }): DescribedRoute => {
       const subprotocols = (typeof options.websocket === 'object' ? options.websocket.protocols : undefined) ?? protocols ?? []
       return {

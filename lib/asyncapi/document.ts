@@ -3,7 +3,7 @@ import type {
 } from '../../types/asyncapi.js'
 import type { AsyncApiSettings } from '../options.js'
 import { addressesOf, type Address } from './address.js'
-import { AsyncApiError } from './error.js'
+import { createError } from '../errors.js'
 import { bindingOf, parametersOf } from './handshake.js'
 import { isObject, type SchemaObject } from './json-schema.js'
 import { DIRECTIONS, MessageComponents, type Direction, type NamedMessage } from './message-components.js'
@@ -154,7 +154,7 @@ function securityOf ({ url, schema: { security } }: DescribedRoute, { securitySc
   return requirements.map(([name, scopes]) => {
     const scheme = securitySchemes !== null && Object.hasOwn(securitySchemes, name) ? securitySchemes[name] : undefined
     if (scheme === undefined) {
-      throw new AsyncApiError(`${url}: schema.security names '${name}', which is not in the option asyncapi.securitySchemes`)
+      throw createError('FST_WS_ERR_ASYNCAPI', `${url}: schema.security names '${name}', which is not in the option asyncapi.securitySchemes`)
     }
     return Array.isArray(scopes) && scopes.length > 0 ? { ...scheme, scopes: scopes.map(String) } : { $ref: `#/components/securitySchemes/${name}` }
   })

@@ -1,4 +1,4 @@
-import { AsyncApiError } from './error.js'
+import { createError } from '../errors.js'
 import { isJsonSchema, isObject, mapSubschemas, type JsonSchema } from './json-schema.js'
 
 /** A schema where it stands. */
@@ -46,7 +46,7 @@ export class SchemaScope {
   resolve (reference: string, base: string): SchemaPlace {
     const place = this.find(reference, base)
     if (place !== null) return place
-    throw new AsyncApiError(`${this.owner} has a reference to '${reference}', which is neither in it nor among the shared schemas: app.addSchema() adds one`)
+    throw createError('FST_WS_ERR_ASYNCAPI', `${this.owner} has a reference to '${reference}', which is neither in it nor among the shared schemas: app.addSchema() adds one`)
   }
 
   /** The place with the base that the schema's own id makes. */

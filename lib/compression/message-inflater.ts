@@ -1,6 +1,6 @@
 import { constants as bufferConstants } from 'node:buffer'
 import { constants, inflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
-import { InvalidPayloadError, MessageTooBigError, type WebSocketError } from '../protocol/errors.js'
+import { InvalidPayloadError, MessageTooBigError, type WebSocketError } from '../errors.js'
 import { dropContext, keepContext, noteUse, type ContextOwner } from './context-cache.js'
 import { History } from './history.js'
 import { hasZlibContexts, ZlibContext } from './zlib-context.js'

@@ -7,7 +7,7 @@ import type {
 } from '../../types/connection.js'
 import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, SlowReaderError, WebSocketError, type InvalidMessageError } from '../protocol/errors.js'
+import { createError, MessageTooBigError, type InvalidMessageError, type WebSocketError } from '../errors.js'
 import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
 import { encodeClosePayload, frameHeaderLength } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
@@ -297,7 +297,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (callback !== undefined) {
       process.nextTick(() => {
         try {
-          const returned: unknown = callback(new Error(`WebSocket is not open: readyState is ${this._readyState}`))
+          const returned: unknown = callback(createError('FST_WS_ERR_NOT_OPEN', `WebSocket is not open: readyState is ${this._readyState}`))
           catchRejection(returned, error => this.onCallbackError(error))
         } catch (error) {
           this.onCallbackError(error)
@@ -322,7 +322,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _limitQueue (added: number): void {
     const waiting = this._writer.bufferedAmount - added - frameHeaderLength(added, false)
     if (waiting <= this._maxBufferedAmount) return this._chokeIfOverLimit()
-    const error = new SlowReaderError(`${waiting} bytes wait for a peer that does not read`)
+    const error = createError('FST_WS_ERR_SLOW_READER', `${waiting} bytes wait for a peer that does not read`)
     // Its Close frame is still understood, and nothing else is asked for.
     this._decoder.skipToClose()
     this._startFailing(error)
@@ -455,7 +455,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   private _onInflated (message: Buffer, isBinary: boolean): void {
     if (isBinary || isValidUtf8(message, 0, message.length)) this.onMessage(message, isBinary)
-    else this._failToInflate(new InvalidPayloadError('text is not UTF-8'))
+    else this._failToInflate(createError('FST_WS_ERR_INVALID_PAYLOAD'))
   }
 
   private _failToInflate (error: WebSocketError): void {
@@ -944,7 +944,7 @@ function wasClean (connection: WebSocketConnection): boolean {
 }
 
 function toError (thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`the handler or a listener threw ${String(thrown)}`, { cause: thrown })
+  return thrown instanceof Error ? thrown : createError('FST_WS_ERR_THROWN_VALUE', `the handler or a listener threw ${String(thrown)}`, { cause: thrown })
 }
 
 function convertMessage (data: Buffer, type: BinaryType): unknown {

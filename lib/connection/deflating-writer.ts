@@ -1,9 +1,10 @@
 import type { Duplex } from 'node:stream'
 import type { SendCallback } from '../../types/connection.js'
 import { MessageDeflater, type DeflaterSettings } from '../compression/message-deflater.js'
+import { createError } from '../errors.js'
 import { CONTROL_BIT, Opcode, RSV1 } from '../protocol/opcodes.js'
 import { encodeText } from '../protocol/text.js'
-import { ClosedError, FrameWriter, REFERENCE_FROM, type FrameWriterOwner } from './frame-writer.js'
+import { FrameWriter, REFERENCE_FROM, type FrameWriterOwner } from './frame-writer.js'
 import type { SharedMessage } from './shared-message.js'
 
 /** Bytes of a message from which on it is compressed on another thread: below, the way there and back costs more. */
@@ -153,7 +154,7 @@ export class DeflatingWriter extends FrameWriter {
     this.deflater = null
     super.discard()
     const callbacks = dropped.flatMap(({ callback }) => callback ?? [])
-    if (callbacks.length > 0) this.call(callbacks, new ClosedError())
+    if (callbacks.length > 0) this.call(callbacks, createError('FST_WS_ERR_CLOSED'))
   }
 }
 

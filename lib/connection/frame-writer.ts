@@ -2,6 +2,7 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { SendCallback } from '../../types/connection.js'
+import { createError } from '../errors.js'
 import type { SharedMessage } from './shared-message.js'
 import { isWanted } from '../protocol/fast-paths.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
@@ -43,13 +44,6 @@ function flushTurn (): void {
 function flushTick (writer: FrameWriter): void {
   writer.tickScheduled = false
   writer.flush()
-}
-
-/** What the callbacks of frames are told that were never sent. */
-export class ClosedError extends Error {
-  constructor () {
-    super('WebSocket was closed before the message was sent')
-  }
 }
 
 export interface FrameWriterOwner {
@@ -248,7 +242,7 @@ export class FrameWriter {
   discard (): void {
     this.segments = this.openScratch = null
     this.batchBytes = 0
-    this.takeCallbacks()?.(new ClosedError())
+    this.takeCallbacks()?.(createError('FST_WS_ERR_CLOSED'))
   }
 
   /** Makes room for so many bytes in the scratch buffer. @returns where */

@@ -1,6 +1,5 @@
 import sjson from 'secure-json-parse'
-import { CloseCode } from '../protocol/close-codes.js'
-import { InvalidMessageError } from '../protocol/errors.js'
+import { createError, describe, type InvalidMessageError } from '../errors.js'
 import { decodeText } from '../protocol/text.js'
 
 /** What became of a value that was validated: its final form, or what is wrong with it. */
@@ -28,12 +27,12 @@ export class JsonMessages {
   /** Parses and validates a message. What it throws is an error of the validator's own. */
   read (data: Buffer, isBinary: boolean): Validation {
     // RFC 6455 §7.4.1: "an endpoint that understands only text data MAY send this".
-    if (isBinary) return { error: new InvalidMessageError('binary messages are not JSON', 'FST_WS_ERR_BINARY_MESSAGE', CloseCode.UNSUPPORTED_DATA) }
+    if (isBinary) return { error: createError('FST_WS_ERR_BINARY_MESSAGE') }
     let value: unknown
     try {
       value = sjson.parse(decodeText(data), this.policy)
     } catch (cause) {
-      return { error: new InvalidMessageError('the message is not JSON', 'FST_WS_ERR_INVALID_JSON', CloseCode.INVALID_FRAME_PAYLOAD_DATA, { cause }) }
+      return { error: createError('FST_WS_ERR_INVALID_JSON', undefined, { cause }) }
     }
     return this.validate === null ? { value } : this.validate(value)
   }
@@ -41,7 +40,7 @@ export class JsonMessages {
   /** @throws {TypeError} if the value has no form in JSON; and what the serializer throws if it does not fit the schema */
   write (value: unknown): string {
     const text: unknown = this.serialize === null ? JSON.stringify(value) : this.serialize(value)
-    if (typeof text !== 'string') throw new TypeError(`a value of type ${typeof value} has no form in JSON`)
+    if (typeof text !== 'string') throw createError('FST_WS_ERR_NOT_SERIALIZABLE', `${describe(value)} cannot be serialized to JSON`)
     return text
   }
 }

@@ -1,3 +1,4 @@
+import { createError, describe } from '../errors.js'
 import { isReceivableCloseCode } from '../protocol/close-codes.js'
 import { MAX_CONTROL_PAYLOAD } from '../protocol/opcodes.js'
 import { encodeText } from '../protocol/text.js'
@@ -13,7 +14,7 @@ export function toBytes (data: unknown): Buffer {
   if (typeof data === 'string') return encodeText(data)
   if (ArrayBuffer.isView(data)) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return Buffer.from(data)
-  throw new TypeError(`data must be a string, a Buffer, an ArrayBuffer or a view of one, not ${describe(data)}`)
+  throw createError('FST_WS_ERR_INVALID_ARGUMENT', `data must be a string, a Buffer, an ArrayBuffer or a view of one, not ${describe(data)}`)
 }
 
 /**
@@ -25,7 +26,7 @@ export function toBytes (data: unknown): Buffer {
 export function toControlPayload (data: unknown): Buffer {
   const payload = data === undefined ? Buffer.alloc(0) : toBytes(data)
   if (payload.length > MAX_CONTROL_PAYLOAD) {
-    throw new RangeError(`data of a control frame must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${payload.length}`)
+    throw createError('FST_WS_ERR_OUT_OF_RANGE', `data of a control frame must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${payload.length}`)
   }
   return payload
 }
@@ -38,19 +39,19 @@ export function toControlPayload (data: unknown): Buffer {
  */
 export function checkClose (code: unknown, reason: unknown): Buffer {
   if (code !== undefined) {
-    if (typeof code !== 'number') throw new TypeError(`close code must be a number, not ${describe(code)}`)
+    if (typeof code !== 'number') throw createError('FST_WS_ERR_INVALID_ARGUMENT', `close code must be a number, not ${describe(code)}`)
     if (!isReceivableCloseCode(code)) {
-      throw new RangeError(`close code must be 1000–1003, 1007–1014 or 3000–4999, not ${code}`)
+      throw createError('FST_WS_ERR_OUT_OF_RANGE', `close code must be 1000–1003, 1007–1014 or 3000–4999, not ${code}`)
     }
   }
   // Without a code there is no place for a reason; `ws` drops it as well.
   if (code === undefined || reason === undefined || reason === '') return Buffer.alloc(0)
   if (typeof reason !== 'string' && !Buffer.isBuffer(reason)) {
-    throw new TypeError(`close reason must be a string or a Buffer, not ${describe(reason)}`)
+    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `close reason must be a string or a Buffer, not ${describe(reason)}`)
   }
   const bytes = toBytes(reason)
   if (bytes.length > MAX_CONTROL_PAYLOAD - 2) {
-    throw new RangeError(`close reason must be at most ${MAX_CONTROL_PAYLOAD - 2} bytes of UTF-8, not ${bytes.length}`)
+    throw createError('FST_WS_ERR_OUT_OF_RANGE', `close reason must be at most ${MAX_CONTROL_PAYLOAD - 2} bytes of UTF-8, not ${bytes.length}`)
   }
   return bytes
 }
@@ -62,10 +63,4 @@ export function truncateReason (reason: string): Buffer {
   let end = MAX_CONTROL_PAYLOAD - 2
   while ((bytes[end]! & 0xc0) === 0x80) end--
   return bytes.subarray(0, end)
-}
-
-function describe (value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value === 'number') return `the number ${value}`
-  return typeof value === 'object' ? `a ${value.constructor?.name ?? 'plain object'}` : typeof value
 }

@@ -3,7 +3,7 @@ import { TLSSocket } from 'node:tls'
 import type { OriginPolicy, VerifyClient } from '../../types/options.js'
 import { Connection, type Agreement } from '../connection/connection.js'
 import type { PluginSettings, RouteSettings } from '../options.js'
-import { HandshakeError } from '../protocol/errors.js'
+import { createError, describe, HandshakeError } from '../errors.js'
 import type { ExtensionOffer } from '../protocol/header-fields.js'
 import { negotiateDeflate } from '../protocol/permessage-deflate.js'
 import { selectSubprotocol } from '../protocol/handshake.js'
@@ -15,11 +15,6 @@ import { isOriginAllowed } from './origin.js'
 import type { Accept, WebSocketRoute } from './routes.js'
 import { isAllowed } from './verdict.js'
 
-/** The subprotocol that was chosen is not one that the client would accept: an error of the server's own. */
-class SubprotocolError extends Error {
-  readonly code = 'FST_WS_ERR_SUBPROTOCOL'
-}
-
 /**
  * Makes the function that answers an upgrade once all hooks have let it pass: RFC 6455 §4.2.2, the origin
  * policy, and the 101, or the 200 of HTTP/2. That is an ordinary reply of Fastify, so that it has the headers and cookies
@@ -29,7 +24,7 @@ class SubprotocolError extends Error {
  */
 export function createAccept (settings: PluginSettings, server: Server, isClosing: () => boolean): Accept {
   return function accept (route, upgrade, instance, request, reply) {
-    if (isClosing()) throw new HandshakeError('Service Unavailable', 'FST_WS_ERR_CLOSING', 503, { 'Retry-After': '1' })
+    if (isClosing()) throw createError('FST_WS_ERR_CLOSING', undefined, { headers: { 'Retry-After': '1' } })
     const proposal = upgrade.readProposal()
     const pending = authorize(route.settings.origin, settings.verifyClient, request)
     if (pending !== undefined) return pending.then(switchProtocols)
@@ -98,7 +93,7 @@ function run (route: WebSocketRoute, connection: Connection, instance: FastifyIn
 /** @throws {HandshakeError} (or rejects with one) if the origin or `verifyClient` refuses */
 function authorize (origin: OriginPolicy, verifyClient: VerifyClient | null, request: FastifyRequest): void | Promise<void> {
   return whenSettled(isOriginAllowed(origin, request), isOriginAllowed => {
-    if (!isOriginAllowed) throw new HandshakeError('Origin is not allowed', 'FST_WS_ERR_ORIGIN', 403)
+    if (!isOriginAllowed) throw createError('FST_WS_ERR_ORIGIN')
     if (verifyClient !== null) return verify(verifyClient, request)
   })
 }
@@ -122,11 +117,11 @@ function chooseSubprotocol (
   }
   if (isThenable(chosen)) {
     catchRejection(chosen, noop)
-    throw new SubprotocolError(`${typeof protocols === 'function' ? "'protocols'" : "'handleProtocols'"} has to return a subprotocol or false, and not a promise`)
+    throw createError('FST_WS_ERR_SUBPROTOCOL', `${typeof protocols === 'function' ? "'protocols'" : "'handleProtocols'"} has to return a subprotocol or false, and not a promise`)
   }
   if (chosen === false || chosen === undefined) return ''
   if (!offered.includes(chosen)) {
-    throw new SubprotocolError(`the subprotocol that was chosen, ${JSON.stringify(chosen)}, is not among those that the client offered`)
+    throw createError('FST_WS_ERR_SUBPROTOCOL', `the selected subprotocol, ${describe(chosen)}, is not one that the client offered`)
   }
   return chosen
 }
@@ -149,7 +144,7 @@ function verify (verifyClient: VerifyClient, request: FastifyRequest): void | Pr
   if (verifyClient.length < 2) {
     // The types know no async function here, and `ws` would take its promise for a yes.
     return whenSettled((verifyClient as (from: typeof info) => unknown)(info), verdict => {
-      if (!isAllowed(verdict, "'verifyClient'", request)) throw new HandshakeError('Unauthorized', 'FST_WS_ERR_VERIFY_CLIENT', 401)
+      if (!isAllowed(verdict, "'verifyClient'", request)) throw createError('FST_WS_ERR_VERIFY_CLIENT')
     })
   }
   return new Promise((resolve, reject) => {

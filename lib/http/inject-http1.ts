@@ -1,8 +1,9 @@
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { createError, UnexpectedResponseError } from '../errors.js'
 import { createKey, verifyAccept } from '../protocol/handshake.js'
-import { UnexpectedResponseError, type InjectingClient } from './inject.js'
+import type { InjectingClient } from './inject.js'
 import type { Dispatch } from './pending-upgrades.js'
 import type { UpgradeListener } from './upgrade-listener.js'
 
@@ -27,7 +28,7 @@ export function createHttp1Client (dispatch: Dispatch, listener: UpgradeListener
         onAccepted(clientSocket, response.headers, head)
       } else {
         clientSocket.destroy()
-        onFailed(new Error('the server sent a wrong Sec-WebSocket-Accept'))
+        onFailed(createError('FST_WS_ERR_INJECT', 'the server sent a wrong Sec-WebSocket-Accept'))
       }
     })
     request.end()

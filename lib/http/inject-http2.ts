@@ -1,9 +1,10 @@
 import { connect, createServer, type IncomingHttpHeaders, type IncomingHttpStatusHeader, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { createError, UnexpectedResponseError } from '../errors.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
 import type { ConnectListener } from './connect-listener.js'
-import { UnexpectedResponseError, type InjectingClient } from './inject.js'
+import type { InjectingClient } from './inject.js'
 
 /** Extended CONNECT (RFC 8441), each on a session of its own. */
 export function createHttp2Client (listener: ConnectListener): InjectingClient {
@@ -33,7 +34,7 @@ export function createHttp2Client (listener: ConnectListener): InjectingClient {
       stream.on('error', onFailed)
       stream.on('close', () => {
         session.destroy()
-        onFailed(new Error('the server has reset the stream'))
+        onFailed(createError('FST_WS_ERR_INJECT', 'the server has reset the stream'))
       })
       stream.on('response', answer => {
         const { ':status': statusCode = 0, ...answerHeaders }: IncomingHttpHeaders & IncomingHttpStatusHeader = answer

@@ -2,7 +2,7 @@ import { duplexPair, type Duplex } from 'node:stream'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocketConnection } from '../../types/connection.js'
-import type { InjectWSContext, InjectWSError, InjectWSOptions } from '../../types/fastify.js'
+import type { InjectWSContext, InjectWSOptions } from '../../types/fastify.js'
 import { Connection, type ConnectionSettings } from '../connection/connection.js'
 import { plainJson } from '../connection/json-messages.js'
 import { isHttp2Server, type ConnectListener } from './connect-listener.js'
@@ -11,21 +11,6 @@ import { createHttp2Client } from './inject-http2.js'
 import type { UpgradeListener } from './upgrade-listener.js'
 
 const DEFAULT_HOST = 'localhost:80'
-
-/** What the request of `injectWS` was answered with instead of 101, or 200 over HTTP/2. */
-export class UnexpectedResponseError extends Error implements InjectWSError {
-  readonly code = 'FST_WS_ERR_UNEXPECTED_RESPONSE'
-  readonly statusCode: number
-  readonly headers: IncomingHttpHeaders
-  readonly body: string
-
-  constructor (statusCode: number, headers: IncomingHttpHeaders, body: string) {
-    super(`Unexpected server response: ${statusCode}`)
-    this.statusCode = statusCode
-    this.headers = headers
-    this.body = body
-  }
-}
 
 export type InjectWS = (path?: string, context?: InjectWSContext, options?: InjectWSOptions) => Promise<WebSocketConnection>
 

@@ -1,13 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaValidationError, RouteOptions } from 'fastify'
 import type { JsonMessages, ParsePolicy, Validation } from '../connection/json-messages.js'
-import { InvalidMessageError } from '../protocol/errors.js'
+import { createError, type InvalidMessageError } from '../errors.js'
 import { isWanted } from '../protocol/fast-paths.js'
 import { readInternal } from './fastify-internals.js'
-
-/** A schema of a route's messages cannot be used. */
-export class MessageSchemaError extends Error {
-  readonly code = 'FST_WS_ERR_MESSAGE_SCHEMA'
-}
 
 /** What the app has told Fastify about the JSON of request bodies. */
 export function parsePolicyOf ({ initialConfig: { onProtoPoisoning, onConstructorPoisoning } }: FastifyInstance): ParsePolicy {
@@ -88,7 +83,7 @@ export class MessageSchemas {
       return compile()
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new MessageSchemaError(`the schema '${name}' of WebSocket route ${this.route.url} cannot be compiled: ${reason}`, { cause })
+      throw createError('FST_WS_ERR_MESSAGE_SCHEMA', `the schema '${name}' of WebSocket route ${this.route.url} cannot be compiled: ${reason}`, { cause })
     }
   }
 }
@@ -118,7 +113,7 @@ function toValidation (validator: Validator, format: ErrorFormatter | null): (va
     const result = validator(value)
     if (result === false) return { error: invalid(validator.errors ?? [], format) }
     if (typeof result !== 'object' || result === null) return { value }
-    if ('then' in result) throw new MessageSchemaError('a validator of messages must not be asynchronous: they would get out of order')
+    if ('then' in result) throw createError('FST_WS_ERR_MESSAGE_SCHEMA', 'a validator of messages must not be asynchronous: they would get out of order')
     if ('error' in result && Boolean(result.error)) return { error: invalid(result.error, format) }
     return { value: 'value' in result ? result.value : value }
   }
@@ -128,16 +123,16 @@ function invalid (found: unknown, format: ErrorFormatter | null): InvalidMessage
   if (!Array.isArray(found)) {
     const message = found instanceof Error ? found.message : String(found)
     const validation: unknown = Reflect.get(Object(found), 'validation')
-    return createError(message, found, Array.isArray(validation) ? validation as FastifySchemaValidationError[] : undefined)
+    return invalidMessage(message, found, Array.isArray(validation) ? validation as FastifySchemaValidationError[] : undefined)
   }
   const validation = found as FastifySchemaValidationError[]
-  if (format === null) return createError(describe(validation), undefined, validation)
+  if (format === null) return invalidMessage(describe(validation), undefined, validation)
   const error = format(validation, CONTEXT)
-  return createError(error.message, error, validation)
+  return invalidMessage(error.message, error, validation)
 }
 
-function createError (message: string, cause: unknown, validation: FastifySchemaValidationError[] | undefined): InvalidMessageError {
-  return new InvalidMessageError(message, undefined, undefined, { ...(cause !== undefined && { cause }), validation })
+function invalidMessage (message: string, cause: unknown, validation: FastifySchemaValidationError[] | undefined): InvalidMessageError {
+  return createError('FST_WS_ERR_INVALID_MESSAGE', message, { ...(cause !== undefined && { cause }), validation })
 }
 
 /** As Fastify does it by default. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ErrorCode } from '../protocol/errors.js'
+import type { ErrorCode } from '../errors.js'
 import type { PendingUpgrade, UpgradeOwner, UpgradeTimeouts } from './pending-upgrade.js'
 
 /** As what is thrown where a handshake gets that far. */

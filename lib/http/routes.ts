@@ -3,8 +3,8 @@ import type { WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketHandler } from '../../types/fastify.js'
 import type { ConnectionSettings } from '../connection/connection.js'
 import { JsonMessages } from '../connection/json-messages.js'
-import { OptionError, resolveRouteOptions, type PluginSettings, type RouteSettings } from '../options.js'
-import { HandshakeError } from '../protocol/errors.js'
+import { resolveRouteOptions, type PluginSettings, type RouteSettings } from '../options.js'
+import { createError, OptionError, type HandshakeError } from '../errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import { waitsOf } from '../server/pulse.js'
 import type { Server } from '../server/websocket-server.js'
@@ -108,7 +108,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     // Before any other hook of the route: who finds no place shall cost nothing.
     if (route !== null) return done(takePlace(server, route, upgrade))
     if (request.method !== 'GET' && table.has(request.raw.url!)) {
-      return done(blame(upgrade, new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' })))
+      return done(blame(upgrade, createError('FST_WS_ERR_HANDSHAKE_METHOD', undefined, { headers: { Allow: 'GET' } })))
     }
     if (request.is404) return done()
     // To a client that wants a WebSocket there is nothing at an HTTP route.
@@ -124,7 +124,7 @@ function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSock
 /** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */
 function takePlace (server: Server, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
   const release = server.reserve(connections.url, settings.maxConnections)
-  if (release === null) return blame(upgrade, new HandshakeError('Too many connections', 'FST_WS_ERR_MAX_CONNECTIONS', 503, { 'Retry-After': '1' }))
+  if (release === null) return blame(upgrade, createError('FST_WS_ERR_MAX_CONNECTIONS', undefined, { headers: { 'Retry-After': '1' } }))
   upgrade.whenAnswered(release)
   return undefined
 }

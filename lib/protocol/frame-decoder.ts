@@ -1,6 +1,6 @@
 import { constants, isUtf8 } from 'node:buffer'
 import { CloseCode, isReceivableCloseCode } from './close-codes.js'
-import { InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, WebSocketError } from './errors.js'
+import { InvalidPayloadError, MessageTooBigError, ProtocolError, RateLimitError, WebSocketError } from '../errors.js'
 import { isWanted } from './fast-paths.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
 import { kernel, KERNEL_PAGE } from './frame-kernel.js'

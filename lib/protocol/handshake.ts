@@ -5,7 +5,7 @@
  */
 
 import { hash, randomBytes } from 'node:crypto'
-import { HandshakeError, type ErrorCode } from './errors.js'
+import { HandshakeError, type ErrorCode } from '../errors.js'
 import { hasToken, parseExtensions, parseSubprotocols, type ExtensionOffer } from './header-fields.js'
 
 /** Appended to the key before hashing (RFC 6455 §1.3). */

@@ -6,7 +6,7 @@
  * Names from the peer never become property keys.
  */
 
-import { HandshakeError, type ErrorCode } from './errors.js'
+import { HandshakeError, type ErrorCode } from '../errors.js'
 
 /**
  * A parameter of an extension offer: its name, and its value unquoted, or

@@ -4,8 +4,8 @@ import type { WebSocketClosed } from '../../types/diagnostics.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
 import type { Connection, ConnectionHost } from '../connection/connection.js'
 import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
-import { WebSocketError } from '../protocol/errors.js'
 import { catchRejection } from '../thenable.js'
+import { createError, WebSocketError } from '../errors.js'
 import { publishClosed, publishFailed } from './diagnostics.js'
 import { Pulse, type PulseSettings } from './pulse.js'
 import type { Server } from './websocket-server.js'
@@ -23,7 +23,7 @@ export interface ErrorHandling {
  * connection before, and is no error of ours.
  */
 function handleErrorByDefault (thrown: unknown, connection: Connection, log: FastifyBaseLogger): void {
-  const error = thrown instanceof Error ? thrown : new Error(`the errorHandler threw ${String(thrown)}`, { cause: thrown })
+  const error = thrown instanceof Error ? thrown : createError('FST_WS_ERR_THROWN_VALUE', `the errorHandler threw ${String(thrown)}`, { cause: thrown })
   if (error instanceof WebSocketError) {
     tell(() => log.info({ err: error }, error.message))
     connection.close(isReceivableCloseCode(error.closeCode) ? error.closeCode : CloseCode.INTERNAL_ERROR)

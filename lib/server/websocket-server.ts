@@ -5,17 +5,13 @@ import type {
 } from '../../types/connection.js'
 import type { Connection, ConnectionCounts } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'
+import { createError } from '../errors.js'
 import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { catchRejection, isThenable } from '../thenable.js'
 import { HeartbeatWheel } from './heartbeat-wheel.js'
-
-/** There is no WebSocket route with the URL that was asked for. */
-export class UnknownRouteError extends Error {
-  readonly code = 'FST_WS_ERR_UNKNOWN_ROUTE'
-}
 
 function broadcast (connections: Iterable<Connection>, data: WebSocketData, options: BroadcastOptions = {}): number {
   const payload = toBytes(data)
@@ -130,7 +126,7 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
 
   route (url: string): RouteConnections {
     const route = this.routes.get(url)
-    if (route === undefined) throw new UnknownRouteError(`there is no WebSocket route '${url}'`)
+    if (route === undefined) throw createError('FST_WS_ERR_UNKNOWN_ROUTE', `there is no WebSocket route '${url}'`)
     return route
   }
 

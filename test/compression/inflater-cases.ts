@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Test } from 'tap'
 import { constants, deflateRawSync } from 'node:zlib'
 import { MessageInflater, type InflaterSettings } from '../../lib/compression/message-inflater.js'
-import { WebSocketError } from '../../lib/protocol/errors.js'
+import { WebSocketError } from '../../lib/errors.js'
 import { many } from '../support/thorough.js'
 import {
   COPY_LENGTH, encodeTokens, expandTokens, KeptDeflater, messageOf, noiseOf, randomFrom, storedBlock, TAIL, textOf, type Token

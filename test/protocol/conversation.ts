@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { WebSocketError } from '../../lib/protocol/errors.js'
+import type { WebSocketError } from '../../lib/errors.js'
 import { FrameDecoder, type FrameDecoderOptions, type FrameSink } from '../../lib/protocol/frame-decoder.js'
 import { arbitraryCharacter } from '../support/arbitraries.js'
 

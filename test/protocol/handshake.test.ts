@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { createServer, type IncomingMessage } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
-import { HandshakeError } from '../../lib/protocol/errors.js'
+import { HandshakeError } from '../../lib/errors.js'
 import {
   computeAccept,
   createKey,

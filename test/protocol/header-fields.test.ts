@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { HandshakeError } from '../../lib/protocol/errors.js'
+import { HandshakeError } from '../../lib/errors.js'
 import { hasToken, parseExtensions, parseSubprotocols, type ExtensionOffer } from '../../lib/protocol/header-fields.js'
 import { arbitraryCharacter } from '../support/arbitraries.js'
 

@@ -1,0 +1,125 @@
+import t from 'tap'
+import Fastify from 'fastify'
+import { inspect } from 'node:util'
+import * as api from '../lib/index.js'
+import { isReceivableCloseCode } from '../lib/protocol/close-codes.js'
+import {
+  createError,
+  describe,
+  ERRORS,
+  HandshakeError,
+  InjectError,
+  InvalidPayloadError,
+  MessageTooBigError,
+  ProtocolError,
+  RateLimitError,
+  SlowReaderError,
+  UnexpectedResponseError,
+  WebSocketError,
+  type ErrorCode
+} from '../lib/errors.js'
+
+t.test('every error has its class, name, code and close code', async t => {
+  const cases = [
+    { error: new WebSocketError('m', 'FST_WS_ERR_SOME', 1011), name: 'WebSocketError', code: 'FST_WS_ERR_SOME', closeCode: 1011 },
+    { error: new ProtocolError('m'), name: 'ProtocolError', code: 'FST_WS_ERR_PROTOCOL', closeCode: 1002 },
+    { error: new InvalidPayloadError('m'), name: 'InvalidPayloadError', code: 'FST_WS_ERR_INVALID_PAYLOAD', closeCode: 1007 },
+    { error: new MessageTooBigError('m'), name: 'MessageTooBigError', code: 'FST_WS_ERR_MESSAGE_TOO_BIG', closeCode: 1009 },
+    { error: new RateLimitError('m'), name: 'RateLimitError', code: 'FST_WS_ERR_RATE_LIMIT', closeCode: 1008 },
+    { error: new SlowReaderError('m'), name: 'SlowReaderError', code: 'FST_WS_ERR_SLOW_READER', closeCode: 1013 }
+  ]
+  for (const { error, name, code, closeCode } of cases) {
+    t.ok(error instanceof WebSocketError && error instanceof Error, name)
+    t.equal(error.name, name)
+    t.equal(error.message, 'm')
+    t.equal(error.code, code)
+    t.equal(error.closeCode, closeCode)
+    t.ok(error.stack?.startsWith(`${name}: m\n`), `the stack of ${name} begins with its name`)
+    t.same(Object.keys(error), ['code', 'closeCode'], 'the name is not an own property')
+    t.match(inspect(error), name)
+  }
+})
+
+t.test('a protocol error may have a more specific code', async t => {
+  const cause = new Error('why')
+  const error = new ProtocolError('unmasked', 'FST_WS_ERR_MASK_REQUIRED', undefined, { cause })
+  t.equal(error.code, 'FST_WS_ERR_MASK_REQUIRED')
+  t.equal(error.closeCode, 1002)
+  t.equal(error.cause, cause)
+})
+
+t.test('a handshake error has status and header fields', async t => {
+  const plain = new HandshakeError('m', 'FST_WS_ERR_HANDSHAKE_KEY')
+  t.equal(plain.name, 'HandshakeError')
+  t.ok(plain.stack?.startsWith('HandshakeError: m\n'))
+  t.equal(plain.statusCode, 400)
+  t.same(plain.headers, {})
+  t.notOk(plain instanceof WebSocketError, 'there is no connection yet that it could close')
+
+  const cause = new Error('why')
+  const error = new HandshakeError('m', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' }, { cause })
+  t.equal(error.code, 'FST_WS_ERR_HANDSHAKE_METHOD')
+  t.equal(error.statusCode, 405)
+  t.same(error.headers, { Allow: 'GET' })
+  t.equal(error.cause, cause)
+})
+
+t.test('Fastify answers a thrown handshake error with its status and header fields', async t => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.get('/', () => {
+    throw new HandshakeError('only GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' })
+  })
+  const response = await app.inject('/')
+  t.equal(response.statusCode, 405)
+  t.equal(response.headers.allow, 'GET')
+  t.equal(response.json().code, 'FST_WS_ERR_HANDSHAKE_METHOD')
+})
+
+t.test('the catalogue: each code makes its class, with name, code, message, and close code or status', async t => {
+  for (const [code, entry] of Object.entries(ERRORS)) {
+    if (!('create' in entry)) continue
+    const cause = new Error('why')
+    const error = entry.create(code as ErrorCode, 'm', { cause })
+    t.ok(error instanceof entry.errorClass, code)
+    t.equal(error.name, entry.errorClass.name)
+    t.equal(error.stack?.split('\n', 1)[0], `${error.name}: m`)
+    t.equal(error.code, code)
+    t.equal(error.message, 'm')
+    t.equal(error.cause, cause)
+    t.equal('closeCode' in error ? error.closeCode : undefined, 'closeCode' in entry ? entry.closeCode : undefined)
+    t.equal('statusCode' in error ? error.statusCode : undefined, 'statusCode' in entry ? entry.statusCode : undefined)
+    if ('closeCode' in entry) t.ok(isReceivableCloseCode(entry.closeCode), `a peer can be sent ${entry.closeCode}`)
+  }
+})
+
+t.test('createError has the message of the catalogue, and what it is given', async t => {
+  t.match(createError('FST_WS_ERR_ORIGIN'), { message: 'Origin is not allowed', statusCode: 403, headers: {} })
+  const refused = createError('FST_WS_ERR_HANDSHAKE_VERSION', 'twice', { statusCode: 400, headers: { Allow: 'GET' } })
+  t.match(refused, { message: 'twice', statusCode: 400, headers: { Allow: 'GET' } })
+  const invalid = createError('FST_WS_ERR_INVALID_MESSAGE', undefined, { validation: [] })
+  t.match(invalid, { closeCode: 1008, validation: [], validationContext: 'message' })
+  t.equal(createError('FST_WS_ERR_INVALID_JSON').validationContext, undefined)
+  t.ok(createError('FST_WS_ERR_OUT_OF_RANGE') instanceof RangeError)
+  t.ok(createError('FST_WS_ERR_INVALID_OPTION') instanceof TypeError)
+  const unexpected = new UnexpectedResponseError(404, { a: 'b' }, 'body')
+  t.ok(unexpected instanceof InjectError)
+  t.match(unexpected, { name: 'UnexpectedResponseError', code: 'FST_WS_ERR_UNEXPECTED_RESPONSE', statusCode: 404, headers: { a: 'b' }, body: 'body' })
+})
+
+t.test('every class of the catalogue is an export of the package, but those that are built in', async t => {
+  const exported = new Set<unknown>(Object.values(api))
+  for (const { errorClass } of Object.values(ERRORS)) t.ok(exported.has(errorClass) || errorClass.name in globalThis, errorClass.name)
+})
+
+t.test('describe has the right article for everything that an app may pass', async t => {
+  class Url {}
+  class Empty {}
+  Object.defineProperty(Empty, 'name', { value: '' })
+  const cases: [unknown, string][] = [
+    [null, 'null'], [undefined, 'undefined'], [5, '5'], [NaN, 'NaN'], [5n, '5'], [true, 'true'], ['x', "'x'"], [Symbol('s'), 'a symbol'], [() => {}, 'a function'],
+    [{}, 'an object'], [Object.create(null), 'an object'], [{ constructor: 5 }, 'an object'], [new Empty(), 'an object'], [[], 'an array'],
+    [new Date(), 'a Date'], [new ArrayBuffer(0), 'an ArrayBuffer'], [new Error('x'), 'an Error'], [new Url(), 'a Url'], [Promise.resolve(), 'a Promise'], [new Uint8Array(0), 'a Uint8Array']
+  ]
+  for (const [value, words] of cases) t.equal(describe(value), words)
+})

@@ -1,0 +1,33 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** One rule that a message breaks, in the form in which Fastify's validators report it. */
+export interface InvalidMessagePart {
+  /** The keyword of the schema, such as `required`. */
+  keyword: string
+  /** JSON Pointer to the value. */
+  instancePath: string
+  /** JSON Pointer to the rule, in a URI fragment. */
+  schemaPath: string
+  params: Record<string, unknown>
+  message?: string
+}
+
+/** Why a message never reached the `json` listeners. */
+export interface InvalidMessage extends Error {
+  /** `FST_WS_ERR_INVALID_MESSAGE`, `FST_WS_ERR_INVALID_JSON` or `FST_WS_ERR_BINARY_MESSAGE`. */
+  readonly code: string
+  /** The close code that the connection is closed with by default: 1008, 1007 or 1003 (RFC 6455 §7.4.1). */
+  readonly closeCode: number
+  /** What the validator found; `undefined` if it did not run, or does not report details. */
+  readonly validation: readonly InvalidMessagePart[] | undefined
+  /** `'message'` if the validator of the `receive` schema found the error. */
+  readonly validationContext: 'message' | undefined
+}
+
+/** Rejection of `injectWS` when the app answers with a status other than 101, or 200 over HTTP/2. */
+export interface InjectWSError extends Error {
+  code: 'FST_WS_ERR_UNEXPECTED_RESPONSE'
+  statusCode: number
+  headers: IncomingHttpHeaders
+  body: string
+}
