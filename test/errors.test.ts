@@ -2,6 +2,7 @@ import t from 'tap'
 import Fastify from 'fastify'
 import { inspect } from 'node:util'
 import * as api from '../lib/index.js'
+import websocket from '../lib/index.js'
 import { isReceivableCloseCode } from '../lib/protocol/close-codes.js'
 import {
   createError,
@@ -122,4 +123,36 @@ t.test('describe has the right article for everything that an app may pass', asy
     [new Date(), 'a Date'], [new ArrayBuffer(0), 'an ArrayBuffer'], [new Error('x'), 'an Error'], [new Url(), 'a Url'], [Promise.resolve(), 'a Promise'], [new Uint8Array(0), 'a Uint8Array']
   ]
   for (const [value, words] of cases) t.equal(describe(value), words)
+})
+
+t.test('what an app gets thrown, rejected or passed to a callback has a code', async t => {
+  const handled: Error[] = []
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(websocket, { errorHandler: error => { handled.push(error) } })
+  app.get('/', { websocket: true }, () => {})
+  app.get('/throws', { websocket: true }, () => { throw 'no Error' }) // eslint-disable-line no-throw-literal
+
+  const client = await app.injectWS('/')
+  t.throws(() => client.send(5 as never), { name: 'TypeError', code: 'FST_WS_ERR_INVALID_ARGUMENT', message: 'data must be a string, a Buffer, an ArrayBuffer or a view of one, not 5' })
+  t.throws(() => client.send({} as never), { message: /, not an object$/ })
+  t.throws(() => client.send([] as never), { message: /, not an array$/ })
+  t.throws(() => client.close('1000' as never), { name: 'TypeError', code: 'FST_WS_ERR_INVALID_ARGUMENT', message: "close code must be a number, not '1000'" })
+  t.throws(() => client.close(1000, 5 as never), { name: 'TypeError', code: 'FST_WS_ERR_INVALID_ARGUMENT' })
+  t.throws(() => client.close(1005), { name: 'RangeError', code: 'FST_WS_ERR_OUT_OF_RANGE' })
+  t.throws(() => client.close(1000, 'x'.repeat(124)), { name: 'RangeError', code: 'FST_WS_ERR_OUT_OF_RANGE' })
+  t.throws(() => client.ping('x'.repeat(126)), { name: 'RangeError', code: 'FST_WS_ERR_OUT_OF_RANGE' })
+  t.throws(() => client.sendJson(() => {}), { name: 'TypeError', code: 'FST_WS_ERR_NOT_SERIALIZABLE', message: 'a function cannot be serialized to JSON' })
+  t.throws(() => app.websocketServer.route('/nowhere'), { name: 'UnknownRouteError', code: 'FST_WS_ERR_UNKNOWN_ROUTE' })
+
+  client.terminate()
+  for (const method of ['send', 'sendJson', 'ping', 'pong'] as const) {
+    const notOpen = await new Promise<unknown>(resolve => { (client[method] as (data: string, callback: (error: unknown) => void) => void)('x', resolve) })
+    t.match(notOpen, { name: 'NotOpenError', code: 'FST_WS_ERR_NOT_OPEN', message: /^WebSocket is not open: readyState is [23]$/ }, method)
+  }
+
+  const thrower = await app.injectWS('/throws')
+  thrower.terminate()
+  t.match(handled, [{ name: 'ThrownValueError', code: 'FST_WS_ERR_THROWN_VALUE', cause: 'no Error' }])
+  await t.rejects(app.injectWS('/nowhere'), { name: 'UnexpectedResponseError', code: 'FST_WS_ERR_UNEXPECTED_RESPONSE', statusCode: 404 })
 })

@@ -158,8 +158,12 @@ t.test('discard: each callback is called once, with the error, and what comes ba
   for (const when of ['at once', 'in the middle']) {
     const { writer, received, isEnded } = createWriter(t)
     const called: string[] = []
+    const errors: unknown[] = []
     for (let i = 0; i < 6; i++) {
-      writer.writeBytes(Opcode.BINARY, Buffer.alloc(i % 2 === 0 ? LONG : 10, i), true, error => called.push(`${i} ${error?.message ?? 'sent'}`), true)
+      writer.writeBytes(Opcode.BINARY, Buffer.alloc(i % 2 === 0 ? LONG : 10, i), true, error => {
+        called.push(`${i} ${error?.message ?? 'sent'}`)
+        errors.push(error ?? null)
+      }, true)
     }
     writer.writeShared(new SharedMessage(Opcode.BINARY, Buffer.alloc(LONG), true))
     writer.end()
@@ -173,6 +177,7 @@ t.test('discard: each callback is called once, with the error, and what comes ba
     await new Promise(resolve => zlib.deflateRaw(Buffer.alloc(LONG), resolve))
     await turns(50)
     t.same(called.map(each => each.slice(2)), [...Array<string>(sent).fill('sent'), ...Array<string>(6 - sent).fill('WebSocket was closed before the message was sent')], when)
+    t.match(errors.slice(sent), Array(6 - sent).fill({ name: 'ClosedError', code: 'FST_WS_ERR_CLOSED' }))
     t.same(called.map(each => Number(each[0])), [0, 1, 2, 3, 4, 5])
     t.ok((await received()).length <= sent + 1)
     t.notOk(isEnded(), 'the end that was asked for is forgotten')
