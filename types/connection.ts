@@ -6,7 +6,7 @@ import type { CompatibilityOptions } from './options.js'
 /** What `send`, `ping` and `pong` accept. A view is read through its own offset and length. */
 export type WebSocketData = string | Buffer | ArrayBuffer | SharedArrayBuffer | ArrayBufferView
 
-/** Called once the bytes were handed to the socket, or with the error that prevented it. */
+/** Called once the bytes were handed to the socket, which has no more use for the memory, or with the error that prevented it. */
 export type SendCallback = (error?: Error | null) => void
 
 /** The options of `send`. */
@@ -97,7 +97,8 @@ export interface WebSocketConnections<Send = unknown> {
   /** The open connections. A live set: it changes as they come and go. */
   readonly clients: ReadonlySet<WebSocketConnection<unknown, Send>>
   /**
-   * Sends one message to all of them, framed once. The frames of one turn of the event loop leave
+   * Sends one message to all of them, copied and framed once: the memory is yours again when `broadcast` returns, also
+   * from 16 KiB, where `send` does not copy. The frames of one turn of the event loop leave
    * each receiver in one write, in the order of the calls. Left out are connections that are closing,
    * and those in the middle of a fragmented message, which no other may interrupt (RFC 6455 §5.4).
    *
@@ -234,8 +235,11 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
 
   /**
    * Sends a message. Frames that are sent while one incoming chunk is processed, or within one tick,
-   * leave in one write, in the order of the calls. Bytes of 16 KiB and more are passed on by
-   * reference: do not change them before the callback.
+   * leave in one write, in the order of the calls.
+   *
+   * Bytes up to 16 KiB are copied: the memory is yours again when `send` returns, whatever the message waits for. From
+   * 16 KiB (16,384 bytes) they are passed on by reference: neither change them nor transfer their ArrayBuffer before the
+   * callback. A fragment counts by itself.
    *
    * On a connection that is closing or closed nothing is sent, the callback gets an error, and no
    * `drain` follows the `false`.

@@ -7,26 +7,26 @@ type DeflatedFrame = Buffer | null
 
 type FrameCallback = (frame: DeflatedFrame) => void
 
-/** A message for many connections: framed once, and compressed at most once for each window that was agreed on. */
+/**
+ * A message for many connections: copied into its frame once, and compressed at most once for each window that was agreed
+ * on. Receivers may ask for it long after `broadcast` has returned, when the app uses its memory again.
+ */
 export class SharedMessage {
+  /** The frame without compression. */
+  readonly frame: Buffer
+  /** The copy of the message, within `frame`. */
   readonly payload: Buffer
   /** Whether it may be compressed at all. */
   readonly compress: boolean
   private readonly opcode: number
-  private plainFrame: Buffer | null = null
   private readonly deflated = new Map<number, DeflatedFrame>()
   private readonly pending = new Map<number, FrameCallback[]>()
 
-  constructor (opcode: number, payload: Buffer, compress: boolean) {
+  constructor (opcode: number, bytes: Uint8Array, compress: boolean) {
     this.opcode = opcode
-    this.payload = payload
+    this.frame = encodeFrame(opcode, bytes)
+    this.payload = this.frame.subarray(this.frame.length - bytes.length)
     this.compress = compress
-  }
-
-  /** The frame without compression. */
-  get frame (): Buffer {
-    this.plainFrame ??= encodeFrame(this.opcode, this.payload)
-    return this.plainFrame
   }
 
   /** Compresses on this thread, unless that was done before for the same window. Refers to no earlier message. */

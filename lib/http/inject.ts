@@ -77,6 +77,7 @@ function createSocketPair (remoteAddress: string, encrypted: boolean): [client: 
   const [client, server] = duplexPair()
   const returnThis = function (this: Duplex): Duplex { return this }
   for (const socket of [client, server]) {
+    copyWrites(socket)
     Object.assign(socket, { setTimeout: returnThis, setNoDelay: returnThis, setKeepAlive: returnThis, ref: returnThis, unref: returnThis })
   }
   Object.assign(server, {
@@ -90,6 +91,15 @@ function createSocketPair (remoteAddress: string, encrypted: boolean): [client: 
   destroyWith(client, server)
   destroyWith(server, client)
   return [client, server]
+}
+
+/**
+ * Hands the other side a copy of each chunk, as a network does. Otherwise both sides would share memory: the buffer that an
+ * app has sent, the frame of a broadcast, and the message that a test keeps.
+ */
+function copyWrites (socket: Duplex): void {
+  const write = socket._write
+  socket._write = (chunk: Buffer, encoding, callback) => write.call(socket, Buffer.from(chunk), encoding, callback)
 }
 
 /** One end that is destroyed before it has ended is to the other like a connection reset. */

@@ -14,13 +14,16 @@ import { catchRejection, isThenable } from '../thenable.js'
 import { HeartbeatWheel } from './heartbeat-wheel.js'
 
 function broadcast (connections: Iterable<Connection>, data: WebSocketData, options: BroadcastOptions = {}): number {
-  const payload = toBytes(data)
+  const bytes = toBytes(data)
   const isBinary = options.binary ?? typeof data !== 'string'
-  const message = new SharedMessage(isBinary ? Opcode.BINARY : Opcode.TEXT, payload, options.compress !== false)
   const except = toSet(options.except)
+  // A message that nobody gets is not copied.
+  let message: SharedMessage | null = null
   let receivers = 0
   for (const connection of connections) {
-    if (isReceiver(connection, except, options) && connection._sendShared(message)) receivers++
+    if (!isReceiver(connection, except, options)) continue
+    message ??= new SharedMessage(isBinary ? Opcode.BINARY : Opcode.TEXT, bytes, options.compress !== false)
+    if (connection._sendShared(message)) receivers++
   }
   return receivers
 }
