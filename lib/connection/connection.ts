@@ -515,6 +515,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._socket.on('data', onSocketData)
     lendReads(this._socket as ConnectionSocket, onSocketRead)
     this._updateReading()
+    // `end` may have been emitted before there was a connection to hear it.
+    if (this._socket.readableEnded) this._onEnd()
   }
 
   /** Whether a message would be heard, or there is nobody any more to wait for. */

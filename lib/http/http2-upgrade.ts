@@ -35,6 +35,7 @@ export class Http2Upgrade extends PendingUpgrade {
     cancelWhenDestroyed(stream)
     joinUnread(stream)
     stream.on('finish', this.onFinish)
+    stream.on('end', this.onEnd)
   }
 
   route (dispatch: Dispatch): void {
@@ -67,11 +68,17 @@ export class Http2Upgrade extends PendingUpgrade {
     if (this.stream.headersSent && !this.stream.aborted) this.onWritten()
   }
 
+  /** The client left: its END_STREAM is what FIN is to TCP (RFC 8441 §5). An answer that is already on its way goes on. */
+  private readonly onEnd = (): void => {
+    if (!this.stream.headersSent) this.abort()
+  }
+
   protected isAcceptance (statusCode: number): boolean {
     return statusCode >= 200 && statusCode < 300
   }
 
   protected release (): Buffer {
+    this.stream.off('end', this.onEnd)
     this.stream.once('finish', closeSoon)
     return NOTHING_READ
   }
