@@ -600,6 +600,15 @@ const checks: Record<string, Check> = {
     t.equal(typeof cookie, 'function')
   },
 
+  async 'async context' (t, example) {
+    const { url } = await start(t, example)
+    const clients = [await Client.open(t, `${url}/whoami`), await Client.open(t, `${url}/whoami`)]
+    for (const client of clients) client.socket.send('?')
+    const answers = await Promise.all(clients.map(client => client.text()))
+    t.match(answers, [/^you came with req-\d+$/, /^you came with req-\d+$/])
+    t.not(answers[0], answers[1])
+  },
+
   async origins (t, example) {
     const { url } = await start(t, example)
     t.equal(await (await Client.open(t, `${url}/public`, [], { origin: 'https://evil.example' })).text(), 'hello, world')

@@ -1,4 +1,5 @@
 import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, type DeflateRaw, type InflateRaw, type ZlibOptions } from 'node:zlib'
+import { NO_CONTEXT, runInContext } from '../async-context.js'
 import { isWanted } from '../protocol/fast-paths.js'
 
 // The one place that uses what Node does not document: the native handle of a zlib stream, which can run on this thread
@@ -28,11 +29,16 @@ export class ZlibContext {
   }
 
   static deflate (options: ZlibOptions): ZlibContext {
-    return new ZlibContext(createDeflateRaw(options))
+    return ZlibContext.create(createDeflateRaw, options)
   }
 
   static inflate (options: ZlibOptions): ZlibContext {
-    return new ZlibContext(createInflateRaw(options))
+    return ZlibContext.create(createInflateRaw, options)
+  }
+
+  /** The stream would keep the stores of the connection that is the first to need it. */
+  private static create (createStream: (options: ZlibOptions) => DeflateRaw | InflateRaw, options: ZlibOptions): ZlibContext {
+    return new ZlibContext(runInContext(NO_CONTEXT, createStream, undefined, options))
   }
 
   /**

@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex, DuplexOptions } from 'node:stream'
 import type {
   BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketEventListener,
   WebSocketEventMap, WebSocketRouteConnections
 } from '../../types/connection.js'
+import { captureContext, NO_CONTEXT, runInContext, type AsyncContext } from '../async-context.js'
 import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { createError, MessageTooBigError, type InvalidMessageError, type WebSocketError } from '../errors.js'
@@ -91,6 +92,9 @@ export interface ConnectionCounts {
   bytesSent: number
 }
 
+/** The connection whose chunk is being decoded, in its own context. */
+let decoding: Connection | null = null
+
 const kConnection = Symbol('fastify-ws-routes.connection')
 
 /** A socket that belongs to a connection: its listeners are shared functions that find the connection here. */
@@ -118,6 +122,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   readonly _counts: ConnectionCounts = { messagesReceived: 0, bytesReceived: 0, messagesSent: 0, bytesSent: 0 }
 
   private readonly _settings: ConnectionSettings
+  private readonly _context: AsyncContext
   private readonly _host: ConnectionHost | null
   private readonly _decoder: FrameDecoder
   private readonly _writer: FrameWriter
@@ -171,6 +176,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     super({ captureRejections: true })
     this._socket = socket
     this._settings = settings
+    this._context = captureContext()
     this._host = host
     this.protocol = agreement.protocol
     this.extensions = agreement.extensions
@@ -295,14 +301,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   private _refuseToSend (callback: SendCallback | undefined): false {
     if (callback !== undefined) {
-      process.nextTick(() => {
-        try {
-          const returned: unknown = callback(createError('FST_WS_ERR_NOT_OPEN', `WebSocket is not open: readyState is ${this._readyState}`))
-          catchRejection(returned, error => this.onCallbackError(error))
-        } catch (error) {
-          this.onCallbackError(error)
-        }
-      })
+      process.nextTick(() => this.callBack(callback, createError('FST_WS_ERR_NOT_OPEN', `WebSocket is not open: readyState is ${this._readyState}`)))
     }
     return false
   }
@@ -337,9 +336,14 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if ((this._needsDrain || this._isChoked || this._pendingPong !== null) && !this._writer.isSaturated) process.nextTick(drained, this)
   }
 
-  /** @internal */
-  onCallbackError (error: unknown): void {
-    this._reportThrown(error)
+  /** @internal Calls a send callback. */
+  callBack (callback: SendCallback, error?: Error | null): void {
+    try {
+      const returned = this._run(callback, error)
+      if (returned !== undefined) catchRejection(returned, thrown => this._reportThrown(thrown))
+    } catch (thrown) {
+      this._reportThrown(thrown)
+    }
   }
 
   // --- closing
@@ -408,7 +412,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   /** @internal */
   _reportFailure (error: WebSocketError): void {
     if (this.listenerCount('error') > 0) this._emit('error', error)
-    this._host?.onError(this, error)
+    this._reportToHost(error)
   }
 
   // --- what the decoder finds
@@ -567,7 +571,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _emitMessage (data: Buffer, isBinary: boolean): void {
     if (!isBinary || this._binaryType === 'nodebuffer') this._emit('message', data, isBinary)
     else this._emitConverted(data, 'message', convertMessage(data, this._binaryType), isBinary)
-    if (this._mayHearJson && this.listenerCount('json') > 0) this._emitJson(data, isBinary)
+    if (this._mayHearJson && this.listenerCount('json') > 0) this._run(this._emitJson, data, isBinary)
   }
 
   private _emitConverted (data: Buffer, event: 'message' | 'json', ...args: unknown[]): void {
@@ -659,7 +663,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._decode(null)
     if (this._decoder.isPaused) return
     if (this._hasPeerEnded) this._finishEnd()
-    else if (this._socket.isPaused()) this._socket.resume()
+    // What waits in the socket is emitted in the context in which it is resumed.
+    else if (this._socket.isPaused()) runInContext(this._context, this._socket.resume, this._socket)
   }
 
   /**
@@ -668,15 +673,25 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
    * @param bytes a chunk, or how many there are in the kernel's; `null`: what the decoder kept when it was paused
    */
   _decode (bytes: Buffer | number | null): void {
+    // A socket reads in its own context, which is as empty. But a stream in memory, as those of `injectWS`, is read in that of
+    // whoever writes to it.
+    if (this._context === NO_CONTEXT && bytes !== null && this._socket instanceof Socket) this._decodeInContext(bytes)
+    else runInContext(this._context, this._decodeInContext, this, bytes)
+    this._chokeIfOverLimit()
+  }
+
+  private _decodeInContext (bytes: Buffer | number | null): void {
+    const outer = decoding
+    decoding = this
     this._writer.hold()
     try {
       if (bytes === null) this._decoder.resume()
       else if (typeof bytes === 'number') this._decoder.decodeLent(bytes)
       else this._decoder.decode(bytes)
     } finally {
+      decoding = outer
       this._writer.release()
     }
-    this._chokeIfOverLimit()
   }
 
   /** Only the server does: two sides that wait for each other to read would wait for ever. */
@@ -740,8 +755,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._inflater?.close()
     this._inflater = null
     this._writer.discard()
-    this._abortController?.abort()
-    this._host?.onEnd(this, this._closeCode)
+    if (this._abortController !== null) this._run(this._abortController.abort.bind(this._abortController))
+    if (this._host !== null) this._run(this._host.onEnd.bind(this._host), this, this._closeCode)
 
     if (this._held !== null) {
       // Messages come before `close`. If nobody asks for them in time, they are dropped.
@@ -778,10 +793,15 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   // --- listeners
 
+  /** Calls code of the app: in the context of the handshake, whatever called us. */
+  private _run<Args extends unknown[]> (fn: (...args: Args) => unknown, ...args: Args): unknown {
+    return decoding === this ? Reflect.apply(fn, this, args) : runInContext(this._context, fn, this, ...args)
+  }
+
   /** Emits, and reports what a listener throws: no listener can end the process. */
   private _emit (event: keyof WebSocketConnectionEvents, ...args: unknown[]): void {
     try {
-      (this.emit as (event: string, ...args: unknown[]) => boolean)(event, ...args)
+      this._run(this.emit as (event: string, ...args: unknown[]) => boolean, event, ...args)
     } catch (error) {
       this._reportThrown(error)
     }
@@ -796,9 +816,13 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   _reportThrown (thrown: unknown): void {
     // A loop or a listener that throws on what the peer did wrong tells nothing new.
     if (thrown === this._failure && thrown !== null) return
-    if (this._host !== null) this._host.onError(this, toError(thrown))
+    if (this._host !== null) this._reportToHost(toError(thrown))
     // The client of `injectWS` belongs to a test, which shall notice.
     else process.nextTick(rethrow, thrown)
+  }
+
+  private _reportToHost (error: Error): void {
+    if (this._host !== null) this._run(this._host.onError.bind(this._host), this, error)
   }
 
   override on (event: never, listener: never): this {

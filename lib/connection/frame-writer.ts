@@ -7,7 +7,6 @@ import type { SharedMessage } from './shared-message.js'
 import { isWanted } from '../protocol/fast-paths.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { encodeText } from '../protocol/text.js'
-import { catchRejection } from '../thenable.js'
 
 /** Frames are copied behind each other into shared scratch buffers of this size, in bytes. */
 const SCRATCH_SIZE = 64 * 1024
@@ -49,8 +48,8 @@ function flushTick (writer: FrameWriter): void {
 export interface FrameWriterOwner {
   /** The batch was handed to the socket. */
   onFlushed (): void
-  /** A send callback threw. */
-  onCallbackError (error: unknown): void
+  /** Calls a send callback, whatever that throws. */
+  callBack (callback: SendCallback, error?: Error | null): void
 }
 
 /**
@@ -307,14 +306,7 @@ export class FrameWriter {
   }
 
   protected call (callbacks: Iterable<SendCallback>, error?: Error | null): void {
-    for (const callback of callbacks) {
-      try {
-        const returned: unknown = callback(error)
-        if (returned !== undefined) catchRejection(returned, thrown => this.owner.onCallbackError(thrown))
-      } catch (thrown) {
-        this.owner.onCallbackError(thrown)
-      }
-    }
+    for (const callback of callbacks) this.owner.callBack(callback, error)
   }
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TLSSocket } from 'node:tls'
 import type { OriginPolicy, VerifyClient } from '../../types/options.js'
+import { captureContext, runInContext } from '../async-context.js'
 import { Connection, type Agreement } from '../connection/connection.js'
 import type { PluginSettings, RouteSettings } from '../options.js'
 import { createError, describe, HandshakeError } from '../errors.js'
@@ -26,6 +27,8 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
   return function accept (route, upgrade, instance, request, reply) {
     if (isClosing()) throw createError('FST_WS_ERR_CLOSING', undefined, { headers: { 'Retry-After': '1' } })
     const proposal = upgrade.readProposal()
+    // The one that hooks have made. The 101 may be written in another.
+    const context = captureContext()
     const pending = authorize(route.settings.origin, settings.verifyClient, request)
     if (pending !== undefined) return pending.then(switchProtocols)
     switchProtocols()
@@ -37,7 +40,7 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
       const deflate = agreeOnDeflate(proposal.extensions, route.settings)
       if (deflate !== null) reply.header('Sec-WebSocket-Extensions', deflate.header)
       const agreement: Agreement = { protocol, extensions: deflate === null ? '' : deflate.header, url: urlOf(request), deflate }
-      upgrade.whenAccepted((socket, early) => {
+      upgrade.whenAccepted((socket, early) => runInContext(context, () => {
         const host = new ServerConnectionHost(
           server,
           route.connections,
@@ -52,7 +55,7 @@ export function createAccept (settings: PluginSettings, server: Server, isClosin
         announce(server, connection, request)
         run(route, connection, instance, request)
         connection._begin(early)
-      })
+      }, undefined))
       return reply.code(proposal.statusCode).headers(proposal.headers).send()
     }
   }

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocketConnection } from '../../types/connection.js'
 import type { InjectWSContext, InjectWSOptions } from '../../types/fastify.js'
+import { captureContext, runInContext } from '../async-context.js'
 import { Connection, type ConnectionSettings } from '../connection/connection.js'
 import { plainJson } from '../connection/json-messages.js'
 import { isHttp2Server, type ConnectListener } from './connect-listener.js'
@@ -55,8 +56,9 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: UpgradeListe
     // This client knows none, and could not read what was agreed on.
     for (const name of Object.keys(headers)) if (name.toLowerCase() === 'sec-websocket-extensions') Reflect.deleteProperty(headers, name)
 
+    const caller = captureContext()
     return new Promise((resolve, reject) => client!({ path, headers, clientSocket, serverSocket }, {
-      onAccepted (socket, answer, early) {
+      onAccepted: (socket, answer, early) => runInContext(caller, () => {
         const protocol = answer['sec-websocket-protocol'] ?? ''
         const extensions = answer['sec-websocket-extensions'] ?? ''
         const url = `${isSecure ? 'wss' : 'ws'}://${String(headers.host)}${path}`
@@ -66,7 +68,7 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: UpgradeListe
         connection._begin(early)
         connection.emit('open')
         resolve(connection)
-      },
+      }, undefined),
       onFailed: reject
     }))
   }

@@ -10,6 +10,8 @@ export type FastPath =
   | 'turns'
   /** Plain TCP sockets that read into the chunk of the scanner. */
   | 'lent-reads'
+  /** One async context for all connections whose handshake had none. */
+  | 'empty-contexts'
   /** Young buffers that V8 collects before they make it collect everything. */
   | 'early-scavenges'
   /** Text converted by way of UTF-16. */

@@ -1,3 +1,5 @@
+import { NO_CONTEXT, runInContext } from '../async-context.js'
+
 /** Buckets of the wheel. What is due later than a turn of it stays in its bucket for the next. */
 const BUCKETS = 256
 
@@ -66,7 +68,8 @@ export class HeartbeatWheel {
   schedule (node: WheelNode, delay: number): void {
     this.insert(node, this.tick + Math.max(1, Math.ceil(delay / this.tickLength)))
     this.size++
-    this.timer ??= setInterval(turn, this.tickLength, this).unref()
+    // The timer would keep the stores of the first connection, and visit all others with them.
+    this.timer ??= runInContext(NO_CONTEXT, start, undefined, this, this.tickLength)
   }
 
   /** Takes a node off the wheel, if it is on it. */
@@ -137,6 +140,10 @@ function moveAll (from: WheelNode, to: WheelNode): void {
   to._previous = from._previous
   to._next!._previous = to._previous!._next = to
   from._next = from._previous = from
+}
+
+function start (wheel: HeartbeatWheel, interval: number): NodeJS.Timeout {
+  return setInterval(turn, interval, wheel).unref()
 }
 
 function turn (wheel: HeartbeatWheel): void {

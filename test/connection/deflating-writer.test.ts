@@ -51,7 +51,16 @@ function createWriter (t: Test, settings: Partial<DeflatingSettings> = {}): Writ
   })
   const errors: unknown[] = []
   const all = { ...SETTINGS, ...settings }
-  const writer = new DeflatingWriter(socket, false, { onFlushed () {}, onCallbackError: error => errors.push(error) }, all)
+  const writer = new DeflatingWriter(socket, false, {
+    onFlushed () {},
+    callBack (callback, error) {
+      try {
+        callback(error)
+      } catch (thrown) {
+        errors.push(thrown)
+      }
+    }
+  }, all)
   const peer = new KeptInflater(all)
   t.teardown(() => peer.close())
 

@@ -1,0 +1,74 @@
+import { AsyncResource } from 'node:async_hooks'
+import { isWanted } from './protocol/fast-paths.js'
+
+// What hooks put into an `AsyncLocalStorage` (request ids, traces, loggers) belongs to the handshake. Sockets, timers and
+// other connections call us in other contexts. So all code of the app is called through `runInContext`.
+
+// Only whether there is any store is not public: see `isEmpty`. Everything works without it.
+
+const MAJOR = Number(process.versions.node.split('.')[0])
+
+/** The versions of Node whose resources `isEmpty` can read. */
+const KNOWN_VERSIONS = [20, 22, 24, 26]
+const readsResources = isWanted('empty-contexts') && KNOWN_VERSIONS.includes(MAJOR)
+
+/** Before this version a resource carries the stores itself: `enterWith` changes them for good, and not only for the call. */
+const RESTORES_STORES_FROM = 24
+const restoresStores = MAJOR >= RESTORES_STORES_FROM
+
+const RESOURCE_TYPE = 'FASTIFYWEBSOCKET'
+
+/** The context of the code that captured it: a resource, as it is public in Node. */
+export type AsyncContext = AsyncResource
+
+/** The context without any store. One for all, so that a connection in an app without stores takes no memory for it. */
+export const NO_CONTEXT: AsyncContext = createEmptyContext()
+
+/** @returns the current context; `NO_CONTEXT` if no store is in use */
+export function captureContext (): AsyncContext {
+  const context = createResource()
+  return isEmpty(context) ? NO_CONTEXT : context
+}
+
+/** Calls a function in a context. What the function enters there, by `enterWith`, ends with the call. */
+export function runInContext<Args extends unknown[], Result> (context: AsyncContext, fn: (...args: Args) => Result, thisArg: unknown, ...args: Args): Result {
+  const call = fn as (this: unknown, ...args: unknown[]) => Result
+  if (restoresStores) return context.runInAsyncScope(call, thisArg, ...args)
+  const copy = context.runInAsyncScope(createShortLived)
+  try {
+    return copy.runInAsyncScope(call, thisArg, ...args)
+  } finally {
+    copy.emitDestroy()
+  }
+}
+
+/** Without a destroy hook of its own, which would cost far more than the call. */
+function createShortLived (): AsyncResource {
+  return new AsyncResource(RESOURCE_TYPE, { requireManualDestroy: true })
+}
+
+function createResource (): AsyncResource {
+  return new AsyncResource(RESOURCE_TYPE)
+}
+
+/** The module may be loaded within a context: this takes it off the resource. */
+function createEmptyContext (): AsyncResource {
+  const context = createResource()
+  const ids = [context.asyncId(), context.triggerAsyncId()]
+  for (const symbol of Object.getOwnPropertySymbols(context)) {
+    if (!ids.includes(Reflect.get(context, symbol) as number)) Reflect.set(context, symbol, undefined)
+  }
+  return context
+}
+
+/**
+ * Whether no store is in use. Node does not say, but its resources have two ids as symbol properties, and beside them one
+ * for each `AsyncLocalStorage` that is in use, or since Node 24 one for all of them. Any other shape counts as a context:
+ * then a connection keeps its resource, which is all that this saves.
+ */
+function isEmpty (context: AsyncResource): boolean {
+  if (!readsResources) return false
+  const symbols = Object.getOwnPropertySymbols(context)
+  if (!restoresStores) return symbols.length === 2
+  return symbols.length === 3 && symbols.some(symbol => Reflect.get(context, symbol) === undefined)
+}

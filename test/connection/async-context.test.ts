@@ -1,0 +1,4 @@
+import t from 'tap'
+import { defineCases } from './async-context-cases.js'
+
+defineCases(t)
