@@ -1,15 +1,38 @@
-import neostandard from 'neostandard'
+import stylistic from '@stylistic/eslint-plugin'
+import typescript from '@typescript-eslint/eslint-plugin'
+import parser from '@typescript-eslint/parser'
+import node from 'eslint-plugin-n'
+import promise from 'eslint-plugin-promise'
+import globals from 'globals'
+import { language, LEFT_TO_TYPESCRIPT, style } from './scripts/standard-style.js'
+
+/** The rules that know the syntax of TypeScript, in the place of those that do not. */
+function typescriptRules () {
+  const rules = Object.fromEntries(LEFT_TO_TYPESCRIPT.map(name => [name, 'off']))
+  for (const [name, { meta }] of Object.entries(typescript.rules)) {
+    if (!Object.hasOwn(language, name) || meta.docs.requiresTypeChecking || LEFT_TO_TYPESCRIPT.includes(name)) continue
+    rules[name] = 'off'
+    rules[`@typescript-eslint/${name}`] = language[name]
+  }
+  return rules
+}
 
 export default [
-  ...neostandard({
-    ts: true,
-    noJsx: true,
-    ignores: ['dist/', 'coverage/', '.tap/']
-  }),
+  { ignores: ['**/dist/', 'coverage/', '**/.tap/'] },
   {
-    // a constant and its type may share a name; what must not be declared twice, TypeScript knows
+    languageOptions: {
+      ecmaVersion: 2022,
+      sourceType: 'module',
+      globals: { ...globals.es2022, ...globals.node, document: 'readonly', navigator: 'readonly', window: 'readonly' }
+    },
+    plugins: { '@stylistic': stylistic, n: node, promise },
+    rules: { ...language, ...style }
+  },
+  {
     files: ['**/*.ts'],
-    rules: { '@typescript-eslint/no-redeclare': 'off' }
+    languageOptions: { parser },
+    plugins: { '@typescript-eslint': typescript },
+    rules: typescriptRules()
   },
   {
     // lib/thenable.ts says why

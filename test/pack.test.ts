@@ -124,6 +124,11 @@ t.test('the packed package', async (t) => {
     t.strictSame(paths.filter((path) => !/^(dist|lib|types|docs)\/|^[^/]+\.(json|md)$|^LICENSE$/.test(path)), [])
   })
 
+  t.test('runs nothing when it is installed, and npm does not ask whether it may', async t => {
+    const { scripts } = JSON.parse(await run(folder, 'tar', '--extract', '--to-stdout', '--file', tarball, 'package/package.json'))
+    t.strictSame(Object.keys(scripts).filter(name => /^(pre|post)?(install|prepare|publish|dependencies)|^prepublish/.test(name)), [])
+  })
+
   const user = join(folder, 'user')
   await mkdir(user)
   await writeFile(join(user, 'package.json'), JSON.stringify({ private: true, type: 'module' }))

@@ -314,8 +314,9 @@ const checks: Record<string, Check> = {
       const [, script] = /^npm ci && npm (start|test)$/.exec(line) ?? []
       t.type(scripts[script!], 'string', line)
     }
-    const [program] = /examples\/\S+/.exec(scripts.start) ?? []
-    await access(join(ROOT, program!))
+    const [, example] = /^node scripts\/example\.js (\w+)$/.exec(scripts.start)!
+    const { scripts: examples } = JSON.parse(await readFile(join(ROOT, 'examples/package.json'), 'utf8'))
+    await access(join(ROOT, 'examples', examples[example!].split(' ').at(-1)))
   },
 
   async 'quick start' (t, example) {

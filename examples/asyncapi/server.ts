@@ -1,7 +1,7 @@
 // Prices as they change, and a description of the messages for those who write clients: AsyncAPI 3 at /asyncapi.json. PORT
 // and HOST say where it listens.
 //
-//   npx tsx examples/asyncapi/server.ts
+//   npm run example asyncapi
 //
 // Paste the document into https://studio.asyncapi.com to read it as a page, or give it to https://modelina.org for types.
 

@@ -1,8 +1,8 @@
 // An app as `fastify generate --esm` makes it: its plugins and routes are files, found by @fastify/autoload.
 //
-//   npx fastify start -w -l info examples/fastify-cli/app.js
+//   npm run example fastify-cli
 //
-// Its tests, with the helper of fastify-cli: node --test examples/fastify-cli/test/*.test.js
+// Its tests, with the helper of fastify-cli: npm run example fastify-cli-test
 
 import autoload from '@fastify/autoload'
 import { fileURLToPath } from 'node:url'

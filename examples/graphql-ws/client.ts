@@ -1,6 +1,6 @@
 // Asks the server beside it, as a browser would too; there `webSocketImpl` is not needed.
 //
-//   npx tsx examples/graphql-ws/client.ts
+//   npm run example graphql-ws-client
 
 import { createClient } from 'graphql-ws'
 import { WebSocket } from 'undici'

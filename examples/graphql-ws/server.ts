@@ -1,6 +1,6 @@
 // GraphQL with subscriptions, by graphql-ws. PORT and HOST say where it listens; examples/graphql-ws/client.ts talks to it.
 //
-//   npx tsx examples/graphql-ws/server.ts
+//   npm run example graphql-ws
 
 import Fastify from 'fastify'
 import websocket from 'fastify-ws-routes'

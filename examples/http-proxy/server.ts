@@ -1,6 +1,6 @@
 // A gateway with a WebSocket route of its own, and a service behind it that has the rest. PORT and HOST say where it listens.
 //
-//   npx tsx examples/http-proxy/server.ts
+//   npm run example http-proxy
 
 import httpProxy from '@fastify/http-proxy'
 import Fastify, { type FastifyRequest } from 'fastify'

@@ -1,6 +1,6 @@
 // GraphQL with subscriptions, by Mercurius. PORT and HOST say where it listens; the page is at /graphiql.
 //
-//   npx tsx examples/mercurius/server.ts
+//   npm run example mercurius
 
 import Fastify from 'fastify'
 import websocket from 'fastify-ws-routes'

@@ -1,6 +1,6 @@
 // An echo server whose figures Prometheus can collect at /metrics. PORT and HOST say where it listens.
 //
-//   npx tsx examples/metrics/server.ts
+//   npm run example metrics
 
 import Fastify from 'fastify'
 import websocket, { WebSocketError, type WebSocketClosed, type WebSocketFailed, type WebSocketServerStats } from 'fastify-ws-routes'

@@ -1,6 +1,6 @@
 // Sends an order every second, whether the server of this folder is there or not. Stop that, and start it again.
 //
-//   npx tsx examples/reconnecting/client.ts
+//   npm run example reconnecting-client
 
 import ReconnectingWebSocket from 'partysocket/ws'
 import { WebSocket } from 'ws'

@@ -1,6 +1,6 @@
 // A counter of orders, whose clients come back by themselves when it is restarted. PORT and HOST say where it listens.
 //
-//   npx tsx examples/reconnecting/server.ts
+//   npm run example reconnecting
 
 import Fastify from 'fastify'
 import websocket from 'fastify-ws-routes'

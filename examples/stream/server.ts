@@ -1,7 +1,7 @@
 // Puts what comes through a WebSocket through gzip, with streams and `createWebSocketStream` of ws; those who do not have ws
 // use `connection.stream()`, which does the same. PORT and HOST say where it listens.
 //
-//   npx tsx examples/stream/server.ts
+//   npm run example stream
 
 import Fastify from 'fastify'
 import websocket from 'fastify-ws-routes'

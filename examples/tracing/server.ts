@@ -1,6 +1,6 @@
 // An echo server that tells of its handshakes, messages and connections to OpenTelemetry. PORT and HOST say where it listens.
 //
-//   node --import tsx --import ./examples/tracing/instrumentation.ts examples/tracing/server.ts
+//   npm run example tracing
 
 import Fastify from 'fastify'
 import websocket from 'fastify-ws-routes'

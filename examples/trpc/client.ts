@@ -1,6 +1,6 @@
 // Says something, and hears what everybody says.
 //
-//   npx tsx examples/trpc/client.ts "Hello!"
+//   npm run example trpc-client "Hello!"
 
 import { createTRPCClient, createWSClient, wsLink } from '@trpc/client'
 import { WebSocket } from 'undici'

@@ -1,6 +1,6 @@
 // Procedures and a subscription, by tRPC. PORT and HOST say where it listens; examples/trpc/client.ts talks to it.
 //
-//   npx tsx examples/trpc/server.ts
+//   npm run example trpc
 
 import { EventEmitter, on } from 'node:events'
 import { initTRPC, tracked } from '@trpc/server'

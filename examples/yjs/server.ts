@@ -1,6 +1,6 @@
 // A text that several people write at once, with Yjs and y-websocket. PORT and HOST say where it listens.
 //
-//   npx tsx examples/yjs/server.ts
+//   npm run example yjs
 
 import staticFiles from '@fastify/static'
 import Fastify from 'fastify'
@@ -22,7 +22,7 @@ app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(pa
 
 // The page's import map names the modules of these packages as they lie in node_modules; most projects have a bundler.
 await app.register(staticFiles, {
-  root: fileURLToPath(new URL('../../node_modules', import.meta.url)),
+  root: fileURLToPath(new URL('../node_modules', import.meta.url)),
   prefix: '/modules/',
   extensions: ['js'],
   allowedPath: path => /^\/(?:lib0|y-protocols|y-websocket|yjs)\/[\w./-]+$/.test(path)

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
@@ -136,9 +135,6 @@ export async function echoOver (t: Pick<Test, 'teardown'>, url: string, message:
   await once(client, 'close')
   return value
 }
-
-/** For packages whose types declare the same names on Fastify's interfaces as ours. */
-export const requireUntyped = createRequire(import.meta.url) as (id: string) => unknown
 
 /** Guard against a close that hangs: far above what is allowed, far below the suite's timeout. */
 export async function closesWithin (milliseconds: number, app: FastifyInstance): Promise<boolean> {

@@ -1,12 +1,12 @@
 import { createServer, Server as HttpServer, ServerResponse, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import Fastify, { type FastifyInstance, type FastifyPluginCallback } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import { WebSocketServer } from 'ws'
 import websocket from '../../lib/index.js'
 import { RawClient, text, upgradeRequest } from '../support/raw-client.js'
-import { checkExactBytes, closesWithin, echoOver, ORDERS, refusal, requireUntyped, startBeside } from './neighbours.js'
+import { checkExactBytes, closesWithin, echoOver, ORDERS, refusal, startBeside } from './neighbours.js'
 
 /** Listens for upgrades to `/theirs`, to which it speaks by hand, and counts all that it is shown. */
 function speakByHand (app: FastifyInstance, seen: string[] = []): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
@@ -505,28 +505,6 @@ t.test('our plugin twice on one app is a clear error', async t => {
   t.teardown(() => app.close())
   await app.register(websocket)
   await t.rejects(async () => { await app.register(websocket) }, /fastify-ws-routes.*already registered/)
-})
-
-t.test('our plugin on an app that has @fastify/websocket is a clear error', async t => {
-  const fastifyWebsocket = requireUntyped('@fastify/websocket') as FastifyPluginCallback
-  const first = Fastify()
-  t.teardown(() => first.close())
-  await first.register(fastifyWebsocket)
-  await t.rejects(async () => { await first.register(websocket) }, /already registered.*@fastify\/websocket/)
-})
-
-t.test('@fastify/websocket on another app of the same process', async t => {
-  const fastifyWebsocket = requireUntyped('@fastify/websocket') as FastifyPluginCallback
-  const theirs = Fastify() as FastifyInstance
-  t.teardown(() => theirs.close())
-  await theirs.register(fastifyWebsocket)
-  theirs.get('/ws', { websocket: true }, connection => {
-    connection.on('message', data => connection.send(`theirs: ${String(data)}`))
-  })
-  await theirs.listen({ port: 0, host: '127.0.0.1' })
-  const { url } = await startBeside(t, 'before our plugin', () => {})
-  t.equal(await echoOver(t, `ws://127.0.0.1:${(theirs.server.address() as AddressInfo).port}/ws`, 'hello'), 'theirs: hello')
-  t.equal(await echoOver(t, `${url}/ws`, 'hello'), 'hello')
 })
 
 t.test('registered in an encapsulated context the plugin covers that context only', async t => {

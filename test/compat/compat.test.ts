@@ -15,7 +15,7 @@ import { CLEAN, MEMBERS_BEHIND, OURS_BEHIND, OURS_FIRST, PATHS } from './type-pr
 t.setTimeout(600_000)
 
 t.test('@fastify/websocket\'s own tests, of its behaviour and of its types', async t => {
-  const project = await createProject(t)
+  const project = await createProject(t, import.meta.dirname)
 
   // Nothing of ours is in this one: it says that the harness is right.
   t.test('against itself', ONLY_THOROUGH, async t => {

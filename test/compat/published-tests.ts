@@ -6,8 +6,8 @@ import { findPort } from '../interop/proxies.js'
 import { ROOT } from '../support/examples.js'
 import type { TestResult } from './json-reporter.js'
 
-/** Where npm has put the package whose tests these are, in the version of package-lock.json. */
-export const PUBLISHED = join(ROOT, 'node_modules/@fastify/websocket')
+/** Where npm has put the package whose tests these are, in the version of this folder's package-lock.json. */
+export const PUBLISHED = fileURLToPath(new URL('node_modules/@fastify/websocket', import.meta.url))
 
 /** A test, by the file that it is in. */
 export interface FileResult extends TestResult {

@@ -14,7 +14,7 @@ const SUBJECT = 'fastify-ws-routes'
 
 const cleanups: Array<() => unknown> = []
 try {
-  const project = await createProject({ teardown: clean => { cleanups.push(clean) } })
+  const project = await createProject({ teardown: clean => { cleanups.push(clean) } }, import.meta.dirname)
   const results = await runPublishedTests(project, SUBJECT, HANGING)
   const passed = results.filter(result => result.passed)
   console.log(`${passed.length} of ${results.length} tests of @fastify/websocket pass. These do not, on purpose:\n`)

@@ -10,7 +10,7 @@ import { createProject, ROOT } from '../support/examples.js'
 t.test('examples/metrics: what Prometheus collects is what has happened', async t => {
   const project = await createProject(t)
   await cp(join(ROOT, 'examples/metrics/server.ts'), join(project, 'server.ts'))
-  await symlink(join(ROOT, 'node_modules/prom-client'), join(project, 'node_modules/prom-client'))
+  await symlink(join(ROOT, 'examples/node_modules/prom-client'), join(project, 'node_modules/prom-client'))
   const anyPort = pathToFileURL(fileURLToPath(new URL('../support/any-port.ts', import.meta.url))).href
   // tap adds its loader to NODE_OPTIONS of every child process; it would not find this project
   const program = startProgram(t, 'env', ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', `--import=${anyPort}`, join(project, 'server.ts')], {

@@ -15,11 +15,12 @@ import { RawClient, upgradeRequest } from '../support/raw-client.js'
 
 // examples/fastify-cli as a project of its own, in which the package is installed as it was built last.
 
-const CLI = join(ROOT, 'node_modules/fastify-cli/cli.js')
+const CLI = join(ROOT, 'examples/node_modules/fastify-cli/cli.js')
 
 async function createProject (t: Teardown): Promise<string> {
-  await mkdir(join(ROOT, '.tap'), { recursive: true })
-  const project = await mkdtemp(join(ROOT, '.tap', 'fastify-cli-'))
+  const owner = join(ROOT, 'examples/.tap')
+  await mkdir(owner, { recursive: true })
+  const project = await mkdtemp(join(owner, 'fastify-cli-'))
   t.teardown(() => rm(project, { recursive: true, force: true }))
   await cp(join(ROOT, 'examples/fastify-cli'), project, { recursive: true })
   await writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))

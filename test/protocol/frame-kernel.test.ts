@@ -131,17 +131,17 @@ const arbitraryMessage = fc.tuple(fc.constantFrom(0x1, 0x2), arbitraryPayload, a
 /** What `scan` must leave to the decoder, some of which looks like what it may take. */
 const arbitraryOther = fc.tuple(fc.constantFrom<(payload: Buffer, options: FrameOptions) => Buffer>(
   (payload, options) => text(payload, { ...options, fin: false }),
-(payload, options) => continuation(payload, options),
-(payload, options) => ping(payload.subarray(0, 125), options),
-(payload, options) => frame(0x8, payload.subarray(0, 125), options),
-(payload, options) => binary(payload, { ...options, rsv: 0x40 }),
-(payload, options) => text(payload, { ...options, rsv: 0x10 }),
-payload => binary(payload, { mask: null }),
-(payload, options) => frame(0x3, payload, options),
-(payload, options) => text(payload.subarray(0, 125), { ...options, lengthBytes: 2 }),
-(payload, options) => text(payload.subarray(0, 300), { ...options, lengthBytes: 8 }),
-(payload, options) => binary(payload, { ...options, announce: 2n ** 32n + 5n }),
-payload => payload
+  (payload, options) => continuation(payload, options),
+  (payload, options) => ping(payload.subarray(0, 125), options),
+  (payload, options) => frame(0x8, payload.subarray(0, 125), options),
+  (payload, options) => binary(payload, { ...options, rsv: 0x40 }),
+  (payload, options) => text(payload, { ...options, rsv: 0x10 }),
+  payload => binary(payload, { mask: null }),
+  (payload, options) => frame(0x3, payload, options),
+  (payload, options) => text(payload.subarray(0, 125), { ...options, lengthBytes: 2 }),
+  (payload, options) => text(payload.subarray(0, 300), { ...options, lengthBytes: 8 }),
+  (payload, options) => binary(payload, { ...options, announce: 2n ** 32n + 5n }),
+  payload => payload
 ), arbitraryPayload, arbitraryOptions).map(([create, payload, options]) => create(payload, options))
 
 t.test('scan: finds and unmasks what a naive reading finds, and touches nothing else', async () => {

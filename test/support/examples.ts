@@ -75,12 +75,13 @@ export const logger = { level: 'warn', stream: { write: (line: string) => { logg
 `
 
 /**
- * An empty project with the package as users get it, built from the sources as they are now, in
- * `node_modules`; everything else is found in ours.
+ * An empty project with the package as users get it, built from the sources as they are now, in `node_modules`.
+ *
+ * @param owner the folder whose packages the project finds too
  */
-export async function createProject (t: Teardown): Promise<string> {
-  await mkdir(join(ROOT, '.tap'), { recursive: true })
-  const project = await mkdtemp(join(ROOT, '.tap', 'examples-'))
+export async function createProject (t: Teardown, owner = ROOT): Promise<string> {
+  await mkdir(join(owner, '.tap'), { recursive: true })
+  const project = await mkdtemp(join(owner, '.tap', 'examples-'))
   t.teardown(() => rm(project, { recursive: true, force: true }))
   const installed = join(project, 'node_modules', 'fastify-ws-routes')
   await mkdir(installed, { recursive: true })

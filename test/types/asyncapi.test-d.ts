@@ -1,6 +1,6 @@
 import Fastify, { type FastifySchema } from 'fastify'
 import websocket, { type AsyncApiDocument, type AsyncApiOptions, type AsyncApiSchema } from 'fastify-ws-routes'
-import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
+import { expectAssignable, expectNotAssignable, expectType } from './expect.js'
 
 // The document, what it is made with, and what schemas may say for it without @fastify/swagger.
 
@@ -11,27 +11,28 @@ await app.register(websocket, {
     servers: { main: { host: 'example.com', protocol: 'wss' } },
     route: '/asyncapi.json',
     transform (schema, { url, kind }) {
-      expectType<unknown>(schema)
-      expectType<string>(url)
-      expectType<'params' | 'querystring' | 'headers' | 'receive' | 'send'>(kind)
+      expectType<unknown>()(schema)
+      expectType<string>()(url)
+      expectType<'params' | 'querystring' | 'headers' | 'receive' | 'send'>()(kind)
       return undefined
     }
   }
 })
 
 const document = app.asyncapi()
-expectType<AsyncApiDocument>(document)
-expectType<'receive' | 'send'>(document.operations.sendChat!.action)
-expectType<string[] | undefined>(document.channels.chat!.bindings.ws['x-subprotocols'])
-expectType<AsyncApiSchema>(document.components.messages!.say!.payload)
-expectType<unknown>(document['x-anything'])
-expectNotAssignable<{ name: unknown }>(document.info)
+expectType<AsyncApiDocument>()(document)
+expectType<'receive' | 'send'>()(document.operations.sendChat!.action)
+expectType<string[] | undefined>()(document.channels.chat!.bindings.ws['x-subprotocols'])
+expectType<AsyncApiSchema>()(document.components.messages!.say!.payload)
+expectType<unknown>()(document['x-anything'])
+expectNotAssignable<{ name: unknown }>()(document.info)
 
 expectAssignable<AsyncApiOptions>({ route: false })
-expectNotAssignable<AsyncApiOptions>({ route: true })
-expectNotAssignable<AsyncApiOptions>({ info: { name: 'Chat' } })
-expectNotAssignable<AsyncApiOptions>({ servers: { main: { url: 'wss://example.com' } } })
-expectNotAssignable<AsyncApiOptions>({ securitySchemes: { key: { type: 'apikey' } } })
+expectNotAssignable<AsyncApiOptions>()({ route: true })
+// @ts-expect-error there is no such member
+expectAssignable<AsyncApiOptions>({ info: { name: 'Chat' } })
+expectNotAssignable<AsyncApiOptions>()({ servers: { main: { url: 'wss://example.com' } } })
+expectNotAssignable<AsyncApiOptions>()({ securitySchemes: { key: { type: 'apikey' } } })
 
 const described = {
   summary: 'A room',
@@ -44,4 +45,4 @@ const described = {
 }
 app.get('/chat', { websocket: true, schema: { ...described, receive: {}, send: {} } }, connection => connection.close())
 app.route({ method: 'GET', url: '/both', schema: { summary: 'Both', hide: true }, handler: async () => 'http', wsHandler: connection => connection.close() })
-expectNotAssignable<FastifySchema>({ summary: 5 })
+expectNotAssignable<FastifySchema>()({ summary: 5 })

@@ -4,7 +4,7 @@ import type {
   BinaryType, SendCallback, SendOptions, WebSocketCloseEvent, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketErrorEvent, WebSocketEvent,
   WebSocketMessageEvent, WebSocketRouteConnections
 } from 'fastify-ws-routes'
-import { expectAssignable, expectType } from 'tsd'
+import { expectAssignable, expectType } from './expect.js'
 
 // The object that a handler gets.
 
@@ -12,20 +12,20 @@ declare const connection: WebSocketConnection
 
 // --- state
 
-expectType<0 | 1 | 2 | 3>(connection.readyState)
-expectType<0>(connection.CONNECTING)
-expectType<1>(connection.OPEN)
-expectType<2>(connection.CLOSING)
-expectType<3>(connection.CLOSED)
-expectType<string>(connection.protocol)
-expectType<string>(connection.extensions)
-expectType<string>(connection.url)
-expectType<number>(connection.bufferedAmount)
-expectType<BinaryType>(connection.binaryType)
-expectType<boolean>(connection.isPaused)
-expectType<number | undefined>(connection.latency)
-expectType<AbortSignal>(connection.signal)
-expectType<WebSocketRouteConnections | null>(connection.route)
+expectType<0 | 1 | 2 | 3>()(connection.readyState)
+expectType<0>()(connection.CONNECTING)
+expectType<1>()(connection.OPEN)
+expectType<2>()(connection.CLOSING)
+expectType<3>()(connection.CLOSED)
+expectType<string>()(connection.protocol)
+expectType<string>()(connection.extensions)
+expectType<string>()(connection.url)
+expectType<number>()(connection.bufferedAmount)
+expectType<BinaryType>()(connection.binaryType)
+expectType<boolean>()(connection.isPaused)
+expectType<number | undefined>()(connection.latency)
+expectType<AbortSignal>()(connection.signal)
+expectType<WebSocketRouteConnections | null>()(connection.route)
 expectAssignable<EventEmitter>(connection)
 connection.binaryType = 'arraybuffer'
 // @ts-expect-error there is no such type
@@ -41,34 +41,34 @@ console.log(connection._socket)
 
 // --- sending
 
-const callback: SendCallback = (error) => { expectType<Error | null | undefined>(error) }
+const callback: SendCallback = (error) => { expectType<Error | null | undefined>()(error) }
 const data: WebSocketData[] = ['text', Buffer.from('x'), new Uint8Array(1), new Float64Array(1), new DataView(new ArrayBuffer(1)), new ArrayBuffer(1), new SharedArrayBuffer(1)]
-for (const one of data) expectType<boolean>(connection.send(one))
-expectType<boolean>(connection.send('x', callback))
-expectType<boolean>(connection.send('x', (error) => { expectType<Error | null | undefined>(error) }))
-expectType<boolean>(connection.send('x', { binary: true, fin: false }, callback))
-expectType<boolean>(connection.send('x', { compress: false }))
-expectType<boolean>(connection.send(Buffer.from('x'), { compress: true, binary: false }, callback))
-expectType<boolean>(connection.send('x', undefined, callback))
+for (const one of data) expectType<boolean>()(connection.send(one))
+expectType<boolean>()(connection.send('x', callback))
+expectType<boolean>()(connection.send('x', (error) => { expectType<Error | null | undefined>()(error) }))
+expectType<boolean>()(connection.send('x', { binary: true, fin: false }, callback))
+expectType<boolean>()(connection.send('x', { compress: false }))
+expectType<boolean>()(connection.send(Buffer.from('x'), { compress: true, binary: false }, callback))
+expectType<boolean>()(connection.send('x', undefined, callback))
 // the options that callers of `ws` give
 expectAssignable<SendOptions>({} as { mask?: boolean, binary?: boolean, compress?: boolean, fin?: boolean })
-expectType<void>(connection.ping())
-expectType<void>(connection.ping('x'))
-expectType<void>(connection.ping('x', false, callback))
-expectType<void>(connection.ping(Buffer.from('x'), callback))
-expectType<void>(connection.ping(undefined, callback))
-expectType<void>(connection.ping(callback))
-expectType<void>(connection.pong())
-expectType<void>(connection.pong('x', false, callback))
-expectType<void>(connection.pong(new ArrayBuffer(1), callback))
-expectType<void>(connection.pong(callback))
-expectType<void>(connection.close())
-expectType<void>(connection.close(1000))
-expectType<void>(connection.close(4000, 'bye'))
-expectType<void>(connection.close(4000, Buffer.from('bye')))
-expectType<void>(connection.terminate())
-expectType<void>(connection.pause())
-expectType<void>(connection.resume())
+expectType<void>()(connection.ping())
+expectType<void>()(connection.ping('x'))
+expectType<void>()(connection.ping('x', false, callback))
+expectType<void>()(connection.ping(Buffer.from('x'), callback))
+expectType<void>()(connection.ping(undefined, callback))
+expectType<void>()(connection.ping(callback))
+expectType<void>()(connection.pong())
+expectType<void>()(connection.pong('x', false, callback))
+expectType<void>()(connection.pong(new ArrayBuffer(1), callback))
+expectType<void>()(connection.pong(callback))
+expectType<void>()(connection.close())
+expectType<void>()(connection.close(1000))
+expectType<void>()(connection.close(4000, 'bye'))
+expectType<void>()(connection.close(4000, Buffer.from('bye')))
+expectType<void>()(connection.terminate())
+expectType<void>()(connection.pause())
+expectType<void>()(connection.resume())
 
 // C4: numbers, and whatever else is not bytes, are refused before the program runs
 // @ts-expect-error a number has leaked memory before
@@ -124,27 +124,27 @@ connection.terminate(1000)
 
 // --- events
 
-expectType<WebSocketConnection>(connection.on('message', (data, isBinary) => {
-  expectType<Buffer>(data)
-  expectType<boolean>(isBinary)
+expectType<WebSocketConnection>()(connection.on('message', (data, isBinary) => {
+  expectType<Buffer>()(data)
+  expectType<boolean>()(isBinary)
 }))
 connection.on('close', (code, reason) => {
-  expectType<number>(code)
-  expectType<Buffer>(reason)
+  expectType<number>()(code)
+  expectType<Buffer>()(reason)
 })
-connection.on('error', (error) => { expectType<Error>(error) })
-connection.on('ping', (data) => { expectType<Buffer>(data) })
-connection.on('pong', (data) => { expectType<Buffer>(data) })
-connection.on('drain', (...args) => { expectType<[]>(args) })
-connection.on('open', (...args) => { expectType<[]>(args) })
+connection.on('error', (error) => { expectType<Error>()(error) })
+connection.on('ping', (data) => { expectType<Buffer>()(data) })
+connection.on('pong', (data) => { expectType<Buffer>()(data) })
+connection.on('drain', (...args) => { expectType<[]>()(args) })
+connection.on('open', (...args) => { expectType<[]>()(args) })
 connection.once('message', (data, isBinary) => {
-  expectType<Buffer>(data)
-  expectType<boolean>(isBinary)
+  expectType<Buffer>()(data)
+  expectType<boolean>()(isBinary)
 })
-connection.addListener('message', (data) => { expectType<Buffer>(data) })
-connection.prependListener('close', (code) => { expectType<number>(code) })
-connection.prependOnceListener('close', (code, reason) => { expectType<[number, Buffer]>([code, reason]) })
-connection.on('message', async (data) => { expectType<Buffer>(data) })
+connection.addListener('message', (data) => { expectType<Buffer>()(data) })
+connection.prependListener('close', (code) => { expectType<number>()(code) })
+connection.prependOnceListener('close', (code, reason) => { expectType<[number, Buffer]>()([code, reason] as [typeof code, typeof reason]) })
+connection.on('message', async (data) => { expectType<Buffer>()(data) })
 connection.on('message', () => {})
 const listener = (data: Buffer): void => { connection.send(data) }
 connection.on('message', listener).off('message', listener)
@@ -163,35 +163,35 @@ expectAssignable<Promise<unknown[]>>(once(connection, 'message'))
 // --- as browsers have it
 
 connection.addEventListener('message', (event) => {
-  expectType<WebSocketMessageEvent>(event)
-  expectType<string | Buffer | ArrayBuffer | Buffer[] | Blob>(event.data)
-  expectType<'message'>(event.type)
-  expectType<WebSocketConnection>(event.target)
+  expectType<WebSocketMessageEvent>()(event)
+  expectType<string | Buffer | ArrayBuffer | Buffer[] | Blob>()(event.data)
+  expectType<'message'>()(event.type)
+  expectType<WebSocketConnection>()(event.target)
 })
 connection.addEventListener('close', (event) => {
-  expectType<WebSocketCloseEvent>(event)
-  expectType<number>(event.code)
-  expectType<string>(event.reason)
-  expectType<boolean>(event.wasClean)
+  expectType<WebSocketCloseEvent>()(event)
+  expectType<number>()(event.code)
+  expectType<string>()(event.reason)
+  expectType<boolean>()(event.wasClean)
 }, { once: true })
 connection.addEventListener('error', (event) => {
-  expectType<WebSocketErrorEvent>(event)
-  expectType<Error>(event.error)
-  expectType<string>(event.message)
+  expectType<WebSocketErrorEvent>()(event)
+  expectType<Error>()(event.error)
+  expectType<string>()(event.message)
 })
-connection.addEventListener('open', (event) => { expectType<WebSocketEvent>(event) })
-connection.addEventListener('close', { handleEvent: (event) => { expectType<WebSocketCloseEvent>(event) } })
-connection.removeEventListener('message', (event) => { expectType<WebSocketMessageEvent>(event) })
+connection.addEventListener('open', (event) => { expectType<WebSocketEvent>()(event) })
+connection.addEventListener('close', { handleEvent: (event) => { expectType<WebSocketCloseEvent>()(event) } })
+connection.removeEventListener('message', (event) => { expectType<WebSocketMessageEvent>()(event) })
 // @ts-expect-error browsers have no such event
 connection.addEventListener('ping', () => {})
 // @ts-expect-error a close event has no data
 connection.addEventListener('close', (event) => event.data)
 // @ts-expect-error a listener is a function or has one
 connection.addEventListener('close', 'listener')
-connection.onmessage = (event) => { expectType<WebSocketMessageEvent>(event) }
-connection.onclose = (event) => { expectType<WebSocketCloseEvent>(event) }
-connection.onerror = async (event) => { expectType<WebSocketErrorEvent>(event) }
-connection.onopen = (event) => { expectType<WebSocketEvent>(event) }
+connection.onmessage = (event) => { expectType<WebSocketMessageEvent>()(event) }
+connection.onclose = (event) => { expectType<WebSocketCloseEvent>()(event) }
+connection.onerror = async (event) => { expectType<WebSocketErrorEvent>()(event) }
+connection.onopen = (event) => { expectType<WebSocketEvent>()(event) }
 connection.onmessage = null
 // @ts-expect-error a close event has no data
 connection.onclose = (event) => event.data
@@ -201,13 +201,13 @@ connection.onmessage = 'listener'
 // --- other views
 
 for await (const message of connection) {
-  expectType<string | Buffer>(message)
-  if (typeof message === 'string') expectType<string>(message.trim())
-  else expectType<Buffer>(message)
+  expectType<string | Buffer>()(message)
+  if (typeof message === 'string') expectType<string>()(message.trim())
+  else expectType<Buffer>()(message)
 }
-expectType<AsyncIterableIterator<string | Buffer>>(connection[Symbol.asyncIterator]())
-expectType<Duplex>(connection.stream())
-expectType<Duplex>(connection.stream({ decodeStrings: false, readableObjectMode: true, highWaterMark: 1 }))
+expectType<AsyncIterableIterator<string | Buffer>>()(connection[Symbol.asyncIterator]())
+expectType<Duplex>()(connection.stream())
+expectType<Duplex>()(connection.stream({ decodeStrings: false, readableObjectMode: true, highWaterMark: 1 }))
 // @ts-expect-error the options are those of a Duplex
 connection.stream({ objectMode: 'yes' })
 connection.signal.addEventListener('abort', () => {})
@@ -217,9 +217,9 @@ fetch('http://localhost', { signal: connection.signal })
 
 if (connection.route !== null) {
   expectAssignable<WebSocketConnections>(connection.route)
-  expectType<string>(connection.route.url)
-  expectType<ReadonlySet<WebSocketConnection>>(connection.route.clients)
-  expectType<number>(connection.route.broadcast('x', { except: connection }))
+  expectType<string>()(connection.route.url)
+  expectType<ReadonlySet<WebSocketConnection>>()(connection.route.clients)
+  expectType<number>()(connection.route.broadcast('x', { except: connection }))
 }
 // @ts-expect-error the client of `injectWS` has no route
 connection.route.broadcast('x')

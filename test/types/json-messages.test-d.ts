@@ -3,7 +3,7 @@ import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import websocket, { type InvalidMessage, type WebSocketConnection, type WebSocketRouteConnections } from 'fastify-ws-routes'
-import { expectAssignable, expectType } from 'tsd'
+import { expectAssignable, expectType } from './expect.js'
 import * as v from 'valibot'
 import { z } from 'zod'
 
@@ -28,28 +28,28 @@ typebox.get('/chat/:room', {
   websocket: true,
   schema: { params: Type.Object({ room: Type.String() }), receive: ClientMessage, send: ServerMessage }
 }, async (connection, request) => {
-  expectType<WebSocketConnection<Say | Typing, Ack>>(connection)
-  expectType<{ room: string }>(request.params)
+  expectType<WebSocketConnection<Say | Typing, Ack>>()(connection)
+  expectType<{ room: string }>()(request.params)
   connection.on('json', message => {
-    expectType<Say | Typing>(message)
+    expectType<Say | Typing>()(message)
     // A union narrows by its tag.
-    if (message.type === 'say') expectType<string>(message.text)
-    else expectType<boolean>(message.on)
+    if (message.type === 'say') expectType<string>()(message.text)
+    else expectType<boolean>()(message.on)
     // @ts-expect-error no member has it
-    expectType<never>(message.id as never)
+    expectType<never>()(message.id as never)
   })
-  connection.once('json', message => expectType<Say | Typing>(message))
+  connection.once('json', message => expectType<Say | Typing>()(message))
   for await (const message of connection.json()) {
     switch (message.type) {
-      case 'say': expectType<Say>(message); break
-      case 'typing': expectType<Typing>(message); break
-      default: expectType<never>(message)
+      case 'say': expectType<Say>()(message); break
+      case 'typing': expectType<Typing>()(message); break
+      default: expectType<never>()(message)
     }
   }
 
-  expectType<boolean>(connection.sendJson({ type: 'ack', id: 1 }))
-  expectType<boolean>(connection.sendJson({ type: 'ack', id: 1 }, { compress: false }, error => expectType<Error | null | undefined>(error)))
-  expectType<boolean>(connection.sendJson({ type: 'ack', id: 1 }, () => {}))
+  expectType<boolean>()(connection.sendJson({ type: 'ack', id: 1 }))
+  expectType<boolean>()(connection.sendJson({ type: 'ack', id: 1 }, { compress: false }, error => expectType<Error | null | undefined>()(error)))
+  expectType<boolean>()(connection.sendJson({ type: 'ack', id: 1 }, () => {}))
   // @ts-expect-error a string
   connection.sendJson({ type: 'ack', id: '1' })
   // @ts-expect-error what is received
@@ -57,8 +57,8 @@ typebox.get('/chat/:room', {
   // @ts-expect-error JSON is text
   connection.sendJson({ type: 'ack', id: 1 }, { binary: true })
 
-  expectType<WebSocketRouteConnections<Ack> | null>(connection.route)
-  expectType<number>(connection.route!.broadcastJson({ type: 'ack', id: 1 }, { except: connection, filter: other => other !== connection }))
+  expectType<WebSocketRouteConnections<Ack> | null>()(connection.route)
+  expectType<number>()(connection.route!.broadcastJson({ type: 'ack', id: 1 }, { except: connection, filter: other => other !== connection }))
   // @ts-expect-error not what is sent
   connection.route!.broadcastJson({ type: 'nak' })
   // @ts-expect-error wrong type
@@ -66,8 +66,8 @@ typebox.get('/chat/:room', {
 
   // The other events are what they were.
   connection.on('message', (data, isBinary) => {
-    expectType<Buffer>(data)
-    expectType<boolean>(isBinary)
+    expectType<Buffer>()(data)
+    expectType<boolean>()(isBinary)
   })
   // Where any connection will do, this one does.
   expectAssignable<WebSocketConnection>(connection)
@@ -76,17 +76,17 @@ typebox.get('/chat/:room', {
 typebox.get('/handler-among-the-options', {
   websocket: {
     onInvalidMessage (error, connection, data) {
-      expectType<FastifyInstance>(this)
-      expectType<InvalidMessage>(error)
-      expectType<number>(error.closeCode)
-      expectType<Buffer>(data)
+      expectType<FastifyInstance>()(this)
+      expectType<InvalidMessage>()(error)
+      expectType<number>()(error.closeCode)
+      expectType<Buffer>()(data)
       connection.sendJson({ type: 'ack', id: 1 })
       // @ts-expect-error not what is sent
       connection.sendJson({ type: 'nak' })
     }
   },
   schema: { receive: ClientMessage, send: ServerMessage },
-  handler: connection => { expectType<WebSocketConnection<Say | Typing, Ack>>(connection) }
+  handler: connection => { expectType<WebSocketConnection<Say | Typing, Ack>>()(connection) }
 })
 
 typebox.route({
@@ -94,7 +94,7 @@ typebox.route({
   url: '/route',
   websocket: true,
   schema: { receive: ClientMessage, send: ServerMessage },
-  handler: connection => { expectType<WebSocketConnection<Say | Typing, Ack>>(connection) }
+  handler: connection => { expectType<WebSocketConnection<Say | Typing, Ack>>()(connection) }
 })
 
 typebox.route({
@@ -102,16 +102,16 @@ typebox.route({
   url: '/ws-handler',
   schema: { receive: ClientMessage, send: ServerMessage, response: { 200: Type.Object({ hello: Type.String() }) } },
   handler: async () => ({ hello: 'http' }),
-  wsHandler: connection => { expectType<WebSocketConnection<Say | Typing, Ack>>(connection) }
+  wsHandler: connection => { expectType<WebSocketConnection<Say | Typing, Ack>>()(connection) }
 })
 
 // One of the two schemas alone.
 typebox.get('/receive', { websocket: true, schema: { receive: ServerMessage } }, connection => {
-  expectType<WebSocketConnection<Ack, unknown>>(connection)
+  expectType<WebSocketConnection<Ack, unknown>>()(connection)
   connection.sendJson(['anything'])
 })
 typebox.get('/send', { websocket: true, schema: { send: ServerMessage } }, connection => {
-  expectType<WebSocketConnection<unknown, Ack>>(connection)
+  expectType<WebSocketConnection<unknown, Ack>>()(connection)
 })
 
 // --- Zod: what is received has been transformed, what is sent will be
@@ -128,8 +128,8 @@ zod.get('/', {
     send: z.object({ type: z.literal('ack'), id: z.number(), note: z.string().default('') })
   }
 }, async connection => {
-  expectType<WebSocketConnection<Say | Typing, { type: 'ack', id: number, note: string }>>(connection)
-  for await (const message of connection.json()) if (message.type === 'typing') expectType<boolean>(message.on)
+  expectType<WebSocketConnection<Say | Typing, { type: 'ack', id: number, note: string }>>()(connection)
+  for await (const message of connection.json()) if (message.type === 'typing') expectType<boolean>()(message.on)
 })
 
 // --- JSON Schema, by json-schema-to-ts
@@ -149,8 +149,8 @@ jsonSchema.get('/', {
   }
 }, connection => {
   connection.on('json', message => {
-    if (message.type === 'say') expectType<string>(message.text)
-    else expectType<boolean>(message.on)
+    if (message.type === 'say') expectType<string>()(message.text)
+    else expectType<boolean>()(message.on)
   })
   connection.sendJson({ type: 'ack', id: 1 })
   // @ts-expect-error a string
@@ -174,7 +174,7 @@ Fastify().withTypeProvider<ValibotTypeProvider>().get('/', {
     send: v.object({ type: v.literal('ack'), id: v.number() })
   }
 }, connection => {
-  expectType<WebSocketConnection<Say | Typing, Ack>>(connection)
+  expectType<WebSocketConnection<Say | Typing, Ack>>()(connection)
 })
 
 // --- without a type provider: what the generics say
@@ -182,26 +182,26 @@ Fastify().withTypeProvider<ValibotTypeProvider>().get('/', {
 const plain = Fastify()
 
 plain.get<{ Params: { room: string }, Receive: Say | Typing, Send: Ack }>('/:room', { websocket: true }, (connection, request) => {
-  expectType<WebSocketConnection<Say | Typing, Ack>>(connection)
-  expectType<string>(request.params.room)
+  expectType<WebSocketConnection<Say | Typing, Ack>>()(connection)
+  expectType<string>()(request.params.room)
 })
 
 // --- and without anything, unknown
 
 plain.get('/', { websocket: true }, async connection => {
-  expectType<WebSocketConnection>(connection)
-  connection.on('json', message => expectType<unknown>(message))
-  for await (const message of connection.json()) expectType<unknown>(message)
+  expectType<WebSocketConnection>()(connection)
+  connection.on('json', message => expectType<unknown>()(message))
+  for await (const message of connection.json()) expectType<unknown>()(message)
   connection.sendJson({ whatever: 1 })
   connection.route!.broadcastJson([1, 2, 3])
 })
 
 plain.get('/schema', { websocket: true, schema: { receive: { type: 'object' } } }, connection => {
-  expectType<WebSocketConnection>(connection)
+  expectType<WebSocketConnection>()(connection)
 })
 
 plain.websocketServer.broadcastJson({ whatever: 1 })
 const client = await plain.injectWS('/')
-client.on('json', message => expectType<unknown>(message))
+client.on('json', message => expectType<unknown>()(message))
 // @ts-expect-error wrong type
 plain.get('/bad', { websocket: { onInvalidMessage: 'close' } }, () => {})

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { EventEmitter } from 'node:events'
 import type * as api from 'fastify-ws-routes'
-import { expectType } from 'tsd'
+import { expectType } from './expect.js'
 
 // Nothing that a user gets or gives is `any`: neither a member, nor what a method takes or returns, nor what its
 // callbacks are given. This is said in types alone, so that every compiler checks it.
@@ -56,36 +56,36 @@ interface Sound {
   list: string[]
   method: (data?: string, callback?: (error?: Error) => void) => Promise<void>
 }
-expectType<keyof Leaking>({} as Leaks<Leaking>)
-expectType<Leaks<Leaking>>({} as keyof Leaking)
-expectType<never>({} as Leaks<Sound>)
+expectType<keyof Leaking>()({} as Leaks<Leaking>)
+expectType<Leaks<Leaking>>()({} as keyof Leaking)
+expectType<never>()({} as Leaks<Sound>)
 
-expectType<never>({} as Leaks<api.WebSocketConnection>)
-expectType<never>({} as Leaks<api.WebSocketConnectionEvents>)
-expectType<never>({} as Leaks<api.WebSocketServer>)
-expectType<never>({} as Leaks<api.WebSocketServerEvents>)
-expectType<never>({} as Leaks<api.WebSocketConnections>)
-expectType<never>({} as Leaks<api.WebSocketRouteConnections>)
-expectType<never>({} as Leaks<api.BroadcastOptions>)
-expectType<never>({} as Leaks<api.SendOptions>)
-expectType<never>({} as Leaks<api.WebSocketEventMap>)
-expectType<never>({} as Leaks<api.WebSocketEvent>)
-expectType<never>({} as Leaks<api.WebSocketMessageEvent>)
-expectType<never>({} as Leaks<api.WebSocketCloseEvent>)
-expectType<never>({} as Leaks<api.WebSocketErrorEvent>)
-expectType<never>({} as Leaks<api.WebSocketPluginOptions>)
-expectType<never>({} as Leaks<api.WebSocketRouteOptions>)
-expectType<never>({} as Leaks<api.CompatibilityOptions>)
-expectType<never>({} as Leaks<api.PerMessageDeflateOptions>)
-expectType<never>({} as Leaks<api.WsPerMessageDeflateOptions>)
-expectType<never>({} as Leaks<NonNullable<api.WsPerMessageDeflateOptions['zlibDeflateOptions']>>)
-expectType<never>({} as Leaks<api.VerifyClientInfo>)
-expectType<never>({} as Leaks<api.InjectWSContext>)
-expectType<never>({} as Leaks<api.InjectWSOptions>)
-expectType<never>({} as Leaks<api.InjectWSError>)
-expectType<never>({} as Leaks<Pick<FastifyInstance, 'websocketServer' | 'injectWS'>>)
-expectType<never>({} as Leaks<Pick<FastifyRequest, 'ws'>>)
-expectType<never>({} as Leaks<{
+expectType<never>()({} as Leaks<api.WebSocketConnection>)
+expectType<never>()({} as Leaks<api.WebSocketConnectionEvents>)
+expectType<never>()({} as Leaks<api.WebSocketServer>)
+expectType<never>()({} as Leaks<api.WebSocketServerEvents>)
+expectType<never>()({} as Leaks<api.WebSocketConnections>)
+expectType<never>()({} as Leaks<api.WebSocketRouteConnections>)
+expectType<never>()({} as Leaks<api.BroadcastOptions>)
+expectType<never>()({} as Leaks<api.SendOptions>)
+expectType<never>()({} as Leaks<api.WebSocketEventMap>)
+expectType<never>()({} as Leaks<api.WebSocketEvent>)
+expectType<never>()({} as Leaks<api.WebSocketMessageEvent>)
+expectType<never>()({} as Leaks<api.WebSocketCloseEvent>)
+expectType<never>()({} as Leaks<api.WebSocketErrorEvent>)
+expectType<never>()({} as Leaks<api.WebSocketPluginOptions>)
+expectType<never>()({} as Leaks<api.WebSocketRouteOptions>)
+expectType<never>()({} as Leaks<api.CompatibilityOptions>)
+expectType<never>()({} as Leaks<api.PerMessageDeflateOptions>)
+expectType<never>()({} as Leaks<api.WsPerMessageDeflateOptions>)
+expectType<never>()({} as Leaks<NonNullable<api.WsPerMessageDeflateOptions['zlibDeflateOptions']>>)
+expectType<never>()({} as Leaks<api.VerifyClientInfo>)
+expectType<never>()({} as Leaks<api.InjectWSContext>)
+expectType<never>()({} as Leaks<api.InjectWSOptions>)
+expectType<never>()({} as Leaks<api.InjectWSError>)
+expectType<never>()({} as Leaks<Pick<FastifyInstance, 'websocketServer' | 'injectWS'>>)
+expectType<never>()({} as Leaks<Pick<FastifyRequest, 'ws'>>)
+expectType<never>()({} as Leaks<{
   handler: api.WebSocketHandler
   errorHandler: api.WebSocketErrorHandler
   preClose: api.PreCloseHandler
@@ -102,18 +102,18 @@ expectType<never>({} as Leaks<{
 // the parameters that a handler gets, as the compiler has inferred them
 declare const app: FastifyInstance
 app.get<{ Params: { id: string }, Querystring: { page: number }, Headers: { 'x-token': string } }>('/', { websocket: true }, (connection, request) => {
-  expectType<never>(leaksOf({ connection, request, params: request.params, query: request.query, headers: request.headers, body: request.body, ws: request.ws, raw: request.raw, log: request.log }))
+  expectType<never>()(leaksOf({ connection, request, params: request.params, query: request.query, headers: request.headers, body: request.body, ws: request.ws, raw: request.raw, log: request.log }))
 })
 app.get('/', { websocket: {} }, (connection, request) => {
-  expectType<never>(leaksOf({ connection, request, params: request.params, query: request.query, headers: request.headers, body: request.body }))
+  expectType<never>()(leaksOf({ connection, request, params: request.params, query: request.query, headers: request.headers, body: request.body }))
 })
 app.route({
   method: 'GET',
   url: '/',
   handler: (request, reply) => {
-    expectType<never>(leaksOf({ request, reply, params: request.params, query: request.query, headers: request.headers, body: request.body }))
+    expectType<never>()(leaksOf({ request, reply, params: request.params, query: request.query, headers: request.headers, body: request.body }))
   },
   wsHandler (connection, request) {
-    expectType<never>(leaksOf({ app: this, connection, request, params: request.params, query: request.query, headers: request.headers, body: request.body }))
+    expectType<never>()(leaksOf({ app: this, connection, request, params: request.params, query: request.query, headers: request.headers, body: request.body }))
   }
 })

@@ -9,7 +9,7 @@ import websocket, {
   type CompatibilityOptions, type HeartbeatOptions, type PerMessageDeflateOptions, type RateLimitOptions, type VerifyClientInfo, type WebSocketConnection, type WebSocketErrorHandler,
   type WebSocketPluginOptions, type WebSocketRouteOptions, type WsPerMessageDeflateOptions
 } from 'fastify-ws-routes'
-import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
+import { expectAssignable, expectNotAssignable, expectType } from './expect.js'
 import type { PerMessageDeflateOptions as OptionsOfWs, ServerOptions } from 'ws'
 
 // The options of the plugin and of routes.
@@ -30,15 +30,15 @@ await app.register(websocket, {
   handshakeTimeout: 1,
   closeTimeout: 1,
   errorHandler (error, connection, request, reply) {
-    expectType<FastifyInstance>(this)
-    expectType<Error>(error)
-    expectType<WebSocketConnection>(connection)
-    expectType<FastifyRequest>(request)
-    expectType<FastifyReply>(reply)
+    expectType<FastifyInstance>()(this)
+    expectType<Error>()(error)
+    expectType<WebSocketConnection>()(connection)
+    expectType<FastifyRequest>()(request)
+    expectType<FastifyReply>()(reply)
     connection.terminate()
   },
   preClose (done) {
-    expectType<FastifyInstance>(this)
+    expectType<FastifyInstance>()(this)
     this.websocketServer.broadcast('bye')
     done()
   },
@@ -47,18 +47,18 @@ await app.register(websocket, {
     clientTracking: false,
     server: createServer(),
     verifyClient (info, answer) {
-      expectType<VerifyClientInfo>(info)
-      expectType<string | undefined>(info.origin)
-      expectType<boolean>(info.secure)
-      expectType<IncomingMessage>(info.req)
+      expectType<VerifyClientInfo>()(info)
+      expectType<string | undefined>()(info.origin)
+      expectType<boolean>()(info.secure)
+      expectType<IncomingMessage>()(info.req)
       answer(true)
       answer(false, 403, 'Forbidden', { 'X-Reason': 'none' })
       // @ts-expect-error a status is a number
       answer(false, '403')
     },
     handleProtocols (protocols, request) {
-      expectType<Set<string>>(protocols)
-      expectType<IncomingMessage>(request)
+      expectType<Set<string>>()(protocols)
+      expectType<IncomingMessage>()(request)
       return false
     }
   }
@@ -70,18 +70,18 @@ app.register(websocket, () => ({ maxPayload: 1 }))
 app.register(import('fastify-ws-routes'), { maxPayload: 1 })
 
 const options: WebSocketPluginOptions[] = [
-  { preClose: async function () { expectType<FastifyInstance>(this) } },
-  { preClose: (done) => { expectType<HookHandlerDoneFunction>(done) } },
+  { preClose: async function () { expectType<FastifyInstance>()(this) } },
+  { preClose: (done) => { expectType<HookHandlerDoneFunction>()(done) } },
   { preClose: {} as preCloseHookHandler },
   { preClose: {} as preCloseAsyncHookHandler },
   { errorHandler: async (error) => error.message },
   { errorHandler: (error, connection) => connection.send(error.message) },
   { origin: '*' },
   { origin: /x/g },
-  { origin: (origin, request) => { expectType<string>(origin); expectType<FastifyRequest>(request); return request.ip === origin } },
+  { origin: (origin, request) => { expectType<string>()(origin); expectType<FastifyRequest>()(request); return request.ip === origin } },
   { origin: async (origin) => origin === 'https://example.com' },
-  { protocols: (offered, request) => { expectType<readonly string[]>(offered); expectType<FastifyRequest>(request); return false } },
-  { options: { verifyClient: (info) => { expectType<VerifyClientInfo>(info); return info.secure } } },
+  { protocols: (offered, request) => { expectType<readonly string[]>()(offered); expectType<FastifyRequest>()(request); return false } },
+  { options: { verifyClient: (info) => { expectType<VerifyClientInfo>()(info); return info.secure } } },
   { options: { verifyClient: async (info, callback) => { callback(info.secure) } } },
   { options: { handleProtocols: (protocols) => protocols.values().next().value ?? false } },
   { options: { server: createTlsServer() } },
@@ -121,9 +121,9 @@ const options: WebSocketPluginOptions[] = [
 for (const one of options) app.register(websocket, one)
 
 const errorHandler: WebSocketErrorHandler = function (error, connection) {
-  expectType<FastifyInstance>(this)
-  expectType<Error>(error)
-  expectType<WebSocketConnection>(connection)
+  expectType<FastifyInstance>()(this)
+  expectType<Error>()(error)
+  expectType<WebSocketConnection>()(connection)
 }
 app.register(websocket, { errorHandler })
 
@@ -225,7 +225,7 @@ app.register(websocket, { options: { perMessageDeflate: { zlibInflateOptions: 10
 app.register(websocket, { options: { perMessageDeflate: { concurrencyLimit: '10' } } })
 
 // as in `ws`, a promise would be taken for true
-expectNotAssignable<CompatibilityOptions['verifyClient']>(async () => false)
-expectNotAssignable<CompatibilityOptions['verifyClient']>(async (info: VerifyClientInfo) => info.secure)
-expectNotAssignable<CompatibilityOptions['handleProtocols']>(async () => 'chat')
-expectNotAssignable<WebSocketPluginOptions>({ protocols: async () => 'chat' })
+expectNotAssignable<CompatibilityOptions['verifyClient']>()(async () => false)
+expectNotAssignable<CompatibilityOptions['verifyClient']>()(async (info: VerifyClientInfo) => info.secure)
+expectNotAssignable<CompatibilityOptions['handleProtocols']>()(async () => 'chat')
+expectNotAssignable<WebSocketPluginOptions>()({ protocols: async () => 'chat' })

@@ -3,7 +3,7 @@ import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { IncomingHttpHeaders } from 'node:http'
 import 'fastify-ws-routes'
-import { expectAssignable, expectType } from 'tsd'
+import { expectAssignable, expectType } from './expect.js'
 import { z } from 'zod'
 
 // Routes for HTTP are what they are without this package. Fastify's own tests of its types, which test/types.test.ts
@@ -11,23 +11,23 @@ import { z } from 'zod'
 
 const app = Fastify()
 app.get('/', (request, reply) => {
-  expectType<unknown>(request.params)
-  expectType<unknown>(request.query)
-  expectType<unknown>(request.body)
-  expectType<IncomingHttpHeaders>(request.headers)
+  expectType<unknown>()(request.params)
+  expectType<unknown>()(request.query)
+  expectType<unknown>()(request.body)
+  expectType<IncomingHttpHeaders>()(request.headers)
   expectAssignable<FastifyRequest>(request)
   expectAssignable<FastifyReply>(reply)
   reply.send(1)
 })
 app.get('/', { websocket: false }, async function (request, reply) {
-  expectType<FastifyInstance>(this)
+  expectType<FastifyInstance>()(this)
   expectAssignable<FastifyRequest>(request)
   expectAssignable<FastifyReply>(reply)
 })
 app.post<{ Body: { name: string }, Reply: { 201: { id: number }, 400: string } }>('/', {
-  preHandler: async (request) => { expectType<{ name: string }>(request.body) }
+  preHandler: async (request) => { expectType<{ name: string }>()(request.body) }
 }, async (request, reply) => {
-  expectType<{ name: string }>(request.body)
+  expectType<{ name: string }>()(request.body)
   // @ts-expect-error what the generic says of 400
   reply.code(400).send({ id: 1 })
   return reply.code(201).send({ id: 1 })
@@ -40,7 +40,7 @@ app.route<RouteGenericInterface & { Params: { id: string } }>({
   method: ['PUT', 'PATCH'],
   url: '/:id',
   handler: async (request) => {
-    expectType<{ id: string }>(request.params)
+    expectType<{ id: string }>()(request.params)
     return request.params.id
   }
 })
@@ -52,8 +52,8 @@ const typeboxSchema = {
   response: { 200: Type.Object({ id: Type.Number() }), 404: Type.Literal('none') }
 }
 typebox.post('/', { schema: typeboxSchema }, async (request, reply) => {
-  expectType<{ page: number }>(request.query)
-  expectType<{ name: string }>(request.body)
+  expectType<{ page: number }>()(request.query)
+  expectType<{ name: string }>()(request.body)
   if (request.query.page === 0) return reply.code(404).send('none')
   // @ts-expect-error what the schema says of 200
   reply.code(200).send({ id: 'x' })
@@ -64,8 +64,8 @@ typebox.route({
   url: '/',
   schema: typeboxSchema,
   handler: (request, reply) => {
-    expectType<{ page: number }>(request.query)
-    expectType<{ name: string }>(request.body)
+    expectType<{ page: number }>()(request.query)
+    expectType<{ name: string }>()(request.body)
     // @ts-expect-error what the schema says of 404
     reply.code(404).send('some')
     reply.code(200).send({ id: 1 })
@@ -81,8 +81,8 @@ const zodSchema = {
   response: { 200: z.object({ id: z.number() }) }
 }
 zod.post('/', { schema: zodSchema }, async (request) => {
-  expectType<{ page: number }>(request.query)
-  expectType<{ name: string }>(request.body)
+  expectType<{ page: number }>()(request.query)
+  expectType<{ name: string }>()(request.body)
   return { id: 1 }
 })
 zod.route({
@@ -90,7 +90,7 @@ zod.route({
   url: '/',
   schema: zodSchema,
   handler: (request, reply) => {
-    expectType<{ name: string }>(request.body)
+    expectType<{ name: string }>()(request.body)
     // @ts-expect-error what the schema says of 200
     reply.code(200).send({ id: 'x' })
     reply.code(200).send({ id: 1 })

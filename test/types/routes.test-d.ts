@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import websocket, { type WebSocketConnection, type WebSocketHandler, type WebSocketRouteOptions } from 'fastify-ws-routes'
-import { expectAssignable, expectNotType, expectType } from 'tsd'
+import { expectAssignable, expectNotType, expectType } from './expect.js'
 
 // How routes are declared, and what their handlers then get.
 
@@ -17,7 +17,7 @@ interface Chat {
 // --- the quick start
 
 app.get('/echo', { websocket: true }, (connection, request) => {
-  expectType<WebSocketConnection>(connection)
+  expectType<WebSocketConnection>()(connection)
   expectAssignable<FastifyRequest>(request)
   connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
 })
@@ -31,7 +31,7 @@ app.route({
     return reply.send({ hello: 'http' })
   },
   wsHandler: (connection, request) => {
-    expectType<WebSocketConnection>(connection)
+    expectType<WebSocketConnection>()(connection)
     expectAssignable<FastifyRequest>(request)
     return connection.send('hello')
   },
@@ -41,73 +41,73 @@ app.route({
 // --- shorthand
 
 app.get('/options', { websocket: { maxPayload: 1024, origin: ['https://example.com', /\.example\.com$/] } }, (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<string>(request.url)
-  expectType<unknown>(request.params)
-  expectType<unknown>(request.query)
-  expectType<unknown>(request.body)
-  expectType<IncomingHttpHeaders>(request.headers)
-  expectType<IncomingMessage>(request.raw)
+  expectType<WebSocketConnection>()(connection)
+  expectType<string>()(request.url)
+  expectType<unknown>()(request.params)
+  expectType<unknown>()(request.query)
+  expectType<unknown>()(request.body)
+  expectType<IncomingHttpHeaders>()(request.headers)
+  expectType<IncomingMessage>()(request.raw)
 })
 
 app.get<Chat>('/chat/:room', { websocket: true }, (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<{ room: string }>(request.params)
-  expectType<number | undefined>(request.query.since)
-  expectType<string>(request.headers['x-token'])
-  expectType<string | undefined>(request.headers.origin)
+  expectType<WebSocketConnection>()(connection)
+  expectType<{ room: string }>()(request.params)
+  expectType<number | undefined>()(request.query.since)
+  expectType<string>()(request.headers['x-token'])
+  expectType<string | undefined>()(request.headers.origin)
   // @ts-expect-error there is no such parameter
   console.log(request.params.user)
 })
 
 app.get<Chat>('/chat/:room', { websocket: { protocols: (offered) => offered[0] ?? false } }, (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<{ room: string }>(request.params)
+  expectType<WebSocketConnection>()(connection)
+  expectType<{ room: string }>()(request.params)
 })
 
 app.get<Chat>('/chat/:room', { websocket: { perMessageDeflate: true } }, (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<{ room: string }>(request.params)
+  expectType<WebSocketConnection>()(connection)
+  expectType<{ room: string }>()(request.params)
 })
 
-app.get('/secrets', { websocket: { perMessageDeflate: false } }, (connection) => { expectType<WebSocketConnection>(connection) })
+app.get('/secrets', { websocket: { perMessageDeflate: false } }, (connection) => { expectType<WebSocketConnection>()(connection) })
 
 app.route({
   method: 'GET',
   url: '/prices',
   handler: async () => 'http',
-  wsHandler: (connection) => { expectType<WebSocketConnection>(connection) },
+  wsHandler: (connection) => { expectType<WebSocketConnection>()(connection) },
   websocket: { perMessageDeflate: { serverNoContextTakeover: true, clientMaxWindowBits: 9, threshold: 0, level: 9, memLevel: 9 } }
 })
 
 app.get<Chat>('/chat/:room', {
   websocket: true,
   handler (connection, request) {
-    expectType<FastifyInstance>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
+    expectType<FastifyInstance>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
   }
 })
 
 app.get<Chat>('/chat/:room', {
   websocket: { maxPayload: 1 },
   wsHandler (connection, request) {
-    expectType<FastifyInstance>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
+    expectType<FastifyInstance>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
   }
 }, (request, reply) => {
-  expectType<{ room: string }>(request.params)
+  expectType<{ room: string }>()(request.params)
   reply.code(200).send(request.params.room)
 })
 
 app.get<Chat>('/chat/:room', {
   wsHandler (connection, request) {
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
   },
   handler (request, reply) {
-    expectType<{ room: string }>(request.params)
+    expectType<{ room: string }>()(request.params)
     return reply.code(200).send(request.params.room)
   }
 })
@@ -116,16 +116,16 @@ app.get<Chat>('/chat/:room', {
 app.get<Chat>('/hooks/:room', {
   websocket: true,
   onRequest: async (request, reply) => {
-    expectType<{ room: string }>(request.params)
+    expectType<{ room: string }>()(request.params)
     if (request.params.room === '') await reply.code(404).send()
   },
   preHandler: [async function (request) {
-    expectType<FastifyInstance>(this)
-    expectType<string>(request.headers['x-token'])
+    expectType<FastifyInstance>()(this)
+    expectType<string>()(request.headers['x-token'])
   }],
   errorHandler (error, request, reply) {
-    expectType<string>(error.code)
-    expectType<{ room: string }>(request.params)
+    expectType<string>()(error.code)
+    expectType<{ room: string }>()(request.params)
     reply.code(500).send(error)
   }
 }, (connection) => connection.close())
@@ -134,39 +134,39 @@ app.get<{ Params: { id: string } }, { secret: string }>('/config/:id', {
   websocket: true,
   config: { secret: 'x' }
 }, (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<string>(request.params.id)
-  expectType<string>(request.routeOptions.config.secret)
+  expectType<WebSocketConnection>()(connection)
+  expectType<string>()(request.params.id)
+  expectType<string>()(request.routeOptions.config.secret)
 })
 
 // --- `this`, async handlers, what they return
 
 app.get('/this', { websocket: true }, function (connection, request) {
-  expectType<FastifyInstance>(this)
-  expectType<WebSocketConnection>(connection)
-  expectType<boolean>(request.ws)
+  expectType<FastifyInstance>()(this)
+  expectType<WebSocketConnection>()(connection)
+  expectType<boolean>()(request.ws)
   this.websocketServer.broadcast('joined', { except: connection })
 })
 
 app.get('/async', { websocket: true }, async (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<string>(request.id)
+  expectType<WebSocketConnection>()(connection)
+  expectType<string>()(request.id)
   for await (const message of connection) {
-    expectType<string | Buffer>(message)
+    expectType<string | Buffer>()(message)
     connection.send(message)
   }
 })
 
 app.get('/async', { websocket: true }, async function (connection) {
-  expectType<FastifyInstance>(this)
+  expectType<FastifyInstance>()(this)
   return connection.send('x')
 })
 
 // the arguments may be left out, and a handler may be declared elsewhere
 app.get('/none', { websocket: true }, () => {})
 const declared: WebSocketHandler = function (connection, request) {
-  expectType<FastifyInstance>(this)
-  expectType<WebSocketConnection>(connection)
+  expectType<FastifyInstance>()(this)
+  expectType<WebSocketConnection>()(connection)
   expectAssignable<FastifyRequest>(request)
 }
 app.get('/declared', { websocket: true }, declared)
@@ -176,7 +176,7 @@ const options: WebSocketRouteOptions = { maxPayload: 1 }
 app.get('/declared', { websocket: options }, (connection) => connection.terminate())
 
 // the app, for chaining
-expectType<FastifyInstance>(app.get('/chain', { websocket: true }, (connection) => connection.close()))
+expectType<FastifyInstance>()(app.get('/chain', { websocket: true }, (connection) => connection.close()))
 
 // --- full declaration
 
@@ -185,11 +185,11 @@ app.route({
   url: '/full',
   websocket: true,
   handler (connection, request) {
-    expectType<FastifyInstance>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<unknown>(request.params)
-    expectType<unknown>(request.query)
-    expectType<IncomingHttpHeaders>(request.headers)
+    expectType<FastifyInstance>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<unknown>()(request.params)
+    expectType<unknown>()(request.query)
+    expectType<IncomingHttpHeaders>()(request.headers)
   }
 })
 
@@ -198,12 +198,12 @@ app.route<Chat>({
   url: '/full/:room',
   websocket: { origin: '*' },
   constraints: { host: 'example.com' },
-  preHandler: async (request) => { expectType<{ room: string }>(request.params) },
+  preHandler: async (request) => { expectType<{ room: string }>()(request.params) },
   handler: async (connection, request) => {
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
-    expectType<number | undefined>(request.query.since)
-    expectType<string>(request.headers['x-token'])
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
+    expectType<number | undefined>()(request.query.since)
+    expectType<string>()(request.headers['x-token'])
   }
 })
 
@@ -211,16 +211,16 @@ app.route<Chat & { Reply: { hello: string } }>({
   method: 'GET',
   url: '/both/:room',
   handler: async (request, reply) => {
-    expectType<{ room: string }>(request.params)
-    expectType<FastifyInstance>(reply.server)
+    expectType<{ room: string }>()(request.params)
+    expectType<FastifyInstance>()(reply.server)
     return { hello: 'http' }
   },
   async wsHandler (connection, request) {
-    expectType<FastifyInstance>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
-    expectType<number | undefined>(request.query.since)
-    expectType<string>(request.headers['x-token'])
+    expectType<FastifyInstance>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
+    expectType<number | undefined>()(request.query.since)
+    expectType<string>()(request.headers['x-token'])
   }
 })
 
@@ -230,27 +230,27 @@ app.route<Chat>({
   url: '/both/:room',
   websocket: true,
   handler: (request, reply) => {
-    expectType<{ room: string }>(request.params)
-    expectNotType<WebSocketConnection>(request)
+    expectType<{ room: string }>()(request.params)
+    expectNotType<WebSocketConnection>()(request)
     reply.code(200).send('http')
   },
-  wsHandler: (connection) => { expectType<WebSocketConnection>(connection) }
+  wsHandler: (connection) => { expectType<WebSocketConnection>()(connection) }
 })
 
-expectType<FastifyInstance>(app.route({ method: 'GET', url: '/chain', websocket: true, handler: (connection) => connection.close() }))
+expectType<FastifyInstance>()(app.route({ method: 'GET', url: '/chain', websocket: true, handler: (connection) => connection.close() }))
 
 app.addHook('onRoute', (route) => {
-  expectType<boolean | WebSocketRouteOptions | undefined>(route.websocket)
-  expectType<WebSocketHandler | undefined>(route.wsHandler)
+  expectType<boolean | WebSocketRouteOptions | undefined>()(route.websocket)
+  expectType<WebSocketHandler | undefined>()(route.wsHandler)
 })
 
 // --- encapsulated plugins
 
 app.register(async (scope) => {
   scope.get<Chat>('/:room', { websocket: true }, function (connection, request) {
-    expectType<FastifyInstance>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
+    expectType<FastifyInstance>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
   })
 }, { prefix: '/v1' })
 

@@ -6,7 +6,7 @@ import {
   type BroadcastOptions, type InjectWSContext, type InjectWSError, type InjectWSOptions, type WebSocketConnection, type WebSocketRouteConnections,
   type WebSocketClosed, type WebSocketFailed, type WebSocketOpened, type WebSocketRefused, type WebSocketServer, type WebSocketServerStats
 } from 'fastify-ws-routes'
-import { expectAssignable, expectNotAssignable, expectType } from 'tsd'
+import { expectAssignable, expectNotAssignable, expectType, type Equal } from './expect.js'
 
 // What the plugin adds to the app and to its requests, and what else the package exports.
 
@@ -14,43 +14,43 @@ const app = Fastify()
 
 // --- app.websocketServer
 
-expectType<WebSocketServer>(app.websocketServer)
-expectType<ReadonlySet<WebSocketConnection>>(app.websocketServer.clients)
-for (const client of app.websocketServer.clients) expectType<WebSocketConnection>(client)
-expectType<number>(app.websocketServer.broadcast('x'))
-expectType<number>(app.websocketServer.broadcast(Buffer.from('x'), { binary: false }))
-expectType<number>(app.websocketServer.broadcast('x', {
+expectType<WebSocketServer>()(app.websocketServer)
+expectType<ReadonlySet<WebSocketConnection>>()(app.websocketServer.clients)
+for (const client of app.websocketServer.clients) expectType<WebSocketConnection>()(client)
+expectType<number>()(app.websocketServer.broadcast('x'))
+expectType<number>()(app.websocketServer.broadcast(Buffer.from('x'), { binary: false }))
+expectType<number>()(app.websocketServer.broadcast('x', {
   except: app.websocketServer.clients,
   filter: (connection) => {
-    expectType<WebSocketConnection>(connection)
+    expectType<WebSocketConnection>()(connection)
     return connection.protocol === 'chat'
   }
 }))
-expectType<number>(app.websocketServer.broadcast('x', { compress: false }))
-expectType<number>(app.websocketServer.route('/chat/:room').broadcast('x', { compress: false, filter: () => true }))
-expectType<WebSocketRouteConnections>(app.websocketServer.route('/chat/:room'))
-expectType<ReadonlySet<WebSocketConnection>>(app.websocketServer.route('/chat/:room').clients)
-expectType<WebSocketServerStats>(app.websocketServer.stats)
-expectType<number>(app.websocketServer.stats.received.bytes)
-expectType<Readonly<Record<string, number>>>(app.websocketServer.stats.refused)
+expectType<number>()(app.websocketServer.broadcast('x', { compress: false }))
+expectType<number>()(app.websocketServer.route('/chat/:room').broadcast('x', { compress: false, filter: () => true }))
+expectType<WebSocketRouteConnections>()(app.websocketServer.route('/chat/:room'))
+expectType<ReadonlySet<WebSocketConnection>>()(app.websocketServer.route('/chat/:room').clients)
+expectType<WebSocketServerStats>()(app.websocketServer.stats)
+expectType<number>()(app.websocketServer.stats.received.bytes)
+expectType<Readonly<Record<string, number>>>()(app.websocketServer.stats.refused)
 // @ts-expect-error a picture
 app.websocketServer.stats.open = 0
 declare const closed: WebSocketClosed
-expectType<WebSocketServer>(closed.server)
-expectType<number>(closed.sent.messages + closed.duration + closed.code)
+expectType<WebSocketServer>()(closed.server)
+expectType<number>()(closed.sent.messages + closed.duration + closed.code)
 declare const refused: WebSocketRefused
-expectType<number | null>(refused.statusCode)
-expectType<string>(refused.reason)
-expectType<IncomingMessage>(refused.request)
+expectType<number | null>()(refused.statusCode)
+expectType<string>()(refused.reason)
+expectType<IncomingMessage>()(refused.request)
 declare const opened: WebSocketOpened
-expectType<FastifyRequest>(opened.request)
+expectType<FastifyRequest>()(opened.request)
 declare const failed: WebSocketFailed
-expectType<Error>(failed.error)
-expectType<Promise<void>>(app.websocketServer.close())
-app.websocketServer.close((error) => { expectType<Error | undefined>(error) })
+expectType<Error>()(failed.error)
+expectType<Promise<void>>()(app.websocketServer.close())
+app.websocketServer.close((error) => { expectType<Error | undefined>()(error) })
 app.websocketServer.on('connection', (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<IncomingMessage>(request)
+  expectType<WebSocketConnection>()(connection)
+  expectType<IncomingMessage>()(request)
 })
 expectAssignable<Promise<unknown[]>>(once(app.websocketServer, 'connection'))
 
@@ -76,23 +76,23 @@ expectAssignable<BroadcastOptions>({ except: connection })
 expectAssignable<BroadcastOptions>({ except: [connection] })
 expectAssignable<BroadcastOptions>({ except: new Set([connection]), binary: true })
 expectAssignable<BroadcastOptions>({ compress: false, binary: true, except: connection })
-expectNotAssignable<BroadcastOptions>({ compress: 'no' })
-expectNotAssignable<BroadcastOptions>({ except: 'x' })
-expectNotAssignable<BroadcastOptions>({ filter: true })
+expectNotAssignable<BroadcastOptions>()({ compress: 'no' })
+expectNotAssignable<BroadcastOptions>()({ except: 'x' })
+expectNotAssignable<BroadcastOptions>()({ filter: true })
 
 // --- app.injectWS
 
-expectType<Promise<WebSocketConnection>>(app.injectWS())
-expectType<Promise<WebSocketConnection>>(app.injectWS('/chat?since=1'))
+expectType<Promise<WebSocketConnection>>()(app.injectWS())
+expectType<Promise<WebSocketConnection>>()(app.injectWS('/chat?since=1'))
 const client = await app.injectWS('/chat', {
   headers: { cookie: 'session=1', origin: 'http://localhost', 'x-number': 1, 'x-many': ['a', 'b'] },
   protocols: ['a', 'b'],
   remoteAddress: '::1'
 }, {
-  onInit: (connection) => { expectType<WebSocketConnection>(connection) },
-  onOpen: (connection) => { expectType<WebSocketConnection>(connection) }
+  onInit: (connection) => { expectType<WebSocketConnection>()(connection) },
+  onOpen: (connection) => { expectType<WebSocketConnection>()(connection) }
 })
-client.on('message', (data) => { expectType<Buffer>(data) })
+client.on('message', (data) => { expectType<Buffer>()(data) })
 expectAssignable<InjectWSContext>({ protocols: 'a' })
 expectAssignable<InjectWSContext>({ headers: {} as IncomingHttpHeaders })
 expectAssignable<InjectWSOptions>({})
@@ -109,26 +109,26 @@ app.injectWS('/', {}, { onOpen: (message: string) => message })
 
 declare const error: InjectWSError
 expectAssignable<Error>(error)
-expectType<'FST_WS_ERR_UNEXPECTED_RESPONSE'>(error.code)
-expectType<number>(error.statusCode)
-expectType<IncomingHttpHeaders>(error.headers)
-expectType<string>(error.body)
+expectType<'FST_WS_ERR_UNEXPECTED_RESPONSE'>()(error.code)
+expectType<number>()(error.statusCode)
+expectType<IncomingHttpHeaders>()(error.headers)
+expectType<string>()(error.body)
 
 // --- request.ws, in hooks and in handlers
 
-app.addHook('onRequest', async (request) => { expectType<boolean>(request.ws) })
+app.addHook('onRequest', async (request) => { expectType<boolean>()(request.ws) })
 app.get('/', async (request) => {
-  expectType<boolean>(request.ws)
+  expectType<boolean>()(request.ws)
   // @ts-expect-error read-only
   request.ws = true
 })
-expectType<boolean>({} as FastifyRequest['ws'])
-expectType<WebSocketServer>({} as FastifyInstance['websocketServer'])
+expectType<boolean>()({} as FastifyRequest['ws'])
+expectType<WebSocketServer>()({} as FastifyInstance['websocketServer'])
 
 // --- values
 
-expectType<1000>(CloseCode.NORMAL_CLOSURE)
-expectType<1011>(CloseCode.INTERNAL_ERROR)
+expectType<1000>()(CloseCode.NORMAL_CLOSURE)
+expectType<1011>()(CloseCode.INTERNAL_ERROR)
 // @ts-expect-error frozen
 CloseCode.NORMAL_CLOSURE = 1001
 
@@ -136,11 +136,11 @@ for (const ErrorClass of [ProtocolError, InvalidPayloadError, MessageTooBigError
   const error = new ErrorClass('x')
   expectAssignable<WebSocketError>(error)
   expectAssignable<Error>(error)
-  expectType<`FST_WS_ERR_${string}`>(error.code)
-  expectType<number>(error.closeCode)
+  expectType<`FST_WS_ERR_${string}`>()(error.code)
+  expectType<number>()(error.closeCode)
 }
 declare const handshakeError: HandshakeError
-expectType<`FST_WS_ERR_${string}`>(handshakeError.code)
-expectType<number>(handshakeError.statusCode)
-expectType<Record<string, string>>(handshakeError.headers)
-expectType<'FST_WS_ERR_INVALID_OPTION'>(new OptionError('x').code)
+expectType<`FST_WS_ERR_${string}`>()(handshakeError.code)
+expectType<number>()(handshakeError.statusCode)
+expectType<Record<string, string>>()(handshakeError.headers)
+expectType<true>()({} as Equal<OptionError['code'], 'FST_WS_ERR_INVALID_OPTION'>)

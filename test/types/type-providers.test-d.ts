@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import { Type, type FastifyPluginAsyncTypebox, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsyncZod, ZodTypeProvider } from 'fastify-type-provider-zod'
 import websocket, { type WebSocketConnection } from 'fastify-ws-routes'
-import { expectType } from 'tsd'
+import { expectType } from './expect.js'
 import { z } from 'zod'
 
 // What the handshake's schema says is what a WebSocket handler's request has.
@@ -20,30 +20,30 @@ const typeboxSchema = {
 }
 
 typebox.get('/:room', { schema: typeboxSchema, websocket: true }, function (connection, request) {
-  expectType<typeof typebox>(this)
-  expectType<WebSocketConnection>(connection)
-  expectType<{ room: string }>(request.params)
-  expectType<{ since?: number }>(request.query)
-  expectType<string>(request.headers['x-token'])
-  expectType<unknown>(request.body)
+  expectType<typeof typebox>()(this)
+  expectType<WebSocketConnection>()(connection)
+  expectType<{ room: string }>()(request.params)
+  expectType<{ since?: number }>()(request.query)
+  expectType<string>()(request.headers['x-token'])
+  expectType<unknown>()(request.body)
 })
 
 typebox.get('/:room', {
   schema: { querystring: Type.Object({ level: Type.Union([Type.Literal('low'), Type.Literal('high')]) }) },
   websocket: { maxPayload: 1 },
-  preHandler: async (request) => { expectType<'low' | 'high'>(request.query.level) }
+  preHandler: async (request) => { expectType<'low' | 'high'>()(request.query.level) }
 }, async (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<'low' | 'high'>(request.query.level)
-  expectType<unknown>(request.params)
+  expectType<WebSocketConnection>()(connection)
+  expectType<'low' | 'high'>()(request.query.level)
+  expectType<unknown>()(request.params)
 })
 
 typebox.get('/:room', {
   schema: typeboxSchema,
   websocket: true,
   handler: (connection, request) => {
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
   }
 })
 
@@ -53,11 +53,11 @@ typebox.route({
   schema: typeboxSchema,
   websocket: true,
   handler (connection, request) {
-    expectType<typeof typebox>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
-    expectType<{ since?: number }>(request.query)
-    expectType<string>(request.headers['x-token'])
+    expectType<typeof typebox>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
+    expectType<{ since?: number }>()(request.query)
+    expectType<string>()(request.headers['x-token'])
   }
 })
 
@@ -67,28 +67,28 @@ typebox.route({
   schema: typeboxSchema,
   websocket: { protocols: ['a'] },
   handler: async (request, reply) => {
-    expectType<{ room: string }>(request.params)
-    expectType<{ since?: number }>(request.query)
+    expectType<{ room: string }>()(request.params)
+    expectType<{ since?: number }>()(request.query)
     return reply.code(200).send({ hello: request.params.room })
   },
   wsHandler (connection, request) {
-    expectType<typeof typebox>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
-    expectType<{ since?: number }>(request.query)
-    expectType<string>(request.headers['x-token'])
+    expectType<typeof typebox>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
+    expectType<{ since?: number }>()(request.query)
+    expectType<string>()(request.headers['x-token'])
   }
 })
 
 typebox.get('/:room', { schema: typeboxSchema, wsHandler: (connection, request) => { connection.send(request.params.room) } }, async (request) => {
-  expectType<{ room: string }>(request.params)
+  expectType<{ room: string }>()(request.params)
   return { hello: request.params.room }
 })
 
 const typeboxPlugin: FastifyPluginAsyncTypebox = async (scope) => {
   scope.get('/:room', { schema: typeboxSchema, websocket: true }, (connection, request) => {
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
   })
 }
 typebox.register(typeboxPlugin)
@@ -113,23 +113,23 @@ const zodSchema = {
 }
 
 zod.get('/:room', { schema: zodSchema, websocket: true }, function (connection, request) {
-  expectType<typeof zod>(this)
-  expectType<WebSocketConnection>(connection)
-  expectType<{ room: string }>(request.params)
+  expectType<typeof zod>()(this)
+  expectType<WebSocketConnection>()(connection)
+  expectType<{ room: string }>()(request.params)
   // the output of the schema, not its input
-  expectType<{ since: number }>(request.query)
-  expectType<string>(request.headers['x-token'])
-  expectType<unknown>(request.body)
+  expectType<{ since: number }>()(request.query)
+  expectType<string>()(request.headers['x-token'])
+  expectType<unknown>()(request.body)
 })
 
 zod.get('/:room', {
   schema: { querystring: z.object({ level: z.enum(['low', 'high']) }) },
   websocket: { maxPayload: 1 },
-  preHandler: async (request) => { expectType<'low' | 'high'>(request.query.level) }
+  preHandler: async (request) => { expectType<'low' | 'high'>()(request.query.level) }
 }, async (connection, request) => {
-  expectType<WebSocketConnection>(connection)
-  expectType<'low' | 'high'>(request.query.level)
-  expectType<unknown>(request.params)
+  expectType<WebSocketConnection>()(connection)
+  expectType<'low' | 'high'>()(request.query.level)
+  expectType<unknown>()(request.params)
 })
 
 zod.route({
@@ -138,10 +138,10 @@ zod.route({
   schema: zodSchema,
   websocket: true,
   handler (connection, request) {
-    expectType<typeof zod>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
-    expectType<{ since: number }>(request.query)
+    expectType<typeof zod>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
+    expectType<{ since: number }>()(request.query)
   }
 })
 
@@ -150,22 +150,22 @@ zod.route({
   url: '/:room',
   schema: zodSchema,
   handler: async (request, reply) => {
-    expectType<{ since: number }>(request.query)
+    expectType<{ since: number }>()(request.query)
     return reply.code(200).send({ hello: request.params.room })
   },
   wsHandler (connection, request) {
-    expectType<typeof zod>(this)
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
-    expectType<{ since: number }>(request.query)
-    expectType<string>(request.headers['x-token'])
+    expectType<typeof zod>()(this)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
+    expectType<{ since: number }>()(request.query)
+    expectType<string>()(request.headers['x-token'])
   }
 })
 
 const zodPlugin: FastifyPluginAsyncZod = async (scope) => {
   scope.get('/:room', { schema: zodSchema, websocket: true }, (connection, request) => {
-    expectType<WebSocketConnection>(connection)
-    expectType<{ room: string }>(request.params)
+    expectType<WebSocketConnection>()(connection)
+    expectType<{ room: string }>()(request.params)
   })
 }
 zod.register(zodPlugin)

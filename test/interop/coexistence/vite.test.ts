@@ -5,9 +5,9 @@ import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import t from 'tap'
 import { createServer, type ViteDevServer } from 'vite'
-import { echo, startApp } from '../support/app.js'
-import { RawClient, upgradeRequest } from '../support/raw-client.js'
-import { checkExactBytes, closesWithin, echoOver, openWs, ORDERS, refusal, startBeside } from './neighbours.js'
+import { echo, startApp } from '../../support/app.js'
+import { RawClient, upgradeRequest } from '../../support/raw-client.js'
+import { checkExactBytes, closesWithin, echoOver, openWs, ORDERS, refusal, startBeside } from '../../coexistence/neighbours.js'
 
 function startVite (app: FastifyInstance, root: string): Promise<ViteDevServer> {
   return createServer({

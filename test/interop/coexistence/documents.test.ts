@@ -1,8 +1,8 @@
 import fastifyStatic from '@fastify/static'
 import swagger from '@fastify/swagger'
 import t from 'tap'
-import { upgradeRequest } from '../support/raw-client.js'
-import { checkExactBytes, echoOver, refusal, startBeside } from './neighbours.js'
+import { upgradeRequest } from '../../support/raw-client.js'
+import { checkExactBytes, echoOver, refusal, startBeside } from '../../coexistence/neighbours.js'
 
 for (const order of ['before our plugin', 'after our plugin'] as const) {
   t.test(`@fastify/swagger, registered ${order}`, async t => {

@@ -3,8 +3,8 @@ import jwt from '@fastify/jwt'
 import rateLimit from '@fastify/rate-limit'
 import underPressure from '@fastify/under-pressure'
 import t from 'tap'
-import { ACCEPT, RawClient, upgradeRequest } from '../support/raw-client.js'
-import { checkExactBytes, closesWithin, openWs, refusal, startBeside } from './neighbours.js'
+import { ACCEPT, RawClient, upgradeRequest } from '../../support/raw-client.js'
+import { checkExactBytes, closesWithin, openWs, refusal, startBeside } from '../../coexistence/neighbours.js'
 
 for (const order of ['before our plugin', 'after our plugin'] as const) {
   t.test(`A2: @fastify/jwt, registered ${order}`, async t => {

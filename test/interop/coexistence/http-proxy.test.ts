@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net'
 import httpProxy from '@fastify/http-proxy'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { startApp } from '../support/app.js'
-import { RawClient, text, upgradeRequest } from '../support/raw-client.js'
-import { checkExactBytes, closesWithin, echoOver, openWs, refusal, startBeside, type Order } from './neighbours.js'
+import { startApp } from '../../support/app.js'
+import { RawClient, text, upgradeRequest } from '../../support/raw-client.js'
+import { checkExactBytes, closesWithin, echoOver, openWs, refusal, startBeside, type Order } from '../../coexistence/neighbours.js'
 
 // A plugin cannot be registered on a server that listens.
 const PLUGIN_ORDERS = ['before our plugin', 'after our plugin'] as const satisfies readonly Order[]

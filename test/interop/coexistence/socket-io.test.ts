@@ -2,8 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import { Server, type ServerOptions } from 'socket.io'
 import { io, type Socket } from 'socket.io-client'
 import t, { type Test } from 'tap'
-import { RawClient, upgradeRequest } from '../support/raw-client.js'
-import { checkExactBytes, closesWithin, echoOver, ORDERS, refusal, startBeside } from './neighbours.js'
+import { RawClient, upgradeRequest } from '../../support/raw-client.js'
+import { checkExactBytes, closesWithin, echoOver, ORDERS, refusal, startBeside } from '../../coexistence/neighbours.js'
 
 function attachSocketIo (app: FastifyInstance, options: Partial<ServerOptions> = {}): Server {
   const server = new Server(app.server, options)

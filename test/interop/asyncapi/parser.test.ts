@@ -11,10 +11,10 @@ import Type from 'typebox'
 import * as v from 'valibot'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
-import websocket, { type AsyncApiDocument, type AsyncApiOptions } from '../../lib/index.js'
-import { examplesOf } from '../support/examples.js'
-import { runExample } from '../support/run-example.js'
-import { SCHEMA_CASES } from './schema-cases.js'
+import websocket, { type AsyncApiDocument, type AsyncApiOptions } from '../../../lib/index.js'
+import { examplesOf } from '../../support/examples.js'
+import { runExample } from '../../support/run-example.js'
+import { SCHEMA_CASES } from '../../asyncapi/schema-cases.js'
 
 // AsyncAPI's own parser has to accept each document, and the document to say of messages what the server does with them.
 

@@ -1,0 +1,82 @@
+// node scripts/test.js [SUITE...] [ARGUMENT OF TAP...]
+//
+// Runs suites of tests, one after the other; if none is named, that of the library itself. With files among the arguments,
+// these are all that runs.
+
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { build, install, ROOT } from './prepare.js'
+
+const TSC = 'node_modules/typescript-7/bin/tsc'
+
+/**
+ * The suites: what they test, which folders with tests they have (none: what .taprc includes), which manifests they need,
+ * which of them have a tsconfig.json of their own, and further arguments of tap.
+ */
+const SUITES = {
+  unit: { about: 'the library itself', folders: [] },
+  load: { about: 'bounds on memory and time, on a quiet machine', folders: ['test/floods', 'test/leaks'], tap: ['--jobs=1'] },
+  interop: {
+    about: 'other clients, proxies, plugins and libraries',
+    folders: ['test/interop'],
+    manifests: ['examples', 'test/interop'],
+    projects: ['test/interop']
+  },
+  compat: {
+    about: '@fastify/websocket, and the tests that it publishes',
+    folders: ['test/compat'],
+    manifests: ['test/compat'],
+    projects: ['test/compat']
+  },
+  examples: { about: 'the examples', folders: ['test/examples'], manifests: ['examples'], projects: ['examples'] }
+}
+
+const args = process.argv.slice(2)
+const names = args.filter(arg => Object.hasOwn(SUITES, arg))
+const tapArgs = args.filter(arg => !names.includes(arg))
+const isFiltered = tapArgs.some(arg => !arg.startsWith('-'))
+const suites = names.length === 0 ? ['unit'] : names
+
+const failed = []
+build()
+if (!existsSync(join(ROOT, '.tap/plugins/package.json'))) await run('tap', 'build')
+for (const name of suites) await runSuite(name)
+if (failed.length > 0) {
+  console.error(`\nFailed: ${failed.join(', ')}`)
+  process.exitCode = 1
+}
+if (names.length === 0 && !isFiltered) {
+  const left = Object.keys(SUITES).filter(name => !suites.includes(name))
+  console.log(`\nNot run: ${left.map(name => `${SUITES[name].about} (npm run test:${name})`).join('; ')}. All of them: npm run test:all`)
+}
+
+async function runSuite (name) {
+  const { about, folders, manifests = [], projects = [], tap = [] } = SUITES[name]
+  console.log(`\n# ${name}: ${about}`)
+  for (const folder of manifests) install(folder)
+  const checks = projects.map(project => () => run(process.execPath, TSC, '--noEmit', '--singleThreaded', '-p', project))
+  if (name === 'unit') checks.push(() => run('npm', 'run', '--silent', 'lint'), () => run('npm', 'run', '--silent', 'typecheck'))
+  const files = isFiltered ? [] : folders.flatMap(testsIn)
+  const tests = run('tap', '--disable-coverage', ...tap, ...tapArgs, ...files)
+  // Beside the tests, one after the other.
+  if (!isFiltered) for (const check of checks) await check()
+  await tests
+}
+
+/** The tests below a folder, but not those of installed packages. */
+function testsIn (folder) {
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap(entry => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return entry.name === 'node_modules' || entry.name === '.tap' ? [] : testsIn(path)
+    return entry.name.endsWith('.test.ts') ? [path] : []
+  })
+}
+
+/** Runs a command of node_modules/.bin or PATH to its end. */
+async function run (command, ...args) {
+  const env = { ...process.env, PATH: join(ROOT, 'node_modules/.bin') + delimiter + process.env.PATH }
+  const child = spawn(command, args, { cwd: ROOT, env, stdio: 'inherit' })
+  const code = await new Promise(resolve => child.on('exit', resolve))
+  if (code !== 0) failed.push([command, ...args].join(' ').slice(0, 100))
+}
