@@ -39,7 +39,10 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
   json: [message: Receive]
   /** The connection is over. 1005: the Close frame had no code; 1006: there was no Close frame (RFC 6455 §7.1.5). */
   close: [code: number, reason: Buffer]
-  /** The peer broke the protocol or a limit. The `errorHandler` of the plugin gets the same error. */
+  /**
+   * The peer broke the protocol or a limit. The `errorHandler` of the plugin gets the same error. It follows the messages
+   * that came before it; no `message`, `json`, `ping` or `pong` follows it, and iterators and streams give nothing more.
+   */
   error: [error: Error]
   /** The peer sent a Ping (RFC 6455 §5.5.2). It is answered without a listener. */
   ping: [data: Buffer]
@@ -221,7 +224,7 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
   readonly bufferedAmount: number
   /** In which form binary messages are handed to listeners. Text is a Buffer for `message`, and iterators and streams give Buffers, whatever it says. Default `'nodebuffer'`. */
   binaryType: BinaryType
-  /** Whether `pause` was called and `resume` was not. */
+  /** Whether the peer is held back: by `pause`, or by an iterator or a stream that contains more than its reader has asked for. */
   readonly isPaused: boolean
   /**
    * Milliseconds that the last Ping of the server's heartbeat took there and back; `undefined` before the first
@@ -280,7 +283,8 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
   /**
    * Starts the close handshake (RFC 6455 §7.1.2) after what was sent before. If the peer does not
    * complete it within `closeTimeout`, the socket is destroyed. Nothing more can be sent, and a
-   * connection that was paused is resumed, since the peer's answer may come behind messages.
+   * connection that was paused is resumed, since the peer's answer may come behind messages. These are still
+   * delivered, in order, to a handler that only listens later too.
    *
    * @param code 1000–1003, 1007–1014 or 3000–4999; default none, which the peer sees as 1005
    * @param reason at most 123 bytes of UTF-8; without a code there is no place for one, and it is not sent

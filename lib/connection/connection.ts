@@ -145,8 +145,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _held: HeldMessage[] | null = null
   private _heldBytes = 0
 
-  // Why nothing is read: the user said so, or our queue to the peer is too long.
+  // Why nothing is read: the user said so, views have more than they should keep, or our queue to the peer is too long.
   private _isPausedByUser = false
+  private _fullViews = 0
   private _isChoked = false
   private _isInflating = false
   private _hasPeerEnded = false
@@ -163,6 +164,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private _isKeptAlive = false
 
   private _failure: WebSocketError | null = null
+  /** Whether the failure is still to be reported, behind messages that wait. */
+  private _isFailureWaiting = false
   private _closeFrameSent = false
   private _closeFrameReceived = false
   private _closeCode: number = CloseCode.ABNORMAL_CLOSURE
@@ -202,7 +205,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   get readyState (): 0 | 1 | 2 | 3 { return this._readyState }
   get bufferedAmount (): number { return this._writer.bufferedAmount }
-  get isPaused (): boolean { return this._isPausedByUser }
+  get isPaused (): boolean { return this._isPausedByUser || this._fullViews > 0 }
   get latency (): number | undefined { return this._latency }
   get route (): WebSocketRouteConnections | null { return this._host === null ? null : this._host.route }
 
@@ -352,10 +355,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     if (this._readyState !== OPEN) return
     const reasonBytes = checkClose(code, reason)
     this._sendClose(code, reasonBytes)
-    // The peer's Close frame may be behind messages that nobody will ask for any more.
-    this._isPausedByUser = false
-    this._startDelivery()
-    this._updateReading()
+    // The peer's Close frame may be behind messages. Those that wait for the handler go on waiting, and so does what is
+    // behind them, or there would be a gap: `closeTimeout` is what bounds it.
+    if (this._isPausedByUser) this.resume()
+    // The client of `injectWS` has no handler that might still listen.
+    if (this._settings.role === 'client' && !this._isHeard) this._deliverNothingMore()
   }
 
   terminate (): void {
@@ -363,8 +367,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._readyState = CLOSING
     // Whoever does this asks for no more messages.
     this._decoder.end()
-    this._held = null
-    this._heldBytes = 0
+    this._dropHeld()
     this._writer.flush()
     this._socket.destroy()
   }
@@ -409,8 +412,13 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     else this._updateReading()
   }
 
-  /** @internal */
+  /** @internal The error follows the messages that came before it, and no message follows the error. */
   _reportFailure (error: WebSocketError): void {
+    if (this._held !== null) {
+      this._isFailureWaiting = true
+      return
+    }
+    this._isFailureWaiting = false
     if (this.listenerCount('error') > 0) this._emit('error', error)
     this._reportToHost(error)
   }
@@ -421,7 +429,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   onMessage (data: Buffer, isBinary: boolean): void {
     this._counts.messagesReceived++
     this._counts.bytesReceived += data.length
-    if (this._held === null && this._isHeard) {
+    if (this._held === null && this._mayDeliver) {
       this._emitMessage(data, isBinary)
       return
     }
@@ -450,8 +458,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._isInflating = false
       if (this._decoder.isEnded) return
       this._writer.hold()
-      if (error !== null) this._failToInflate(error)
-      else this._onInflated(message, isBinary)
+      // The connection may have failed meanwhile, as that of a peer that does not read: then nothing is delivered any more.
+      if (!this._decoder.isFailed) {
+        if (error !== null) this._failToInflate(error)
+        else this._onInflated(message, isBinary)
+      }
       this._writer.release()
       this._updateReading()
     })
@@ -528,19 +539,19 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     return !this._waitsForListener || this.listenerCount('message') > 0 || this.listenerCount('json') > 0
   }
 
-  /** @internal The handler has settled, or closed the connection: from now on messages wait for nobody. */
+  /** @internal The handler has settled: from now on messages wait for nobody. */
   _startDelivery (): void {
     this._waitsForListener = false
     this._deliverHeld()
   }
 
-  /** @internal Delivers the messages that wait, as far as somebody hears them, and `close` behind them. */
+  /** @internal Delivers the messages that wait, as far as somebody hears them, and behind them `error` and `close`. */
   _deliverHeld (): void {
-    // A listener that is called from here may lead here again, by `close` for one.
+    // A listener that is called from here may lead here again, by a handler that settles.
     if (this._isDelivering) return
     if (this._held !== null) {
       this._isDelivering = true
-      while (this._held !== null && !this._isPausedByUser && this._isHeard) {
+      while (this._held !== null && this._mayDeliver) {
         const message: HeldMessage = this._held.shift()!
         this._heldBytes -= message.cost
         this._emitMessage(message.data, message.isBinary)
@@ -549,7 +560,28 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._isDelivering = false
       if (this._readyState !== CLOSED) this._updateReading()
     }
-    if (this._readyState === CLOSED && this._held === null) this._emitCloseIfHeard()
+    if (this._held === null) this._concludeDelivery()
+  }
+
+  /** What is left in a connection that is closed is bounded: views take it, however much they have. */
+  private get _mayDeliver (): boolean {
+    return !this._isPausedByUser && this._isHeard && (this._fullViews === 0 || this._readyState === CLOSED)
+  }
+
+  /** No message waits any more. */
+  private _concludeDelivery (): void {
+    if (this._isFailureWaiting) this._reportFailure(this._failure!)
+    if (this._readyState === CLOSED) this._emitCloseIfHeard()
+  }
+
+  /** @internal A view, an iterator or a stream, has more than it should keep: the peer is held back until it has not. */
+  _viewIsFull (): void {
+    if (this._fullViews++ === 0 && this._readyState !== CLOSED) this._updateReading()
+  }
+
+  /** @internal */
+  _viewHasRoom (): void {
+    if (--this._fullViews === 0) process.nextTick(resumeReading, this)
   }
 
   /** @internal Messages that an iterator took and nobody asked it for: they wait again, before all others. */
@@ -563,8 +595,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   /** @internal For an iterator that is made when there are no more events. */
   _takeHeld (): HeldMessage[] {
     const held = this._held ?? []
-    this._held = null
-    this._heldBytes = 0
+    this._dropHeld()
     return held
   }
 
@@ -591,18 +622,17 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       return this._reportThrown(error)
     }
     if ('value' in read) this._emitConverted(data, 'json', read.value)
-    else if (this._readyState === OPEN) this._refuseMessage(read.error, data)
+    else this._refuseMessage(read.error, data)
   }
 
   private _refuseMessage (error: InvalidMessageError, data: Buffer): void {
     const { onInvalidMessage } = this._settings
     if (onInvalidMessage === null) {
-      // Whatever else has come is for nobody.
-      this._held = null
-      this._heldBytes = 0
-      this._decoder.skipToClose()
-      return this._fail(error)
+      this._deliverNothingMore()
+      if (this._readyState === OPEN) this._fail(error)
+      return
     }
+    if (this._readyState !== OPEN) return
     try {
       catchRejection(onInvalidMessage(error, this, data), thrown => this._reportThrown(thrown))
     } catch (thrown) {
@@ -653,10 +683,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   /** Reads, or holds the peer back through TCP, as the reasons to stop have come or gone. */
   private _updateReading (): void {
     // After a failure nothing more is delivered, and the end has to be seen.
-    if (!this._decoder.isFailed && (this._isPausedByUser || this._isChoked || this._isInflating || this._heldBytes > MAX_HELD)) {
+    if (!this._decoder.isFailed && (this._isPausedByUser || this._fullViews > 0 || this._isChoked || this._isInflating || this._heldBytes > MAX_HELD)) {
       this._decoder.pause()
       pauseReads(this._socket)
       this._rateLimit?.stop()
+      if (this._hasPeerEnded) this._limitEnd()
       return
     }
     this._rateLimit?.resume()
@@ -734,8 +765,18 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._hasPeerEnded = true
     // A paused socket tells of its end all the same, and what the decoder has kept came before that.
     if (!this._isInflating && !this._decoder.hasRest) this._finishEnd()
-    // For our user that is kept as long as he likes; for a peer that does not read it is not.
-    else if (this._isChoked) this._startCloseTimer()
+    else this._limitEnd()
+  }
+
+  /**
+   * The peer has ended, and what came before is not delivered yet. It is kept for as long as the app likes that has paused,
+   * or whose loop is busy; but not for a peer that does not read, nor for a handler that may never listen.
+   */
+  private _limitEnd (): void {
+    if (this._readyState !== OPEN) return
+    if (this._isChoked || (!this._isHeard && this._settings.role === 'server')) return this._startCloseTimer()
+    if (this._closeTimer !== null) clearTimeout(this._closeTimer)
+    this._closeTimer = null
   }
 
   private _finishEnd (): void {
@@ -760,17 +801,29 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
     if (this._held !== null) {
       // Messages come before `close`. If nobody asks for them in time, they are dropped.
-      this._closeTimer = setTimeout(dropHeld, this._settings.closeTimeout, this).unref()
+      this._closeTimer = setTimeout(giveUpDelivery, this._settings.closeTimeout, this).unref()
+      if (this._fullViews > 0) process.nextTick(deliverHeld, this)
     } else {
-      this._emitCloseIfHeard()
+      this._concludeDelivery()
     }
   }
 
-  /** @internal */
-  _dropHeld (): void {
+  /** @internal Nobody has asked for the messages that wait. */
+  _giveUpDelivery (): void {
+    this._dropHeld()
+    this._concludeDelivery()
+  }
+
+  /** Drops what waits, and from now on takes nothing but the peer's Close frame. */
+  private _deliverNothingMore (): void {
+    this._dropHeld()
+    this._decoder.skipToClose()
+    this._updateReading()
+  }
+
+  private _dropHeld (): void {
     this._held = null
     this._heldBytes = 0
-    this._emitCloseIfHeard()
   }
 
   /** `close` too waits, until the handler has settled or somebody listens. */
@@ -842,10 +895,12 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** Delivery starts when a listener is there, in the next tick: those added beside it hear everything too. */
   private _listenerAdded (event: string | symbol): this {
+    // Nothing follows `close`.
+    if (this._closeEmitted) return this
     if (event === 'message' || event === 'json') {
       if (event === 'json') this._mayHearJson = true
-      if (this._held !== null || (this._readyState === CLOSED && !this._closeEmitted)) process.nextTick(deliverHeld, this)
-    } else if (event === 'close' && this._readyState === CLOSED && this._held === null && !this._closeEmitted) {
+      if (this._held !== null || this._readyState === CLOSED) process.nextTick(deliverHeld, this)
+    } else if (event === 'close' && this._readyState === CLOSED && this._held === null) {
       process.nextTick(deliverHeld, this)
     }
     return this
@@ -957,8 +1012,8 @@ function reportFailure (connection: Connection, error: WebSocketError): void {
   connection._reportFailure(error)
 }
 
-function dropHeld (connection: Connection): void {
-  connection._dropHeld()
+function giveUpDelivery (connection: Connection): void {
+  connection._giveUpDelivery()
 }
 
 function rethrow (thrown: unknown): never {

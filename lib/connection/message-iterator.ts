@@ -10,6 +10,8 @@ interface HoldingConnection extends WebSocketConnection {
   /** The bytes of the message, if it is emitted in another form. */
   readonly _converted: Buffer | null
   readonly _json: JsonMessages
+  _viewIsFull (): void
+  _viewHasRoom (): void
   _giveBack (messages: HeldMessage[]): void
   _takeHeld (): HeldMessage[]
 }
@@ -33,7 +35,7 @@ export class MessageIterator<T> implements AsyncIterableIterator<T> {
   private queue: Queued[] = []
   private readonly waiters: Waiter<T>[] = []
   private queuedBytes = 0
-  private isPausing = false
+  private isFull = false
   private isDone = false
   private error: Error | null = null
 
@@ -59,10 +61,7 @@ export class MessageIterator<T> implements AsyncIterableIterator<T> {
     const message = this.queue.shift()
     if (message !== undefined) {
       this.queuedBytes -= message.held.cost
-      if (this.isPausing && this.queue.length === 0) {
-        this.isPausing = false
-        this.connection.resume()
-      }
+      if (this.queue.length === 0) this.makeRoom()
       return Promise.resolve({ value: this.toValue(message), done: false })
     }
     if (this.error !== null) {
@@ -82,8 +81,7 @@ export class MessageIterator<T> implements AsyncIterableIterator<T> {
     this.queue = []
     this.finish()
     this.connection._giveBack(unread)
-    if (this.isPausing) this.connection.resume()
-    this.isPausing = false
+    this.makeRoom()
     return Promise.resolve({ value: undefined, done: true })
   }
 
@@ -94,10 +92,16 @@ export class MessageIterator<T> implements AsyncIterableIterator<T> {
     if (waiter !== undefined) return waiter.resolve({ value: this.toValue(message), done: false })
     this.queue.push(message)
     this.queuedBytes += held.cost
-    if (!this.isPausing && this.queuedBytes > MAX_HELD) {
-      this.isPausing = true
-      this.connection.pause()
+    if (!this.isFull && this.queuedBytes > MAX_HELD) {
+      this.isFull = true
+      this.connection._viewIsFull()
     }
+  }
+
+  private makeRoom (): void {
+    if (!this.isFull) return
+    this.isFull = false
+    this.connection._viewHasRoom()
   }
 
   private readonly onError = (error: Error): void => {

@@ -1,23 +1,31 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 import type { WebSocketConnection } from '../../types/connection.js'
+import type { HeldMessage } from './held-message.js'
 
 /** A connection that tells whether it has already emitted its last event. */
 interface EndingConnection extends WebSocketConnection {
   readonly _isOver: boolean
   /** The bytes of the message, if `binaryType` has given it another form. */
   readonly _converted: Buffer | null
+  _takeHeld (): HeldMessage[]
+  _viewIsFull (): void
+  _viewHasRoom (): void
   _reportThrown (error: unknown): void
 }
 
 /** A Duplex over the messages of a connection; see `stream` in `types/connection.ts`. */
 export function createMessageStream (connection: EndingConnection, options?: DuplexOptions): Duplex {
+  let isFull = false
+  const makeRoom = (): void => {
+    if (!isFull) return
+    isFull = false
+    connection._viewHasRoom()
+  }
   const stream = new Duplex({
     ...options,
     autoDestroy: false,
     emitClose: false,
-    read () {
-      connection.resume()
-    },
+    read: makeRoom,
     write (chunk: Buffer | string, _encoding, callback) {
       connection.send(chunk, callback)
     },
@@ -27,6 +35,7 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
       connection.close()
     },
     destroy (error, callback) {
+      makeRoom()
       if (connection._isOver) {
         finishDestroy()
       } else {
@@ -44,9 +53,17 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
   stream.on('error', error => {
     if (stream.listenerCount('error') === 1) connection._reportThrown(error)
   })
+  const push = (data: Buffer, isBinary: boolean): boolean => stream.push(stream.readableObjectMode && !isBinary ? String(data) : data)
+  if (connection._isOver) {
+    // What a loop has left behind.
+    for (const { data, isBinary } of connection._takeHeld()) push(data, isBinary)
+    stream.push(null)
+    return stream
+  }
   connection.on('message', (data, isBinary) => {
-    const chunk = stream.readableObjectMode && !isBinary ? String(data) : connection._converted ?? data
-    if (!stream.push(chunk)) connection.pause()
+    if (push(connection._converted ?? data, isBinary) || isFull) return
+    isFull = true
+    connection._viewIsFull()
   })
   connection.once('error', error => stream.destroy(error))
   connection.once('close', () => {
@@ -56,6 +73,5 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
     if (stream.readableEnded) stream.destroy()
     else stream.once('end', () => stream.destroy())
   })
-  if (connection._isOver) stream.push(null)
   return stream
 }
