@@ -52,13 +52,17 @@ export interface HeartbeatOptions {
   timeout?: number
 }
 
-/** How much one client may send, in any window of time that begins with something it sends. */
+/**
+ * How much one client may send: at most `messages` at once, and in any T milliseconds `messages × (1 + T / window)`; bytes
+ * likewise. Time for which the app holds the client back (`pause`, a slow `for await`) counts as T for what has queued up
+ * meanwhile.
+ */
 export interface RateLimitOptions {
   /** Messages, each with all its fragments, and Pings, which want an answer too. An integer from 1. Default no limit. */
   messages?: number
-  /** Bytes on the wire, headers and control frames included. An integer from 1. Default no limit. */
+  /** Bytes on the wire, headers and control frames included; compressed messages as they come. An integer from 1. Default no limit. */
   bytes?: number
-  /** Milliseconds, an integer from 1 to 2^31 - 1. Default 1 s. */
+  /** Milliseconds in which an empty bucket refills, an integer from 1 to 2^31 - 1. Default 1 s. */
   window?: number
 }
 

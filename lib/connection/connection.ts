@@ -683,10 +683,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   /** Reads, or holds the peer back through TCP, as the reasons to stop have come or gone. */
   private _updateReading (): void {
     // After a failure nothing more is delivered, and the end has to be seen.
-    if (!this._decoder.isFailed && (this._isPausedByUser || this._fullViews > 0 || this._isChoked || this._isInflating || this._heldBytes > MAX_HELD)) {
+    const isHeldByApp = this._isPausedByUser || this._fullViews > 0 || this._heldBytes > MAX_HELD
+    if (!this._decoder.isFailed && (isHeldByApp || this._isChoked || this._isInflating)) {
       this._decoder.pause()
       pauseReads(this._socket)
-      this._rateLimit?.stop()
+      this._rateLimit?.stop(isHeldByApp)
       if (this._hasPeerEnded) this._limitEnd()
       return
     }
@@ -715,6 +716,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const outer = decoding
     decoding = this
     this._writer.hold()
+    if (this._rateLimit !== null && bytes !== null) this._rateLimit.noteRead(typeof bytes === 'number' ? bytes : bytes.length)
     try {
       if (bytes === null) this._decoder.resume()
       else if (typeof bytes === 'number') this._decoder.decodeLent(bytes)

@@ -1,59 +1,80 @@
 import type { FrameBudget } from '../protocol/frame-decoder.js'
+import { Backlog } from './backlog.js'
+import { TokenBucket } from './token-bucket.js'
 
 /** How much one client may send. `Infinity` where there is no limit. */
 export interface RateLimitSettings {
-  /** Messages and Pings in a window. */
+  /** Messages and Pings: at most this many at once, and on average in a window. */
   readonly messages: number
-  /** Bytes of all frames in a window, headers included. */
+  /** Bytes of all frames on the wire, headers included; limited as messages are. */
   readonly bytes: number
   /** Milliseconds. */
   readonly window: number
 }
 
 /**
- * What one client may still send before its window ends. A window begins with the first frame after the one before
- * has ended: no timer, and nothing to do for who sends nothing.
+ * Limits what one client sends, by two token buckets: in any interval of T ms at most `messages × (1 + T / window)`, and
+ * bytes likewise.
+ *
+ * Time in which the app reads nothing delays frames that were sent in good time. As long as the frames that have queued up
+ * meanwhile are read, the buckets hold as much more as they gain in that time. Nothing that the client causes adds to them:
+ * neither inflating its messages nor a queue of answers that it does not read.
  */
 export class RateLimit implements FrameBudget {
-  private readonly settings: RateLimitSettings
-  private messages = 0
-  private bytes = 0
-  private windowEnd = -Infinity
-  // While nothing is read frames pile up in front of us; they come in one heap, though they were sent in good time.
-  private stoppedAt = NaN
-  private missed = 0
+  private readonly messages: TokenBucket
+  private readonly bytes: TokenBucket
+  private readonly backlog = new Backlog(() => this.caughtUp())
+  /** When the app began to hold the client back; `NaN` while it does not. */
+  private heldSince = NaN
+  /** Milliseconds of earlier holds whose frames may still queue up. */
+  private heldFor = 0
 
-  constructor (settings: RateLimitSettings) {
-    this.settings = settings
+  constructor ({ messages, bytes, window }: RateLimitSettings) {
+    const now = performance.now()
+    this.messages = new TokenBucket(messages, window, now)
+    this.bytes = new TokenBucket(bytes, window, now)
   }
 
   spend (asksForWork: boolean, bytes: number): boolean {
     const now = performance.now()
-    if (now >= this.windowEnd) this.beginWindow(now)
-    this.bytes -= bytes
-    if (asksForWork) this.messages--
-    return this.messages >= 0 && this.bytes >= 0
+    const isWithinBytes = this.bytes.take(bytes, now, this.heldFor)
+    return (!asksForWork || this.messages.take(1, now, this.heldFor)) && isWithinBytes
   }
 
-  /** Nothing is read from now on. */
-  stop (): void {
-    if (Number.isNaN(this.stoppedAt)) this.stoppedAt = performance.now()
+  /**
+   * Nothing is read from now on, or still nothing.
+   *
+   * @param byApp whether the app holds the client back, whatever else does
+   */
+  stop (byApp: boolean): void {
+    if (byApp && Number.isNaN(this.heldSince)) {
+      this.heldSince = performance.now()
+      this.backlog.begin()
+    } else {
+      this.backlog.forget()
+      if (!byApp) this.endHold()
+    }
   }
 
-  /** What is read next may have come at any time since `stop`: each window that went by counts. */
+  /** Reading goes on, with what has queued up. */
   resume (): void {
-    if (Number.isNaN(this.stoppedAt)) return
-    const now = performance.now()
-    this.missed = Math.ceil((now - this.stoppedAt) / this.settings.window)
-    this.stoppedAt = NaN
-    this.beginWindow(now)
+    this.endHold()
+    if (this.heldFor > 0) this.backlog.watch()
   }
 
-  private beginWindow (now: number): void {
-    const windows = 1 + this.missed
-    this.missed = 0
-    this.messages = this.settings.messages * windows
-    this.bytes = this.settings.bytes * windows
-    this.windowEnd = now + this.settings.window
+  /** The socket was read. */
+  noteRead (bytes: number): void {
+    this.backlog.noteRead(bytes)
+  }
+
+  /** Nothing is left of what has queued up: later frames are not late, and what the buckets hold above their capacity is gone. */
+  caughtUp (): void {
+    this.heldFor = 0
+  }
+
+  private endHold (): void {
+    if (Number.isNaN(this.heldSince)) return
+    this.heldFor += performance.now() - this.heldSince
+    this.heldSince = NaN
   }
 }
