@@ -256,7 +256,7 @@ const PROVOCATIONS: Record<string, { bytes?: Buffer, options?: WebSocketPluginOp
 t.test('the README\'s table of errors: each has the class and the close code that it says, and is told once', async t => {
   const table = (await examplesOf('README.md')).find(({ name }) => name === 'codes')!
   const provoked = new Set<string>()
-  for (const [className, codes, effect] of cellsOf(table.text)) {
+  for (const [codes, className, effect] of cellsOf(table.text)) {
     const [, closeCode] = /close code (\d+)/.exec(effect!) ?? []
     if (closeCode === undefined) continue
     const errorClass = (ours as unknown as Record<string, new () => Error>)[className!.replaceAll('`', '')]!
