@@ -2,6 +2,7 @@ import { constants as bufferConstants } from 'node:buffer'
 import { constants, inflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import { InvalidPayloadError, MessageTooBigError, type WebSocketError } from '../errors.js'
 import { dropContext, keepContext, noteUse, type ContextOwner } from './context-cache.js'
+import { hasDictionaries, STORED_HEADER_LENGTH, toStoredBlock } from './dictionary.js'
 import { History } from './history.js'
 import { hasZlibContexts, ZlibContext } from './zlib-context.js'
 
@@ -40,6 +41,14 @@ export interface InflaterSettings {
 interface ZlibInfo {
   readonly buffer: Buffer
   readonly engine: { readonly bytesWritten: number }
+}
+
+/** A call of zlib that inflates up to the next final block. */
+interface ZlibCall {
+  readonly input: Buffer
+  readonly options: ZlibOptions
+  /** Bytes of a dictionary at the beginning of the input, as a stored block, and so of the output. */
+  readonly primed: number
 }
 
 type InflateCallback = (error: WebSocketError | null, message: Buffer) => void
@@ -90,13 +99,14 @@ export class MessageInflater implements ContextOwner {
     const next = (consumed: number, blocks: number): void => {
       if (consumed >= input.length || isTail(input, consumed)) return callback(null, this.finish(join(parts, length)))
       if (blocks > MAX_FINAL_BLOCKS) return fail(tooManyFinalBlocks())
-      inflateRaw(input.subarray(consumed), this.options(payload.length, maxPayload - length, parts), (error, result) => {
+      const call = this.prepare(input.subarray(consumed), payload.length, maxPayload - length, parts)
+      inflateRaw(call.input, call.options, (error, result) => {
         if (error !== null) return fail(toWebSocketError(error, maxPayload))
-        const { buffer, engine } = result as unknown as ZlibInfo
-        length += buffer.length
+        const { part, taken } = readResult(call, result as unknown as ZlibInfo)
+        length += part.length
         if (length > maxPayload) return fail(tooBig(maxPayload))
-        parts.push(buffer)
-        next(consumed + engine.bytesWritten, blocks + 1)
+        parts.push(part)
+        next(consumed + taken, blocks + 1)
       })
     }
     next(0, 0)
@@ -115,17 +125,19 @@ export class MessageInflater implements ContextOwner {
     for (let consumed = 0, blocks = 0; consumed < input.length && !isTail(input, consumed); blocks++) {
       if (blocks > MAX_FINAL_BLOCKS) throw tooManyFinalBlocks()
       const left = Math.min(limit, maxPayload) - length
+      const call = this.prepare(input.subarray(consumed), payload.length, left, parts)
       let info: ZlibInfo
       try {
-        info = inflateRawSync(input.subarray(consumed), this.options(payload.length, left, parts)) as unknown as ZlibInfo
+        info = inflateRawSync(call.input, call.options) as unknown as ZlibInfo
       } catch (error) {
         if (isTooLarge(error) && limit < maxPayload) return null
         throw toWebSocketError(error, maxPayload)
       }
-      consumed += info.engine.bytesWritten
-      length += info.buffer.length
+      const { part, taken } = readResult(call, info)
+      consumed += taken
+      length += part.length
       if (length > maxPayload) throw tooBig(maxPayload)
-      parts.push(info.buffer)
+      parts.push(part)
     }
     return this.finish(join(parts, length))
   }
@@ -153,14 +165,17 @@ export class MessageInflater implements ContextOwner {
   }
 
   private useContext (): ZlibContext {
-    if (this.context === null) {
-      const options: ZlibOptions = { windowBits: this.settings.windowBits }
-      if (this.history !== null) options.dictionary = Buffer.from(this.history.dictionary)
-      keepContext(this, ZlibContext.inflate(options))
-    } else {
+    if (this.context !== null) {
       noteUse(this)
+      return this.context
     }
-    return this.context!
+    const options: ZlibOptions = { windowBits: this.settings.windowBits }
+    const dictionary = this.dictionary([])
+    if (dictionary.length > 0 && hasDictionaries) options.dictionary = Buffer.from(dictionary)
+    const context = ZlibContext.inflate(options)
+    if (dictionary.length > 0 && !hasDictionaries) context.write(constants.Z_SYNC_FLUSH, toStoredBlock(dictionary), sharedOutput!)
+    keepContext(this, context)
+    return context
   }
 
   private finish (message: Buffer): Buffer {
@@ -171,17 +186,19 @@ export class MessageInflater implements ContextOwner {
     return message
   }
 
-  private options (inputLength: number, maxOutputLength: number, parts: Buffer[]): ZlibOptions {
+  private prepare (input: Buffer, payloadLength: number, maxOutputLength: number, parts: Buffer[]): ZlibCall {
+    const dictionary = this.dictionary(parts)
+    const primed = hasDictionaries ? 0 : dictionary.length
     const options: ZlibOptions = {
       windowBits: this.settings.windowBits,
-      chunkSize: outputChunk(inputLength),
+      chunkSize: outputChunk(payloadLength),
       // zlib takes no 0. One byte more than is left is too much all the same.
-      maxOutputLength: Math.max(1, Math.min(maxOutputLength, bufferConstants.MAX_LENGTH)),
+      maxOutputLength: Math.max(1, Math.min(primed + maxOutputLength, bufferConstants.MAX_LENGTH)),
       info: true
     }
-    const dictionary = this.dictionary(parts)
+    if (primed > 0) return { input: Buffer.concat([toStoredBlock(dictionary), input]), options, primed }
     if (dictionary.length > 0) options.dictionary = dictionary
-    return options
+    return { input, options, primed: 0 }
   }
 
   /** What the next block may refer to: the messages before, and what of this one is behind a final block. */
@@ -191,6 +208,13 @@ export class MessageInflater implements ContextOwner {
     const window = Buffer.concat([before, ...parts])
     return window.subarray(Math.max(0, window.length - (1 << this.settings.windowBits)))
   }
+}
+
+/** @returns what was inflated, and how many bytes of the message zlib has taken for that */
+function readResult ({ primed }: ZlibCall, { buffer, engine }: ZlibInfo): { part: Buffer, taken: number } {
+  if (primed === 0) return { part: buffer, taken: engine.bytesWritten }
+  // A copy, since the message would keep the dictionary alive.
+  return { part: Buffer.from(buffer.subarray(primed)), taken: engine.bytesWritten - STORED_HEADER_LENGTH - primed }
 }
 
 /** Whether the message that the context has inflated ended where a block does. */

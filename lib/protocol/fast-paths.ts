@@ -18,6 +18,8 @@ export type FastPath =
   | 'transcode'
   /** Native zlib contexts that are kept between messages. */
   | 'zlib-contexts'
+  /** Dictionaries of zlib's raw streams; without them, what they contain is inflated anew for each message. */
+  | 'dictionaries'
   /** Schemas of messages compiled when the app gets ready, and not with the first handshake. */
   | 'early-compilers'
 
