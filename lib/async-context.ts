@@ -54,9 +54,8 @@ function createResource (): AsyncResource {
 /** The module may be loaded within a context: this takes it off the resource. */
 function createEmptyContext (): AsyncResource {
   const context = createResource()
-  const ids = [context.asyncId(), context.triggerAsyncId()]
   for (const symbol of Object.getOwnPropertySymbols(context)) {
-    if (!ids.includes(Reflect.get(context, symbol) as number)) Reflect.set(context, symbol, undefined)
+    if (typeof Reflect.get(context, symbol) !== 'number') Reflect.set(context, symbol, undefined)
   }
   return context
 }

@@ -23,6 +23,7 @@ const SUITES = {
     manifests: ['examples', 'test/interop'],
     projects: ['test/interop']
   },
+  runtimes: { about: 'servers on Deno and Bun, if they are installed', folders: ['test/runtimes'], tap: ['--jobs=1'] },
   compat: {
     about: '@fastify/websocket, and the tests that it publishes',
     folders: ['test/compat'],

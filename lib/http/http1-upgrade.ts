@@ -105,7 +105,10 @@ class UpgradeResponse extends ServerResponse {
   override shouldKeepAlive = false
 
   override writeHead (statusCode: number, ...rest: unknown[]): this {
-    if (statusCode !== 101) {
+    if (statusCode === 101) {
+      // RFC 9112 §6.1: Deno would send its chunks, and the last of them is no frame.
+      this.removeHeader('Transfer-Encoding')
+    } else {
       addClose(this.getHeaders(), value => this.setHeader('connection', value))
       // Fastify gives all that is set on the reply here.
       const headers = rest.at(-1)

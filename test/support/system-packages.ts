@@ -8,7 +8,8 @@ const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin']
 /** The Python that `python3-websockets` belongs to, whatever other `python3` comes first in PATH. */
 export const PYTHON = '/usr/bin/python3'
 
-export type SystemPackage = 'chromium' | 'nginx' | 'haproxy' | 'openssl' | 'python3-websockets'
+/** Programs of Debian; Deno and Bun come from npm. */
+export type SystemPackage = 'chromium' | 'nginx' | 'haproxy' | 'openssl' | 'python3-websockets' | 'deno' | 'bun'
 
 function isExecutable (path: string): boolean {
   try {
