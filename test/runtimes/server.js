@@ -67,4 +67,5 @@ process.stdin.on('end', async () => {
 })
 
 await app.listen({ port: 0, host: '127.0.0.1' })
-console.log(app.server.address().port)
+// As text: a number may get a colour.
+console.log(String(app.server.address().port))
