@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex, DuplexOptions } from 'node:stream'
 import type { CompatibilityOptions } from './options.js'
 
-/** What `send`, `ping` and `pong` accept. A view is read through its own offset and length. */
+/** What `send`, `ping`, `pong` and `broadcast` accept; the first three take a `Blob` too. A view is read through its own offset and length. */
 export type WebSocketData = string | Buffer | ArrayBuffer | SharedArrayBuffer | ArrayBufferView
 
 /** Called once the bytes were handed to the socket, which has no more use for the memory, or with the error that prevented it. */
@@ -250,8 +250,8 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    * @returns whether more may be sent now; if `false`, wait for `drain`
    * @throws {TypeError} if `data` is not text or bytes
    */
-  send (data: WebSocketData, callback?: SendCallback): boolean
-  send (data: WebSocketData, options: SendOptions | undefined, callback?: SendCallback): boolean
+  send (data: WebSocketData | Blob, callback?: SendCallback): boolean
+  send (data: WebSocketData | Blob, options: SendOptions | undefined, callback?: SendCallback): boolean
 
   /**
    * Sends a JSON message, as text. With a `send` schema the route's serializer writes it; what that does about values
@@ -271,13 +271,13 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    * @throws {RangeError} if `data` is longer than 125 bytes
    * @throws {TypeError} if `data` is not text or bytes
    */
-  ping (data?: WebSocketData, mask?: boolean, callback?: SendCallback): void
-  ping (data: WebSocketData | undefined, callback: SendCallback): void
+  ping (data?: WebSocketData | Blob, mask?: boolean, callback?: SendCallback): void
+  ping (data: WebSocketData | Blob | undefined, callback: SendCallback): void
   ping (callback: SendCallback): void
 
   /** Sends an unsolicited Pong (RFC 6455 §5.5.3). Throws as `ping` does. */
-  pong (data?: WebSocketData, mask?: boolean, callback?: SendCallback): void
-  pong (data: WebSocketData | undefined, callback: SendCallback): void
+  pong (data?: WebSocketData | Blob, mask?: boolean, callback?: SendCallback): void
+  pong (data: WebSocketData | Blob | undefined, callback: SendCallback): void
   pong (callback: SendCallback): void
 
   /**
@@ -289,9 +289,9 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    * @param code 1000–1003, 1007–1014 or 3000–4999; default none, which the peer sees as 1005
    * @param reason at most 123 bytes of UTF-8; without a code there is no place for one, and it is not sent
    * @throws {RangeError} if the code may not be sent or the reason is too long
-   * @throws {TypeError} if the code is not a number, or the reason not a string or Buffer
+   * @throws {TypeError} if the code is not a number, or the reason not a string or Uint8Array
    */
-  close (code?: number, reason?: string | Buffer): void
+  close (code?: number, reason?: string | Uint8Array): void
 
   /** Destroys the socket at once, without a close handshake, after handing over what was sent before. */
   terminate (): void

@@ -26,7 +26,8 @@ import { createMessageStream } from './message-stream.js'
 import { pauseReads } from './pause-reads.js'
 import { RateLimit, type RateLimitSettings } from './rate-limit.js'
 import type { SharedMessage } from './shared-message.js'
-import { checkClose, toBytes, toControlPayload, truncateReason } from './payload.js'
+import { OrderedWriter } from './ordered-writer.js'
+import { checkClose, toBytesOrBlob, toControlPayload, truncateReason, type BlobLike } from './payload.js'
 import { writeProgressOf, type WriteProgress } from './write-progress.js'
 
 const CONNECTING = 0
@@ -125,7 +126,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   private readonly _context: AsyncContext
   private readonly _host: ConnectionHost | null
   private readonly _decoder: FrameDecoder
-  private readonly _writer: FrameWriter
+  private _writer: FrameWriter
   private readonly _deflate: Agreement['deflate']
   private readonly _rateLimit: RateLimit | null
   private readonly _maxBufferedAmount: number
@@ -225,13 +226,13 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   // --- sending
 
-  send (data: WebSocketData, options?: SendOptions | SendCallback, callback?: SendCallback): boolean {
+  send (data: WebSocketData | Blob, options?: SendOptions | SendCallback, callback?: SendCallback): boolean {
     if (typeof options === 'function') {
       callback = options
       options = undefined
     }
     const isText = typeof data === 'string'
-    const bytes = isText ? null : toBytes(data)
+    const payload = isText ? null : toBytesOrBlob(data)
     if (this._readyState !== OPEN) return this._refuseToSend(callback)
 
     const fin = options?.fin !== false
@@ -241,11 +242,14 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     this._isFragmenting = !fin
     if (fin) this._counts.messagesSent++
     let length: number
-    if (bytes === null) {
+    if (payload === null) {
       length = this._writer.writeText(opcode, data as string, fin, callback, compress)
+    } else if (Buffer.isBuffer(payload)) {
+      length = payload.length
+      this._writer.writeBytes(opcode, payload, fin, callback, compress)
     } else {
-      length = bytes.length
-      this._writer.writeBytes(opcode, bytes, fin, callback, compress)
+      length = payload.size
+      this._writeBlob(opcode, payload, fin, callback, compress)
     }
     this._counts.bytesSent += length
     return this._mayGoOn(length)
@@ -272,16 +276,16 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     return true
   }
 
-  ping (data?: WebSocketData | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+  ping (data?: WebSocketData | Blob | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
     this._sendControl(Opcode.PING, data, mask, callback)
   }
 
-  pong (data?: WebSocketData | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+  pong (data?: WebSocketData | Blob | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
     this._sendControl(Opcode.PONG, data, mask, callback)
   }
 
   /** The `mask` of `ws` is accepted and has no effect: RFC 6455 §5.1 says which side masks. */
-  private _sendControl (opcode: number, data?: WebSocketData | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
+  private _sendControl (opcode: number, data?: WebSocketData | Blob | SendCallback, mask?: boolean | SendCallback, callback?: SendCallback): void {
     if (typeof data === 'function') return this._sendControl(opcode, undefined, undefined, data)
     if (typeof mask === 'function') return this._sendControl(opcode, data, undefined, mask)
     const payload = toControlPayload(data)
@@ -289,8 +293,26 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
       this._refuseToSend(callback)
       return
     }
-    this._writer.writeBytes(opcode, payload, true, callback)
-    if (this._writer.isSaturated) this._limitQueue(payload.length)
+    if (Buffer.isBuffer(payload)) this._writer.writeBytes(opcode, payload, true, callback)
+    else this._writeBlob(opcode, payload, true, callback, false)
+    if (this._writer.isSaturated) this._limitQueue(Buffer.isBuffer(payload) ? payload.length : payload.size)
+  }
+
+  /** A Blob is read asynchronously, and what is sent behind it has to wait: few connections need a writer that can. */
+  private _writeBlob (opcode: number, blob: BlobLike, fin: boolean, callback: SendCallback | undefined, compress: boolean): void {
+    if (!(this._writer instanceof OrderedWriter)) {
+      this._writer.write()
+      this._writer = new OrderedWriter(this._socket, this._settings.role === 'client', this)
+    }
+    (this._writer as OrderedWriter).writeBlob(opcode, blob, fin, callback, compress)
+  }
+
+  /** @internal */
+  onUnsendable (error: Error): void {
+    // A Close frame that was to follow the message was dropped with everything else.
+    this._closeFrameSent = false
+    this._sendClose(CloseCode.INTERNAL_ERROR, EMPTY)
+    this._reportThrown(error)
   }
 
   /** @internal A Ping of our own, which does not wait for others. */
@@ -351,7 +373,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   // --- closing
 
-  close (code?: number, reason?: string | Buffer): void {
+  close (code?: number, reason?: string | Uint8Array): void {
     if (this._readyState !== OPEN) return
     const reasonBytes = checkClose(code, reason)
     this._sendClose(code, reasonBytes)

@@ -48,6 +48,8 @@ function flushTick (writer: FrameWriter): void {
 export interface FrameWriterOwner {
   /** The batch was handed to the socket. */
   onFlushed (): void
+  /** A message cannot be sent: its Blob cannot be read. Nothing that was to follow it is sent. */
+  onUnsendable (error: Error): void
   /** Calls a send callback, whatever that throws. */
   callBack (callback: SendCallback, error?: Error | null): void
 }
@@ -61,7 +63,7 @@ export interface FrameWriterOwner {
 export class FrameWriter {
   private readonly socket: Duplex
   private readonly masked: boolean
-  private readonly owner: FrameWriterOwner
+  protected readonly owner: FrameWriterOwner
 
   // The batch: closed segments, then the open one, which is the range of `openScratch` still growing.
   private segments: Buffer[] | null = null
@@ -191,7 +193,8 @@ export class FrameWriter {
     if (segments !== null && segments.length > MAX_WAITING_SEGMENTS) this.segments = [Buffer.concat(segments, this.batchBytes)]
   }
 
-  private write (): void {
+  /** Hands the batch to the socket, however full that is. */
+  write (): void {
     if (this.batchBytes === 0) return
     this.closeOpenSegment()
     const segments = this.segments!

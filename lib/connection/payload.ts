@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import { createError, describe } from '../errors.js'
 import { isReceivableCloseCode } from '../protocol/close-codes.js'
 import { MAX_CONTROL_PAYLOAD } from '../protocol/opcodes.js'
@@ -17,16 +18,42 @@ export function toBytes (data: unknown): Buffer {
   throw createError('FST_WS_ERR_INVALID_ARGUMENT', `data must be a string, a Buffer, an ArrayBuffer or a view of one, not ${describe(data)}`)
 }
 
+/** A Blob, a File, or what looks like one, as `ws` takes it: not all are of this realm, or of Node. */
+export type BlobLike = Pick<Blob, 'size' | 'arrayBuffer'>
+
+function isBlob (data: unknown): data is BlobLike {
+  if (typeof data !== 'object' || data === null || !('arrayBuffer' in data && 'size' in data && Symbol.toStringTag in data)) return false
+  const { arrayBuffer, size, [Symbol.toStringTag]: tag } = data
+  return typeof arrayBuffer === 'function' && Number.isSafeInteger(size) && (size as number) >= 0 && (tag === 'Blob' || tag === 'File')
+}
+
+/**
+ * What `send` was given: bytes, as of `toBytes`, or a Blob, which is read later.
+ *
+ * @throws {TypeError} for anything else
+ */
+export function toBytesOrBlob (data: unknown): Buffer | BlobLike {
+  return !Buffer.isBuffer(data) && isBlob(data) ? data : toBytes(data)
+}
+
+/** The bytes of a Blob, which are nobody else's. Rejects if it cannot be read, or is not as long as it says. */
+export async function readBlob (blob: BlobLike): Promise<Buffer> {
+  const bytes = toBytes(await blob.arrayBuffer())
+  if (bytes.length !== blob.size) throw createError('FST_WS_ERR_INVALID_ARGUMENT', `the Blob has ${bytes.length} bytes, and not ${blob.size} as it says`)
+  return bytes
+}
+
 /**
  * The payload of a Ping or Pong (RFC 6455 §5.5).
  *
- * @throws {TypeError} as `toBytes`
+ * @throws {TypeError} as `toBytesOrBlob`
  * @throws {RangeError} if it is longer than 125 bytes
  */
-export function toControlPayload (data: unknown): Buffer {
-  const payload = data === undefined ? Buffer.alloc(0) : toBytes(data)
-  if (payload.length > MAX_CONTROL_PAYLOAD) {
-    throw createError('FST_WS_ERR_OUT_OF_RANGE', `data of a control frame must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${payload.length}`)
+export function toControlPayload (data: unknown): Buffer | BlobLike {
+  const payload = data === undefined ? Buffer.alloc(0) : toBytesOrBlob(data)
+  const length = Buffer.isBuffer(payload) ? payload.length : payload.size
+  if (length > MAX_CONTROL_PAYLOAD) {
+    throw createError('FST_WS_ERR_OUT_OF_RANGE', `data of a control frame must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${length}`)
   }
   return payload
 }
@@ -46,8 +73,8 @@ export function checkClose (code: unknown, reason: unknown): Buffer {
   }
   // Without a code there is no place for a reason; `ws` drops it as well.
   if (code === undefined || reason === undefined || reason === '') return Buffer.alloc(0)
-  if (typeof reason !== 'string' && !Buffer.isBuffer(reason)) {
-    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `close reason must be a string or a Buffer, not ${describe(reason)}`)
+  if (typeof reason !== 'string' && !isUint8Array(reason)) {
+    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `close reason must be a string or a Uint8Array, not ${describe(reason)}`)
   }
   const bytes = toBytes(reason)
   if (bytes.length > MAX_CONTROL_PAYLOAD - 2) {

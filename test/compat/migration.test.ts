@@ -352,24 +352,161 @@ const SCENARIOS: Record<string, Scenario> = {
     is: [['/', undefined], ['/as-before', true]]
   },
 
-  '`send` of numbers, and of nothing': {
+  '`send`, `ping` and `pong` of what is neither text, bytes nor a `Blob`': {
     async observe (t, start) {
       const { port } = await start(app => {
         app.get('/', { websocket: true }, socket => {
-          for (const data of [5, undefined]) {
-            try {
-              socket.send(data as unknown as string)
-            } catch (error) {
-              socket.send((error as Error).name)
+          for (const data of [5, undefined, [65, 66], { length: 1 }]) {
+            for (const method of ['send', 'ping', 'pong'] as const) {
+              if (data === undefined && method !== 'send') continue
+              try {
+                socket[method](data as unknown as string)
+              } catch (error) {
+                socket.send((error as Error).name)
+              }
             }
           }
         })
       })
       const client = await open(t, port)
-      return [await next(client), await next(client)]
+      const heard: unknown[] = []
+      for (let i = 0; i < 10; i++) heard.push(await next(client))
+      return heard
     },
-    was: ['5', ''],
-    is: ['TypeError', 'TypeError']
+    was: ['5', '5', '5', '', 'AB', 'AB', 'AB', '\0', '\0', '\0'],
+    is: Array<string>(10).fill('TypeError')
+  },
+
+  '`close` with a reason that is neither text nor a `Uint8Array`': {
+    async observe (t, start) {
+      const { port } = await start(app => {
+        app.get('/', { websocket: true }, socket => {
+          try {
+            socket.close(4000, 5 as unknown as string)
+          } catch (error) {
+            socket.send((error as Error).name)
+          }
+        })
+      })
+      return next(await open(t, port))
+    },
+    was: 4000,
+    is: 'TypeError'
+  },
+
+  '`close` with a code that may not be sent': {
+    async observe (t, start) {
+      const { port } = await start(app => {
+        app.get('/', { websocket: true }, socket => {
+          try {
+            socket.close(1004)
+          } catch (error) {
+            socket.send((error as Error).name)
+          }
+        })
+      })
+      return next(await open(t, port))
+    },
+    was: 'TypeError',
+    is: 'RangeError'
+  },
+
+  '`Blob` that cannot be read': {
+    async observe (t, start) {
+      const { port } = await start(app => {
+        app.get('/', { websocket: true }, socket => {
+          socket.on('error', () => {})
+          const unreadable = new Blob(['x'])
+          Object.defineProperty(unreadable, 'arrayBuffer', { value: async () => { throw new Error('no file') } })
+          socket.send(unreadable as unknown as Buffer)
+        })
+      })
+      return next(await open(t, port))
+    },
+    was: 1006,
+    is: 1011
+  },
+
+  '`extensions`': {
+    async observe (t, start) {
+      const seen: unknown[] = []
+      const { port } = await start(app => {
+        app.get('/', { websocket: true }, socket => {
+          // The last is what the row says.
+          seen.push(socket.extensions.includes(';'), socket.extensions.split(';')[0])
+          socket.send('there')
+        })
+      }, { options: { perMessageDeflate: { serverNoContextTakeover: true } } })
+      await next(await open(t, port, { 'Sec-WebSocket-Extensions': 'permessage-deflate; server_no_context_takeover' }))
+      return seen
+    },
+    was: [false, 'permessage-deflate'],
+    is: [true, 'permessage-deflate']
+  },
+
+  "`binaryType = 'fragments'`": {
+    async observe (t, start) {
+      const { port } = await start(app => {
+        app.get('/', { websocket: true }, socket => {
+          socket.binaryType = 'fragments'
+          socket.on('message', (data: unknown) => socket.send((data as Buffer[]).map(String).join()))
+        })
+      })
+      const client = await open(t, port)
+      client.write(Buffer.concat([binary('a', { fin: false }), continuation('b')]))
+      return next(client)
+    },
+    was: 'a,b',
+    is: 'ab'
+  },
+
+  '`bufferedAmount` behind the end': {
+    async observe (t, start) {
+      const amounts = gate()
+      let amount = -1
+      const { port } = await start(app => {
+        app.get('/', { websocket: true }, socket => {
+          socket.on('close', () => {
+            socket.send('12345')
+            amount = socket.bufferedAmount
+            amounts.open()
+          })
+        })
+      })
+      const client = await open(t, port)
+      client.write(close(1000))
+      await client.ended
+      client.end()
+      await amounts.passed
+      return amount
+    },
+    was: 5,
+    is: 0
+  },
+
+  'Code of `close` behind a message that is too long': {
+    async observe (t, start) {
+      const closed = gate()
+      let code = 0
+      const { port } = await start(app => {
+        app.get('/', { websocket: true }, socket => {
+          socket.on('error', () => {})
+          socket.on('close', closeCode => {
+            code = closeCode
+            closed.open()
+          })
+        })
+      }, { options: { maxPayload: 10 }, errorHandler: () => {} })
+      const client = await open(t, port)
+      client.write(binary('x'.repeat(11)))
+      await next(client)
+      client.write(close(1009))
+      client.end()
+      await closed.passed
+      return code
+    },
+    was: 1006,
+    is: 1009
   },
 
   '`websocket: false` beside a `wsHandler`': {

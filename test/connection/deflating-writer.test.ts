@@ -53,6 +53,7 @@ function createWriter (t: Test, settings: Partial<DeflatingSettings> = {}): Writ
   const all = { ...SETTINGS, ...settings }
   const writer = new DeflatingWriter(socket, false, {
     onFlushed () {},
+    onUnsendable () {},
     callBack (callback, error) {
       try {
         callback(error)

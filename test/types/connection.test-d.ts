@@ -81,8 +81,11 @@ connection.send([1, 2, 3])
 connection.send(null)
 // @ts-expect-error
 connection.send(undefined)
-// @ts-expect-error
-connection.send(new Blob(['x']))
+expectType<boolean>()(connection.send(new Blob(['x'])))
+connection.ping(new Blob(['x']))
+connection.pong(new Blob(['x']), false)
+// @ts-expect-error a broadcast is framed at once
+connection.route?.broadcast(new Blob(['x']))
 // @ts-expect-error
 connection.send()
 // @ts-expect-error no encodings, as streams have them
@@ -117,7 +120,6 @@ connection.close('bye')
 connection.close(1000, 16)
 // @ts-expect-error
 connection.close(1000, { reason: 'bye' })
-// @ts-expect-error the bytes of a reason come as a Buffer
 connection.close(1000, new Uint8Array(4))
 // @ts-expect-error as in `ws`, it takes nothing
 connection.terminate(1000)
