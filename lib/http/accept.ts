@@ -13,6 +13,7 @@ import { publishOpened } from '../server/diagnostics.js'
 import type { Server } from '../server/websocket-server.js'
 import { catchRejection, isThenable, toPromise, whenSettled } from '../thenable.js'
 import { isOriginAllowed } from './origin.js'
+import type { PendingUpgrades } from './pending-upgrades.js'
 import type { Accept, WebSocketRoute } from './routes.js'
 import { isAllowed } from './verdict.js'
 
@@ -21,11 +22,11 @@ import { isAllowed } from './verdict.js'
  * policy, and the 101, or the 200 of HTTP/2. That is an ordinary reply of Fastify, so that it has the headers and cookies
  * that hooks have set, `onSend` and `onResponse` run, and the log tells of it.
  *
- * @param isClosing whether `app.close()` has begun
+ * @param upgrades those know whether `app.close()` has begun
  */
-export function createAccept (settings: PluginSettings, server: Server, isClosing: () => boolean): Accept {
+export function createAccept (settings: PluginSettings, server: Server, upgrades: PendingUpgrades): Accept {
   return function accept (route, upgrade, instance, request, reply) {
-    if (isClosing()) throw createError('FST_WS_ERR_CLOSING', undefined, { headers: { 'Retry-After': '1' } })
+    if (upgrades.isClosing) throw createError('FST_WS_ERR_CLOSING', undefined, { headers: { 'Retry-After': '1' } })
     const proposal = upgrade.readProposal()
     // The one that hooks have made. The 101 may be written in another.
     const context = captureContext()

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { Http2ServerRequest, Http2ServerResponse, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
 
@@ -5,7 +6,7 @@ import type { Duplex } from 'node:stream'
  * An extended CONNECT as the GET that it is to the router (RFC 8441 §5), on a stream that is left alone: what comes
  * on it are frames, and wait there, within the window of HTTP/2's flow control.
  */
-export class ConnectRequest extends Http2ServerRequest {
+class ConnectRequest extends Http2ServerRequest {
   constructor (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]) {
     const authority = headers[':authority'] ?? headers.host
     const seen: IncomingHttpHeaders = Object.assign(Object.create(null), headers, { ':method': 'GET', ':authority': authority, host: authority })
@@ -21,19 +22,11 @@ export class ConnectRequest extends Http2ServerRequest {
   }
 }
 
-/** The request of `injectWS`: its connection has the addresses that the caller wants. */
-export class InjectedConnectRequest extends ConnectRequest {
-  constructor (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[], socket: Duplex) {
-    super(stream, headers, rawHeaders)
-    Object.defineProperty(this, 'socket', { value: socket })
-  }
-}
-
 /**
  * The answer to an extended CONNECT. If it accepts, it is over with its header section, and the stream goes on: content
  * that a hook has made of nothing would be taken for frames, and is dropped.
  */
-export class ConnectResponse extends Http2ServerResponse {
+class ConnectResponse extends Http2ServerResponse {
   /** Called when the header section that accepts was sent. As long as it is `null`, every answer is a refusal. */
   onAccepted: (() => void) | null = null
   private isAccepting = false
@@ -77,33 +70,39 @@ export class ConnectResponse extends Http2ServerResponse {
 type Listener = (...args: unknown[]) => void
 
 /**
- * What Node's request and response listen to on their stream. They would do so for as long as it lives, and
- * tell of its end as if it were that of the exchange.
+ * The request and the response on a stream. What Node's classes listen to there they would listen to for as long as the
+ * stream lives, and report its end as that of the exchange: so these listeners are noted, and taken off again.
  */
-export class ExchangeListeners {
-  private readonly stream: ServerHttp2Stream
-  private readonly added: [event: string | symbol, listener: Listener][] = []
+export class ConnectExchange {
+  readonly stream: ServerHttp2Stream
+  readonly request: IncomingMessage
+  readonly response: ConnectResponse
+  private readonly listeners: [event: string | symbol, listener: Listener][] = []
 
   /**
-   * @param create makes the request and the response
+   * @param socket that of the request, if it is not that of the session: `injectWS` has one with other addresses
    */
-  constructor (stream: ServerHttp2Stream, create: () => void) {
+  constructor (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[], socket?: Duplex) {
     this.stream = stream
-    const before = new Map(stream.eventNames().map(event => [event, stream.listeners(event)]))
-    create()
+    const before = new Map(stream.eventNames().map(event => [event, stream.listenerCount(event)]))
+    const request = new ConnectRequest(stream, headers, rawHeaders)
+    if (socket !== undefined) Object.defineProperty(request, 'socket', { value: socket })
+    // Fastify takes requests and responses of either version.
+    this.request = request as unknown as IncomingMessage
+    this.response = new ConnectResponse(stream)
     for (const event of stream.eventNames()) {
-      for (const listener of stream.listeners(event).slice(before.get(event)?.length ?? 0)) this.added.push([event, listener as Listener])
+      for (const listener of stream.listeners(event).slice(before.get(event) ?? 0)) this.listeners.push([event, listener as Listener])
     }
   }
 
-  /** Takes them off. */
-  remove (): void {
-    for (const [event, listener] of this.added) this.stream.off(event, listener)
+  /** Leaves the stream to others. */
+  forget (): void {
+    for (const [event, listener] of this.listeners) this.stream.off(event, listener)
   }
 
-  /** Takes them off, and tells the request and the response, which then let go of the stream, that it is over. */
+  /** Leaves the stream to the connection. Request and response, which then let go of the stream, hear that it is over. */
   conclude (): void {
-    this.remove()
-    for (const [event, listener] of this.added) if (event === 'close') Reflect.apply(listener, this.stream, [])
+    this.forget()
+    for (const [event, listener] of this.listeners) if (event === 'close') Reflect.apply(listener, this.stream, [])
   }
 }

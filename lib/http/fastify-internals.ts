@@ -13,3 +13,9 @@ export function readInternal (fastify: FastifyInstance, description: string): un
   }
   return undefined
 }
+
+/** Whether `app.close()` was called. Where Fastify's state is not found, the answer is no. */
+export function isAppClosing (fastify: FastifyInstance): boolean {
+  const state = readInternal(fastify, 'fastify.state')
+  return typeof state === 'object' && state !== null && Reflect.get(state, 'closing') === true
+}

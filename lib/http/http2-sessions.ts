@@ -54,7 +54,7 @@ class TrackedSession {
 export class Http2Sessions {
   private readonly tracked = new Map<ServerHttp2Session, TrackedSession>()
   /** Called when there are no idle ones left. */
-  private onIdle: (() => void) | null = null
+  private readonly waiting: (() => void)[] = []
   private isClosing = false
 
   add (session: ServerHttp2Session): void {
@@ -62,7 +62,7 @@ export class Http2Sessions {
     if (session.destroyed) return
     const tracked = new TrackedSession(session, () => {
       this.tracked.delete(session)
-      if (!this.hasIdle) this.onIdle?.()
+      if (!this.hasIdle) for (const resolve of this.waiting.splice(0)) resolve()
     })
     this.tracked.set(session, tracked)
     if (this.isClosing) tracked.close()
@@ -87,27 +87,26 @@ export class Http2Sessions {
 
   /** Ends the sessions, each with its last connection and its last stream: before Node 24 the server would wait for them until they time out. */
   startClosing (): void {
+    if (this.isClosing) return
     this.isClosing = true
     for (const session of this.tracked.values()) session.close()
   }
 
   /**
    * Resolves when all that have no stream are gone. Those of clients that do not read, or do not end their side, are
-   * destroyed after so many milliseconds.
+   * destroyed after `timeout` milliseconds.
    */
   async closed (timeout: number): Promise<void> {
     if (!this.hasIdle) return
     await new Promise<void>(resolve => {
-      const done = (): void => {
-        clearTimeout(timer)
-        this.onIdle = null
-        resolve()
-      }
       const timer = setTimeout(() => {
         for (const { isIdle, socket } of this.tracked.values()) if (isIdle) socket.destroy()
-        done()
+        resolve()
       }, timeout)
-      this.onIdle = done
+      this.waiting.push(() => {
+        clearTimeout(timer)
+        resolve()
+      })
     })
   }
 }

@@ -1,9 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { joinUnread } from '../connection/pause-reads.js'
 import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
-import { ConnectResponse, ExchangeListeners, type ConnectRequest } from './connect-exchange.js'
+import type { ConnectExchange } from './connect-exchange.js'
 import { keepAddressOfStream } from './kept-address.js'
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
@@ -13,24 +13,13 @@ const NOTHING_READ = Buffer.alloc(0)
 /** An extended CONNECT of HTTP/2 (RFC 8441): the socket is a stream, and its end is not that of others. */
 export class Http2Upgrade extends PendingUpgrade {
   private readonly stream: ServerHttp2Stream
-  private readonly connectResponse: ConnectResponse
-  private readonly listeners: ExchangeListeners
+  private readonly exchange: ConnectExchange
 
-  /**
-   * @param createRequest makes the request, which listens to the stream from then on
-   */
-  constructor (stream: ServerHttp2Stream, createRequest: () => ConnectRequest, owner: UpgradeOwner) {
-    let request!: ConnectRequest
-    let response!: ConnectResponse
-    const listeners = new ExchangeListeners(stream, () => {
-      request = createRequest()
-      response = new ConnectResponse(stream)
-    })
-    // Fastify takes those of either version.
-    super(request as unknown as IncomingMessage, stream, owner)
+  constructor (exchange: ConnectExchange, owner: UpgradeOwner) {
+    const { stream } = exchange
+    super(exchange.request, stream, owner)
     this.stream = stream
-    this.connectResponse = response
-    this.listeners = listeners
+    this.exchange = exchange
     keepAddressOfStream(stream)
     cancelWhenDestroyed(stream)
     joinUnread(stream)
@@ -39,7 +28,7 @@ export class Http2Upgrade extends PendingUpgrade {
   }
 
   route (dispatch: Dispatch): void {
-    this.dispatch(dispatch, this.connectResponse as unknown as ServerResponse)
+    this.dispatch(dispatch, this.exchange.response as unknown as ServerResponse)
   }
 
   readProposal (): Proposal {
@@ -50,7 +39,7 @@ export class Http2Upgrade extends PendingUpgrade {
 
   override whenAccepted (...args: Parameters<PendingUpgrade['whenAccepted']>): void {
     super.whenAccepted(...args)
-    this.connectResponse.onAccepted = this.onAccepted
+    this.exchange.response.onAccepted = this.onAccepted
   }
 
   private readonly onAccepted = (): void => {
@@ -59,7 +48,7 @@ export class Http2Upgrade extends PendingUpgrade {
     // As over HTTP/1.1, a request that has become a connection has no end of its own, nor does Fastify's signal abort.
     this.request.removeAllListeners('close')
     // Fastify's log and hooks tell of the answer first.
-    this.listeners.conclude()
+    this.exchange.conclude()
     this.onWritten()
   }
 

@@ -4,12 +4,12 @@ import { text } from 'node:stream/consumers'
 import { createError, UnexpectedResponseError } from '../errors.js'
 import { createKey, verifyAccept } from '../protocol/handshake.js'
 import type { InjectingClient } from './inject.js'
-import type { Dispatch } from './pending-upgrades.js'
-import type { UpgradeListener } from './upgrade-listener.js'
+import { Http1Upgrade } from './http1-upgrade.js'
+import type { Dispatch, PendingUpgrades } from './pending-upgrades.js'
 
 /** Upgrades of HTTP/1.1. */
-export function createHttp1Client (dispatch: Dispatch, listener: UpgradeListener): InjectingClient {
-  const server = createServer(dispatch).on('upgrade', (request, socket, head) => listener.handle(request, socket, head))
+export function createHttp1Client (dispatch: Dispatch, upgrades: PendingUpgrades): InjectingClient {
+  const server = createServer(dispatch).on('upgrade', (request, socket, head) => upgrades.begin(new Http1Upgrade(request, socket, head, upgrades), false))
 
   return ({ path, headers, clientSocket, serverSocket }, { onAccepted, onFailed }) => {
     server.emit('connection', serverSocket)

@@ -3,17 +3,19 @@ import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { createError, UnexpectedResponseError } from '../errors.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
-import type { ConnectListener } from './connect-listener.js'
+import { ConnectExchange } from './connect-exchange.js'
+import { Http2Upgrade } from './http2-upgrade.js'
 import type { InjectingClient } from './inject.js'
+import type { PendingUpgrades } from './pending-upgrades.js'
 
 /** Extended CONNECT (RFC 8441), each on a session of its own. */
-export function createHttp2Client (listener: ConnectListener): InjectingClient {
+export function createHttp2Client (upgrades: PendingUpgrades): InjectingClient {
   const server = createServer({ settings: { enableConnectProtocol: true } })
 
   return ({ path, headers: { host, ...headers }, clientSocket, serverSocket }, { onAccepted, onFailed }) => {
     server.once('session', session => {
       session.on('stream', (stream: ServerHttp2Stream, requestHeaders: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) =>
-        listener.inject(serverSocket, stream, requestHeaders, rawHeaders))
+        upgrades.begin(new Http2Upgrade(new ConnectExchange(stream, requestHeaders, rawHeaders, serverSocket), upgrades), false))
     })
     server.emit('connection', serverSocket)
     const authority = String(host)

@@ -6,10 +6,10 @@ import type { InjectWSContext, InjectWSOptions } from '../../types/fastify.js'
 import { captureContext, runInContext } from '../async-context.js'
 import { Connection, type ConnectionSettings } from '../connection/connection.js'
 import { plainJson } from '../connection/json-messages.js'
-import { isHttp2Server, type ConnectListener } from './connect-listener.js'
+import { isHttp2Server } from './connect-listener.js'
 import { createHttp1Client } from './inject-http1.js'
 import { createHttp2Client } from './inject-http2.js'
-import type { UpgradeListener } from './upgrade-listener.js'
+import type { PendingUpgrades } from './pending-upgrades.js'
 
 const DEFAULT_HOST = 'localhost:80'
 
@@ -39,14 +39,14 @@ export type InjectingClient = (handshake: InjectedHandshake, result: HandshakeRe
  * Makes `app.injectWS`: a real HTTP server, parser and all, on a pair of in-memory streams, so that the request is
  * what Fastify knows, of the version that the app speaks.
  */
-export function createInjectWS (fastify: FastifyInstance, upgrades: UpgradeListener, connects: ConnectListener, closeTimeout: number): InjectWS {
+export function createInjectWS (fastify: FastifyInstance, upgrades: PendingUpgrades, closeTimeout: number): InjectWS {
   const settings: ConnectionSettings = { role: 'client', maxPayload: Infinity, maxBufferedAmount: Infinity, rateLimit: null, closeTimeout, json: plainJson, onInvalidMessage: null }
   const isSecure = fastify.initialConfig.https !== undefined && fastify.initialConfig.https !== false
   let client: InjectingClient | null = null
 
   return async function injectWS (path = '/', context = {}, options = {}) {
     await fastify.ready()
-    client ??= isHttp2Server(fastify.server) ? createHttp2Client(connects) : createHttp1Client(fastify.routing, upgrades)
+    client ??= isHttp2Server(fastify.server) ? createHttp2Client(upgrades) : createHttp1Client(fastify.routing, upgrades)
     const { protocols = [], remoteAddress = '127.0.0.1' } = context
     const [clientSocket, serverSocket] = createSocketPair(remoteAddress, isSecure)
 

@@ -14,8 +14,9 @@ export class PendingUpgrades implements UpgradeOwner {
   readonly onRefused: UpgradeOwner['onRefused']
   private readonly dispatch: Dispatch
   private readonly pending = new Set<PendingUpgrade>()
-  private onEmpty: (() => void) | null = null
-  private isClosing = false
+  private readonly waiting: (() => void)[] = []
+  /** Whether the app is closing. */
+  isClosing = false
 
   /**
    * @param onRefused told of each upgrade that does not become a connection
@@ -26,37 +27,40 @@ export class PendingUpgrades implements UpgradeOwner {
     this.onRefused = onRefused
   }
 
-  /** Sends an upgrade through the router. */
-  begin (upgrade: PendingUpgrade): void {
+  /**
+   * Sends an upgrade through the router.
+   *
+   * @param isServerClosing whether the server that it came over is being closed
+   */
+  begin (upgrade: PendingUpgrade, isServerClosing: boolean): void {
     this.pending.add(upgrade)
     // Fastify does so itself, unless told not to; then a hook could hold up the end.
-    if (this.isClosing) upgrade.refuse(503, CLOSING)
+    if (this.isClosing || isServerClosing) upgrade.refuse(503, CLOSING)
     upgrade.route(this.dispatch)
   }
 
-  /** From now on the answer is 503, also to those that are still waiting. */
-  refuseAll (): void {
+  /** Answers 503 to all new upgrades. */
+  startClosing (): void {
     this.isClosing = true
-    for (const upgrade of this.pending) upgrade.refuse(503, CLOSING)
   }
 
-  /** Resolves when there are none left, within so many milliseconds. */
-  async close (timeout: number): Promise<void> {
-    this.refuseAll()
+  /** Answers 503 to those there are. Resolves when they are done; after `timeout` milliseconds they are aborted. */
+  async refuseAll (timeout: number): Promise<void> {
+    for (const upgrade of this.pending) upgrade.refuse(503, CLOSING)
     if (this.pending.size === 0) return
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
         for (const upgrade of this.pending) upgrade.abort()
       }, timeout)
-      this.onEmpty = () => {
+      this.waiting.push(() => {
         clearTimeout(timer)
         resolve()
-      }
+      })
     })
   }
 
   readonly onDone = (upgrade: PendingUpgrade): void => {
     this.pending.delete(upgrade)
-    if (this.pending.size === 0) this.onEmpty?.()
+    if (this.pending.size === 0) for (const resolve of this.waiting.splice(0)) resolve()
   }
 }

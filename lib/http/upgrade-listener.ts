@@ -3,111 +3,101 @@ import type { Duplex } from 'node:stream'
 import { isWebSocketUpgrade } from '../protocol/handshake.js'
 import { Http1Upgrade } from './http1-upgrade.js'
 import { interceptEvents } from './intercept-events.js'
+import { Members, type Member } from './ownership.js'
 import { afterEarlierResponses, hasResponseTo } from './pending-response.js'
-import type { PendingUpgrades } from './pending-upgrades.js'
 import { serveAsPlainRequest } from './plain-request.js'
-import type { RouteTable } from './route-table.js'
 
-/**
- * Whose an upgrade request is: ours, plain HTTP after all, that of another `upgrade` listener, or left to the
- * listener of this plugin that was on the server before this one.
- */
-type Ownership = 'ours' | 'plain' | 'foreign' | 'elder'
+const listeners = new WeakMap<HttpServer, UpgradeListener>()
 
-/** Listens to the `upgrade` event of the server, and keeps account of the sockets of others that came with it. */
+/** Listens to the `upgrade` event of a server for all instances of this plugin, and keeps account of the sockets of others that came with it. */
 export class UpgradeListener {
   private readonly server: HttpServer
-  private readonly routes: RouteTable
-  private readonly upgrades: PendingUpgrades
-  private readonly closesServer: boolean
+  private readonly members = new Members()
   /** Sockets that other listeners may answer, with what to do if they have not; `null` once that is settled. */
   private readonly foreign = new Map<Duplex, (() => void) | null>()
   private foreignTimer: NodeJS.Timeout | undefined
+  /** Whether the server is being closed. */
   private isClosing = false
-  private isInstalled = false
-  /** Whether this plugin has another listener on the server, of another encapsulated context, before this one. */
-  private hasElder = false
+  private stop: (() => void) | null = null
+  /** The request that the other listeners are looking at. An `emit` of ours that could not be taken off is among them. */
+  private shown: IncomingMessage | null = null
 
-  /**
-   * @param closesServer whether the server is closed with the app
-   */
-  constructor (server: HttpServer, routes: RouteTable, upgrades: PendingUpgrades, closesServer: boolean) {
+  private constructor (server: HttpServer) {
     this.server = server
-    this.routes = routes
-    this.upgrades = upgrades
-    this.closesServer = closesServer
+  }
+
+  /** The one of this server. */
+  static of (server: HttpServer): UpgradeListener {
+    let listener = listeners.get(server)
+    if (listener === undefined) listeners.set(server, listener = new UpgradeListener(server))
+    return listener
+  }
+
+  /** Listens for an instance. @returns a function that ends it */
+  join (member: Member): () => void {
+    this.members.add(member)
+    this.stop ??= this.listen()
+    return () => {
+      this.members.remove(member)
+      if (this.members.size > 0) return
+      this.stop?.()
+      this.stop = null
+    }
   }
 
   /**
-   * Starts to listen. @returns a function that stops it
-   *
    * All `upgrade` listeners of a server are called for each request, and nothing but the emitter can keep
    * a request that is ours from the others: Socket.IO would end its socket, `@fastify/http-proxy` would
    * dispatch it a second time.
    */
-  install (): () => void {
+  private listen (): () => void {
     const { server } = this
-    this.hasElder = server.listenerCount('upgrade', noop) > 0
-    const restore = interceptEvents(server, (event, args, emitNext) => {
-      if (event !== 'upgrade' || !this.isInCharge()) return emitNext()
-      return this.take(emitNext, ...(args as UpgradeArguments))
-    })
-    this.isInstalled = true
+    const restore = interceptEvents(server, (event, args, emitNext) =>
+      event === 'upgrade' ? this.take(emitNext, ...(args as UpgradeArguments)) : emitNext())
     // Node hands upgrades over only if there is a listener.
     server.on('upgrade', noop)
     return () => {
-      this.isInstalled = false
       clearTimeout(this.foreignTimer)
       server.off('upgrade', noop)
       restore()
     }
   }
 
-  /** Takes an upgrade that is for Fastify's router, whatever other listeners there are. */
-  handle (request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.upgrades.begin(new Http1Upgrade(request, socket, head, this.upgrades))
-  }
-
-  /** Answers where other listeners have not; their sockets, for which the server would wait for ever, have so many milliseconds. */
-  close (timeout: number): void {
-    this.isClosing = true
-    if (!this.closesServer) return
-    for (const answer of this.foreign.values()) answer?.()
-    this.foreignTimer = setTimeout(() => {
-      for (const socket of this.foreign.keys()) socket.destroy()
-    }, timeout)
-  }
-
-  /** Also when uninstalled, as long as connections of the app's second server on `localhost` are left. */
-  private isInCharge (): boolean {
-    return this.isInstalled || this.closesServer
+  /**
+   * Called when the server is about to be closed, which waits for all upgraded sockets: answers where other listeners have
+   * not, and ends the connections of instances of other apps. All of it takes at most `timeout` milliseconds.
+   */
+  async startClosing (timeout: number): Promise<void> {
+    if (!this.isClosing) {
+      this.isClosing = true
+      for (const answer of this.foreign.values()) answer?.()
+      this.foreignTimer = setTimeout(() => {
+        for (const socket of this.foreign.keys()) socket.destroy()
+      }, timeout)
+    }
+    await Promise.all(this.members.guests.map(guest => guest.leave(timeout)))
   }
 
   /** @param emitNext shows it to the other listeners */
   private take (emitNext: () => boolean, request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
-    switch (this.ownerOf(request)) {
-      case 'ours':
-        this.handle(request, socket, head)
-        return true
-      case 'plain':
-        this.handBack(request, socket, head)
-        return true
-      case 'foreign':
-        this.watch(emitNext, request, socket, head)
-        return true
-      case 'elder':
-        return emitNext()
+    const { inCharge } = this.members
+    if (inCharge === null || this.shown === request) return emitNext()
+    const isShared = this.server.listenerCount('upgrade') > this.server.listenerCount('upgrade', noop)
+    if (isWebSocketUpgrade(request.headers)) {
+      const owner = this.members.ownerOf(isShared, routes => routes.matches(request))
+      if (owner === null) this.watch(emitNext, request, socket, head, inCharge)
+      else this.begin(owner, request, socket, head)
+    // RFC 9113 §3.1: `h2c` is obsolete, but clients go on offering it, and no listener is for it.
+    } else if (!isShared || request.headers.upgrade?.toLowerCase() === 'h2c') {
+      this.handBack(request, socket, head)
+    } else {
+      this.watch(emitNext, request, socket, head, inCharge)
     }
+    return true
   }
 
-  private ownerOf (request: IncomingMessage): Ownership {
-    const isWebSocket = isWebSocketUpgrade(request.headers)
-    if (this.hasElder) return isWebSocket && this.routes.matches(request) ? 'ours' : 'elder'
-    const { server } = this
-    if (server.listenerCount('upgrade') === server.listenerCount('upgrade', noop)) return isWebSocket ? 'ours' : 'plain'
-    if (isWebSocket) return this.routes.matches(request) ? 'ours' : 'foreign'
-    // RFC 9113 §3.1: `h2c` is obsolete, but clients go on offering it, and no listener is for it.
-    return request.headers.upgrade?.toLowerCase() === 'h2c' ? 'plain' : 'foreign'
+  private begin ({ upgrades }: Member, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    upgrades.begin(new Http1Upgrade(request, socket, head, upgrades), this.isClosing)
   }
 
   private handBack (request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -124,7 +114,7 @@ export class UpgradeListener {
    * Shows an upgrade to the other listeners when it is its turn: they know nothing of pipelining. If none of
    * them answers, Fastify does: 404, for the most part.
    */
-  private watch (emitNext: () => boolean, request: IncomingMessage, stream: Duplex, head: Buffer): void {
+  private watch (emitNext: () => boolean, request: IncomingMessage, stream: Duplex, head: Buffer, member: Member): void {
     const { socket } = request
     let before = -1
     let timer: NodeJS.Timeout | undefined
@@ -138,9 +128,11 @@ export class UpgradeListener {
       clearTimeout(timer)
       this.foreign.set(socket, null)
       const isAnswered = before !== -1 && (bytesWritten(socket) !== before || hasResponseTo(request, stream))
+      // The instance that was in charge then may have left the server to others.
+      const { inCharge } = this.members
       if (isAnswered || isEnded(socket) || isEnded(stream)) return
       forget()
-      if (isWebSocketUpgrade(request.headers)) this.handle(request, stream, head)
+      if (isWebSocketUpgrade(request.headers)) this.begin(inCharge ?? member, request, stream, head)
       else this.handBack(request, stream, head)
     }
     stream.on('error', noop)
@@ -149,9 +141,11 @@ export class UpgradeListener {
     afterEarlierResponses(socket, () => {
       if (this.foreign.get(socket) !== answer || isEnded(socket)) return
       before = bytesWritten(socket)
-      timer = setTimeout(answer, this.upgrades.timeouts.handshakeTimeout)
+      timer = setTimeout(answer, member.upgrades.timeouts.handshakeTimeout)
+      this.shown = request
       emitNext()
-      if (this.isClosing && this.closesServer) setImmediate(answer)
+      this.shown = null
+      if (this.isClosing) setImmediate(answer)
     })
   }
 }

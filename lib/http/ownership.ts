@@ -1,0 +1,64 @@
+import type { PendingUpgrades } from './pending-upgrades.js'
+import type { RouteTable } from './route-table.js'
+
+/** An instance of this plugin, as the servers that its routes are on know it. */
+export interface Member {
+  readonly routes: RouteTable
+  readonly upgrades: PendingUpgrades
+  /** Whether the server is closed with the instance's app. */
+  readonly ownsServer: boolean
+  /** Whether the instance answers 503 to everything. */
+  readonly isClosing: boolean
+  /** Ends what came over a server that another app closes, within `timeout` milliseconds. */
+  leave (timeout: number): Promise<void>
+}
+
+/**
+ * The instances of this plugin on one server: of several apps, or of encapsulated contexts of one. Each has the requests for
+ * its own routes; one of them answers what is for no route of any.
+ */
+export class Members {
+  /** The youngest first. */
+  private members: Member[] = []
+  private lastOwner: Member | null = null
+
+  get size (): number {
+    return this.members.length
+  }
+
+  add (member: Member): void {
+    this.members.unshift(member)
+  }
+
+  remove (member: Member): void {
+    this.members = this.members.filter(other => other !== member)
+    if (member.ownsServer) this.lastOwner = member
+  }
+
+  /** Those whose app does not close the server. */
+  get guests (): readonly Member[] {
+    return this.members.filter(({ ownsServer }) => !ownsServer)
+  }
+
+  /**
+   * Whose a request for a WebSocket is.
+   *
+   * @param isShared whether there are other listeners, which have what is for none of our routes
+   * @param matches whether the request is for a route of this table
+   * @returns `null`: of the others
+   */
+  ownerOf (isShared: boolean, matches: (routes: RouteTable) => boolean): Member | null {
+    if (this.members.length < 2 && !isShared) return this.inCharge
+    const claiming = this.members.filter(({ routes }) => matches(routes))
+    return claiming.find(({ isClosing }) => !isClosing) ?? claiming[0] ?? (isShared ? null : this.inCharge)
+  }
+
+  /**
+   * Answers what is for no route of any: the eldest that is not closing, one of the app's own before guests. The server's
+   * owner does also when it has closed: the app's second server on `localhost` may have connections left.
+   */
+  get inCharge (): Member | null {
+    const eldestFirst = this.members.toReversed()
+    return eldestFirst.find(({ ownsServer }) => ownsServer) ?? eldestFirst.find(({ isClosing }) => !isClosing) ?? eldestFirst[0] ?? this.lastOwner
+  }
+}

@@ -1,0 +1,161 @@
+import type { FastifyInstance } from 'fastify'
+import type { Server as HttpServer } from 'node:http'
+import { ConnectListener } from './http/connect-listener.js'
+import type { Member } from './http/ownership.js'
+import type { PendingUpgrades } from './http/pending-upgrades.js'
+import type { RouteTable } from './http/route-table.js'
+import { isAppClosing } from './http/fastify-internals.js'
+import { findSecondServers } from './http/second-servers.js'
+import { UpgradeListener } from './http/upgrade-listener.js'
+import type { PluginSettings } from './options.js'
+import type { Server } from './server/websocket-server.js'
+
+/** The instances of this plugin in one app, in encapsulated contexts each. They close together. */
+const instances = new WeakMap<object, Set<Shutdown>>()
+
+/** Listens to the server for one instance of this plugin, and ends what came of it when the app closes. */
+export class Shutdown implements Member {
+  readonly routes: RouteTable
+  readonly upgrades: PendingUpgrades
+  readonly ownsServer: boolean
+  private readonly fastify: FastifyInstance
+  private readonly settings: PluginSettings
+  private readonly connections: Server
+  private readonly upgradeListener: UpgradeListener
+  private readonly connectListeners: ConnectListener[] = []
+  private readonly leaveServers: (() => void)[] = []
+  private closing: Promise<void> | null = null
+
+  constructor (fastify: FastifyInstance, settings: PluginSettings, connections: Server, routes: RouteTable, upgrades: PendingUpgrades) {
+    const httpServer = settings.server ?? fastify.server
+    this.fastify = fastify
+    this.settings = settings
+    this.connections = connections
+    this.routes = routes
+    this.upgrades = upgrades
+    this.ownsServer = httpServer === fastify.server
+    this.upgradeListener = UpgradeListener.of(httpServer)
+    this.leaveServers.push(this.upgradeListener.join(this))
+    this.joinConnects(httpServer)
+  }
+
+  get isClosing (): boolean {
+    return this.upgrades.isClosing
+  }
+
+  addHooks (): void {
+    const { fastify } = this
+    const siblings = instances.get(fastify.server) ?? new Set()
+    instances.set(fastify.server, siblings.add(this))
+    if (this.ownsServer) {
+      fastify.addHook('onListen', async () => {
+        for (const second of findSecondServers(fastify)) this.joinConnects(second)
+      })
+    }
+    fastify.addHook('preClose', async () => {
+      // Fastify runs these hooks one after the other: the clients of the last one would wait for all others.
+      for (const sibling of siblings) sibling.close().catch(noop)
+      await this.close()
+    })
+    this.leaveServers.push(beforeClose(fastify, () => { this.close().catch(noop) }))
+    // Until the server is closed an upgrade may come, and has to be answered: with 503.
+    fastify.addHook('onClose', async () => { for (const leave of this.leaveServers.reverse()) leave() })
+  }
+
+  private joinConnects (server: HttpServer): void {
+    const listener = ConnectListener.of(server)
+    if (listener === null) return
+    this.connectListeners.push(listener)
+    this.leaveServers.push(listener.join(this))
+  }
+
+  /** Once. */
+  private close (): Promise<void> {
+    return (this.closing ??= this.run())
+  }
+
+  private async run (): Promise<void> {
+    const closingSince = performance.now()
+    const limit = closingSince + timeToClose(this.fastify)
+    try {
+      await this.runPreClose(limit)
+    } finally {
+      const deadline = Math.min(performance.now() + this.settings.closeTimeout, limit)
+      await this.closeUntil(() => Math.max(0, deadline - performance.now()))
+    }
+  }
+
+  /** The user's own hook comes first: it may say goodbye. */
+  private async runPreClose (limit: number): Promise<void> {
+    const { preClose } = this.settings
+    if (preClose === null) return
+    const finished = new Promise<void>((resolve, reject) => {
+      const result = preClose.call(this.fastify, error => error === undefined || error === null ? resolve() : reject(error))
+      // As Fastify tells one kind from the other.
+      if (preClose.length !== 1) resolve(result as Promise<void>)
+    })
+    await (limit === Infinity ? finished : inTime(finished, limit - performance.now()))
+  }
+
+  private async closeUntil (timeLeft: () => number): Promise<void> {
+    this.upgrades.startClosing()
+    const listeners = [this.upgradeListener, ...this.connectListeners]
+    const ends: Promise<void>[] = []
+    // First: this may answer upgrades that other listeners have not answered, which are waited for then.
+    if (this.ownsServer) for (const listener of listeners) ends.push(listener.startClosing(timeLeft()))
+    ends.push(this.leave(timeLeft()))
+    // Behind the Close frames.
+    if (this.ownsServer) for (const { sessions } of this.connectListeners) sessions.startClosing()
+    await Promise.all(ends)
+    if (this.ownsServer) await Promise.all(this.connectListeners.map(({ sessions }) => sessions.closed(timeLeft())))
+  }
+
+  async leave (timeout: number): Promise<void> {
+    const deadline = performance.now() + timeout
+    await Promise.all([this.upgrades.refuseAll(timeout), this.connections.closeWithin(timeout)])
+    // Those whose 101 was on its way when closing began.
+    await this.connections.closeWithin(Math.max(0, deadline - performance.now()))
+  }
+}
+
+/**
+ * Calls back when the app closes its server. Where a `preClose` hook fails, Fastify skips the later ones, ours among them, and
+ * goes on to close the server, which would wait for our connections for ever. @returns a function that ends it
+ */
+function beforeClose (fastify: FastifyInstance, callback: () => void): () => void {
+  const { server } = fastify
+  const { close } = server
+  const isOwn = Object.hasOwn(server, 'close')
+  const replacement = function (...args: unknown[]): HttpServer {
+    // A server that the user closes by itself is no app that closes.
+    if (isAppClosing(fastify)) callback()
+    return Reflect.apply(close, server, args)
+  }
+  server.close = replacement
+  return () => {
+    if (server.close !== replacement) return
+    if (isOwn) server.close = close
+    else Reflect.deleteProperty(server, 'close')
+  }
+}
+
+/**
+ * Milliseconds that `app.close()` may take in `preClose` hooks: Fastify rejects it after `pluginTimeout`, which
+ * is as long by default as one silent client may take, and its server has to close then too.
+ */
+function timeToClose ({ initialConfig: { pluginTimeout = 0 } }: FastifyInstance): number {
+  return pluginTimeout === 0 ? Infinity : pluginTimeout * 0.9
+}
+
+/** Waits for a promise, but not longer than `timeout` milliseconds. */
+async function inTime (promise: Promise<void>, timeout: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>(resolve => { timer = setTimeout(resolve, timeout) })
+  try {
+    await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function noop (): void {}
