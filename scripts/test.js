@@ -16,7 +16,7 @@ const TSC = 'node_modules/typescript-7/bin/tsc'
  */
 const SUITES = {
   unit: { about: 'the library itself', folders: [] },
-  load: { about: 'bounds on memory and time, on a quiet machine', folders: ['test/floods', 'test/leaks'], tap: ['--jobs=1'] },
+  load: { about: 'bounds on memory and time, on a quiet machine', folders: ['test/load'], tap: ['--jobs=1'] },
   interop: {
     about: 'other clients, proxies, plugins and libraries',
     folders: ['test/interop'],

@@ -98,7 +98,7 @@ export function seenRoute (app: FastifyInstance, seen: Seen[]): void {
 }
 
 /** To make so much, or so many, takes seconds. `.ci/run` does it. */
-const SLOW = /16 MiB|tiny|empty fragments/
+const SLOW = /16 MiB/
 
 /** What the cases have of a test, where they run once more. */
 export function withoutSlow (t: Test): Test {

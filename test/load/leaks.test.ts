@@ -1,6 +1,6 @@
 import { deflateRawSync, constants } from 'node:zlib'
 import t from 'tap'
-import { FloodServer, KiB } from '../floods/support.js'
+import { FloodServer, KiB } from './floods/support.js'
 import { binary, close, continuation, ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
 import { many } from '../support/thorough.js'
 

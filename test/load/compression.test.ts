@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { constants, deflateRawSync } from 'node:zlib'
 import { startProgram } from '../support/child-process.js'
 import { binary, RawClient } from '../support/raw-client.js'
-import type { Memory, Peak } from './memory-server.js'
+import type { Memory, Peak } from './compression-server.js'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -19,7 +19,7 @@ interface MemoryServer {
 }
 
 async function startServer (t: Test): Promise<MemoryServer> {
-  const child = startProgram(t, process.execPath, [...process.execArgv, '--expose-gc', fileURLToPath(new URL('memory-server.ts', import.meta.url))])
+  const child = startProgram(t, process.execPath, [...process.execArgv, '--expose-gc', fileURLToPath(new URL('compression-server.ts', import.meta.url))])
   const lines = createInterface(child.stdout!)
   const ask = async (command: string): Promise<unknown> => {
     const answer = once(lines, 'line')

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t from 'tap'
-import { binary, ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
-import { many } from '../support/thorough.js'
+import { binary, ping, RawClient, text, upgradeRequest } from '../../support/raw-client.js'
+import { many } from '../../support/thorough.js'
 import { FloodServer, KiB, LEFT, pour, runHandshakes } from './support.js'
 
 const HANDSHAKE_TIMEOUT = 1500

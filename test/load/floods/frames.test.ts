@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { fragments } from '../conformance/support.js'
-import { binary, close, continuation, ping, pong, type RawClient, text } from '../support/raw-client.js'
-import { many } from '../support/thorough.js'
+import { fragments } from '../../conformance/support.js'
+import { binary, close, continuation, ping, pong, type RawClient, text } from '../../support/raw-client.js'
+import { many } from '../../support/thorough.js'
 import type { Transport } from './flood-server.js'
 import { countReceived, drip, FloodServer, KiB, MiB, pour, received, runFlood } from './support.js'
 

@@ -3,11 +3,11 @@ import { readdirSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { WebSocketPluginOptions } from '../../lib/index.js'
+import type { WebSocketPluginOptions } from '../../../lib/index.js'
 import type { FastifyServerOptions } from 'fastify'
-import { startApp } from '../support/app.js'
-import { certificate } from '../support/certificate.js'
-import { gate } from '../support/server-sockets.js'
+import { startApp } from '../../support/app.js'
+import { certificate } from '../../support/certificate.js'
+import { gate } from '../../support/server-sockets.js'
 
 // The server that is flooded, in a process of its own, so that nothing else is measured. Commands come on its standard
 // input, one a line, and are answered on its standard output with one line of JSON each. Ends with its input.

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { binary } from '../support/raw-client.js'
-import { many } from '../support/thorough.js'
+import { binary } from '../../support/raw-client.js'
+import { many } from '../../support/thorough.js'
 import type { Transport } from './flood-server.js'
 import { drip, FloodServer, KiB, runFlood, runPendingHandshakes } from './support.js'
 
