@@ -2,6 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Teardown } from './app.js'
+import { isBuilt } from '../../scripts/prepare.js'
 import { runCompiler } from './compiler.js'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -89,7 +90,7 @@ export async function createProject (t: Teardown, owner = ROOT): Promise<string>
     writeFile(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' })),
     writeFile(join(project, 'logger.ts'), LOGGER),
     cp(join(ROOT, 'package.json'), join(installed, 'package.json')),
-    runTsc('-p', 'tsconfig.build.json', '--outDir', join(installed, 'dist'))
+    isBuilt() ? cp(join(ROOT, 'dist'), join(installed, 'dist'), { recursive: true }) : runTsc('-p', 'tsconfig.build.json', '--outDir', join(installed, 'dist'))
   ])
   return project
 }

@@ -1,4 +1,4 @@
-// node scripts/test.js [SUITE...] [ARGUMENT OF TAP...]
+// node --import tsx scripts/test.ts [SUITE...] [ARGUMENT OF TAP...]
 //
 // Runs suites of tests, one after the other; if none is named, that of the library itself. With files among the arguments,
 // these are all that runs.
@@ -10,11 +10,19 @@ import { build, install, ROOT } from './prepare.js'
 
 const TSC = 'node_modules/typescript-7/bin/tsc'
 
-/**
- * The suites: what they test, which folders with tests they have (none: what .taprc includes), which manifests they need,
- * which of them have a tsconfig.json of their own, and further arguments of tap.
- */
-const SUITES = {
+interface Suite {
+  about: string
+  /** Folders with its tests. None: those that .taprc includes. */
+  folders: string[]
+  /** Folders with manifests that it needs, besides the root's. */
+  manifests?: string[]
+  /** Folders with a tsconfig.json of their own. */
+  projects?: string[]
+  /** Arguments of tap. */
+  tap?: string[]
+}
+
+const SUITES: Record<string, Suite> = {
   unit: { about: 'the library itself', folders: [] },
   load: { about: 'bounds on memory and time, on a quiet machine', folders: ['test/load'], tap: ['--jobs=1'] },
   interop: {
@@ -39,7 +47,7 @@ const tapArgs = args.filter(arg => !names.includes(arg))
 const isFiltered = tapArgs.some(arg => !arg.startsWith('-'))
 const suites = names.length === 0 ? ['unit'] : names
 
-const failed = []
+const failed: string[] = []
 build()
 if (!existsSync(join(ROOT, '.tap/plugins/package.json'))) await run('tap', 'build')
 for (const name of suites) await runSuite(name)
@@ -49,11 +57,11 @@ if (failed.length > 0) {
 }
 if (names.length === 0 && !isFiltered) {
   const left = Object.keys(SUITES).filter(name => !suites.includes(name))
-  console.log(`\nNot run: ${left.map(name => `${SUITES[name].about} (npm run test:${name})`).join('; ')}. All of them: npm run test:all`)
+  console.log(`\nNot run: ${left.map(name => `${SUITES[name]!.about} (npm run test:${name})`).join('; ')}. All of them: npm run test:all`)
 }
 
-async function runSuite (name) {
-  const { about, folders, manifests = [], projects = [], tap = [] } = SUITES[name]
+async function runSuite (name: string): Promise<void> {
+  const { about, folders, manifests = [], projects = [], tap = [] } = SUITES[name]!
   console.log(`\n# ${name}: ${about}`)
   for (const folder of manifests) install(folder)
   const checks = projects.map(project => () => run(process.execPath, TSC, '--noEmit', '--singleThreaded', '-p', project))
@@ -66,7 +74,7 @@ async function runSuite (name) {
 }
 
 /** The tests below a folder, but not those of installed packages. */
-function testsIn (folder) {
+function testsIn (folder: string): string[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap(entry => {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) return entry.name === 'node_modules' || entry.name === '.tap' ? [] : testsIn(path)
@@ -75,7 +83,7 @@ function testsIn (folder) {
 }
 
 /** Runs a command of node_modules/.bin or PATH to its end. */
-async function run (command, ...args) {
+async function run (command: string, ...args: string[]): Promise<void> {
   const env = { ...process.env, PATH: join(ROOT, 'node_modules/.bin') + delimiter + process.env.PATH }
   const child = spawn(command, args, { cwd: ROOT, env, stdio: 'inherit' })
   const code = await new Promise(resolve => child.on('exit', resolve))
