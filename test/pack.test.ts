@@ -34,7 +34,7 @@ async function versionOf (name: string): Promise<string> {
 async function pack (folder: string): Promise<{ tarball: string, paths: string[] }> {
   const copy = join(folder, 'copy')
   await mkdir(copy)
-  const names = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'types', 'docs', 'README.md', 'CHANGELOG.md', 'LICENSE']
+  const names = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'lib', 'types', 'docs', 'README.md', 'CHANGELOG.md', 'SECURITY.md', 'LICENSE']
   for (const name of names) {
     await cp(join(root, name), join(copy, name), { recursive: true }).catch((err) => {
       if (err.code !== 'ENOENT') throw err
@@ -116,7 +116,7 @@ t.test('the packed package', async (t) => {
 
   t.test('holds what it should, and no more', async (t) => {
     for (const path of [
-      'package.json', 'LICENSE', 'CHANGELOG.md', 'dist/lib/index.js', 'dist/lib/index.js.map', 'dist/lib/index.d.ts',
+      'package.json', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'dist/lib/index.js', 'dist/lib/index.js.map', 'dist/lib/index.d.ts',
       'dist/lib/index.d.ts.map', 'dist/types/connection.d.ts', 'lib/index.ts', 'types/connection.ts'
     ]) {
       t.ok(paths.includes(path), path)
