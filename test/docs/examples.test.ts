@@ -1,0 +1,38 @@
+import t from 'tap'
+import { access, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { ROOT, typeCheck } from '../support/examples.js'
+import { documents, examples, project } from './support.js'
+
+t.test('every example has a check', async t => {
+  const checked = new Set<string>()
+  for (const name of await readdir(import.meta.dirname)) {
+    const source = name.endsWith('.test.ts') ? await readFile(join(import.meta.dirname, name), 'utf8') : ''
+    for (const [, quoted, plain] of source.matchAll(/^ {2}async (?:'([^']+)'|(\w+)) \(/gm)) checked.add(quoted ?? plain!)
+  }
+  for (const { name, place } of examples) t.ok(checked.has(name), `${place} has a check: '${name}'`)
+  t.equal(new Set(examples.map(({ name }) => name)).size, examples.length, 'no two have one name')
+})
+
+t.test('every link inside of the documentation leads somewhere', async t => {
+  const internals = (await readdir(join(ROOT, 'docs/internals'))).map(name => `docs/internals/${name}`)
+  for (const file of [...documents, 'docs/migration.md', ...internals, 'CONTRIBUTING.md', 'SECURITY.md']) {
+    const text = await readFile(join(ROOT, file), 'utf8')
+    for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target!)) continue
+      const [path, anchor] = target!.split('#') as [string, string | undefined]
+      const url = new URL(path === '' ? '' : path, pathToFileURL(join(ROOT, file)))
+      await t.resolves(access(url), `${file}: ${path}`)
+      if (anchor !== undefined) t.ok(anchorsOf(await readFile(url, 'utf8')).has(anchor), `${file}: ${path}#${anchor}`)
+    }
+  }
+})
+
+t.test('every example in TypeScript is typed', async () => {
+  await typeCheck(project)
+})
+
+function anchorsOf (text: string): Set<string> {
+  return new Set([...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')))
+}

@@ -1,0 +1,69 @@
+import { access, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ROOT, type Example } from '../support/examples.js'
+import { Client, fileOf, refusal, runChecks, start, startProcess } from './support.js'
+
+runChecks({
+  async install (t, { text }) {
+    const { name, peerDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    t.strictSame(text.trim().split(' '), ['npm', 'install', ...Object.keys(peerDependencies), name])
+  },
+
+  async contribute (t, { text }) {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    for (const line of text.trim().split('\n')) {
+      const [, script] = /^npm ci && npm (start|test)$/.exec(line) ?? []
+      t.type(scripts[script!], 'string', line)
+    }
+    const [, example] = /^node --import tsx scripts\/example\.ts (\w+)$/.exec(scripts.start)!
+    const { scripts: examples } = JSON.parse(await readFile(join(ROOT, 'examples/package.json'), 'utf8'))
+    await access(join(ROOT, 'examples', examples[example!].split(' ').at(-1)))
+  },
+
+  async 'quick start' (t, example) {
+    const { url, lines } = await startProcess(t, fileOf(example))
+    const client = await Client.open(t, `${url}/echo`)
+    for (const [data, isBinary] of [['hello', false], [Buffer.from([0, 255]), true]] as const) {
+      client.socket.send(data)
+      t.strictSame(await client.message(), { data: Buffer.from(data), isBinary })
+    }
+    client.socket.send(Buffer.alloc(64 * 1024))
+    t.equal((await client.message()).data.length, 64 * 1024)
+    client.socket.send(Buffer.alloc(64 * 1024 + 1))
+    t.equal((await client.closed).code, 1009)
+    t.match(lines.map(line => JSON.parse(line).msg), /Server listening/)
+    t.ok(lines.some(line => JSON.parse(line).msg === 'hello'))
+  },
+
+  async commonjs (t, example) {
+    const { url } = await startProcess(t, fileOf(example))
+    t.equal(await (await Client.open(t, `${url}/hello`)).text(), 'hello')
+  },
+
+  async 'type provider' (t, example) {
+    const { url } = await start(t, example)
+    const client = await Client.open(t, `${url}/repeat/3`)
+    client.socket.send('ab')
+    t.equal(await client.text(), 'ababab')
+    t.equal((await refusal(`${url}/repeat/11`)).status, 400)
+    t.equal(await (await Client.open(t, `${url}/greet`)).text(), 'hello')
+  },
+
+  // Both sides of the difference run, and the same client cannot tell them apart.
+  async moving (t, { text }) {
+    for (const [side, origin] of [['-', 'https://app.example.com'], ['+', 'https://app.example.com']] as const) {
+      const lines = text.split('\n').filter(line => line.startsWith(' ') || line.startsWith(side)).map(line => line.slice(1))
+      const program = `import Fastify from 'fastify'\n${lines.join('\n')}\n`
+      const example: Example = { name: `moving ${side === '-' ? 'from' : 'to'}`, language: 'mjs', text: program, place: '' }
+      await writeFile(fileOf(example), program)
+      const { url } = await start(t, example)
+      const clients = [await Client.open(t, `${url}/chat`, ['chat.v1'], { origin }), await Client.open(t, `${url}/chat`)] as const
+      t.equal(clients[0].socket.protocol, 'chat.v1')
+      t.match(clients[0].socket.extensions, /^permessage-deflate/)
+      clients[1].socket.send('hello')
+      for (const client of clients) t.equal(await client.text(), 'hello', example.name)
+      clients[0].socket.send(Buffer.alloc(1048577))
+      t.equal((await clients[0].closed).code, 1009)
+    }
+  }
+})
