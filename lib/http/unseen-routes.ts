@@ -16,18 +16,23 @@ const declaredRoutes = new WeakMap<object, DeclaredRoutes>()
 // `onRoute` does not run for routes that were declared before the plugin was loaded, and nothing tells of them
 // afterwards. So every instance is told about from its beginning, if this module was loaded before.
 diagnosticsChannel.subscribe('fastify.initialization', message => {
-  watch((message as InitializationMessage).fastify)
+  try {
+    watch((message as InitializationMessage).fastify)
+  } catch {
+    // Anybody can publish anything there, and what a subscriber throws ends the process. An app that cannot be watched
+    // fails when the plugin is registered in it.
+  }
 })
 
 /** @param fastify the app, not an encapsulated instance */
 function watch (fastify: FastifyInstance): void {
   const routes: DeclaredRoutes = { webSocket: new Map(), http: [] }
-  declaredRoutes.set(fastify.server, routes)
   fastify.addHook('onRoute', routeOptions => {
     const { url, wsHandler, websocket, method } = routeOptions
     if (isWebSocketRoute(websocket, wsHandler) && !isHead(method)) routes.webSocket.set(url, false)
     else if (isHttpRoute(routeOptions)) routes.http.push(url)
   })
+  declaredRoutes.set(fastify.server, routes)
 }
 
 /**
