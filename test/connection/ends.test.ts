@@ -261,8 +261,9 @@ t.test('the README\'s table of errors: each has the class and the close code tha
     if (closeCode === undefined) continue
     const errorClass = (ours as unknown as Record<string, new () => Error>)[className!.replaceAll('`', '')]!
     for (const [code] of codes!.matchAll(/FST_WS_ERR_\w+/g)) {
-      // What stands in for rules without a name of their own, of which there are none.
-      if (code === 'FST_WS_ERR_PROTOCOL') continue
+      // The one stands for rules without a code of their own, of which there are none; test/connection/lent-reads.test.ts
+      // provokes the other.
+      if (code === 'FST_WS_ERR_PROTOCOL' || code === 'FST_WS_ERR_REENTERED') continue
       const { bytes, options, act } = PROVOCATIONS[code]!
       const errors: Array<Error & { code?: string, closeCode?: number }> = []
       const events: Error[] = []
