@@ -7,7 +7,7 @@ import type { RouteTable } from './http/route-table.js'
 import { isAppClosing } from './http/fastify-internals.js'
 import { findSecondServers } from './http/second-servers.js'
 import { UpgradeListener } from './http/upgrade-listener.js'
-import type { PluginSettings } from './options.js'
+import type { PluginSettings } from './options/settings.js'
 import type { Server } from './server/websocket-server.js'
 
 /** The instances of this plugin in one app, in encapsulated contexts each. They close together. */

@@ -100,9 +100,9 @@ export interface WebSocketRouteOptions<Send = unknown> {
   rateLimit?: false | RateLimitOptions
   /**
    * Pings to every client. One that sends nothing at all for `timeout` after a Ping is destroyed: `close` with 1006. So is one
-   * whose queue has not moved for as long. Default: a Ping every 30 s, and 30 s to answer. `false`: none.
+   * whose queue has not moved for as long. Default, and `true`: a Ping every 30 s, and 30 s to answer. `false`: none.
    */
-  heartbeat?: false | HeartbeatOptions
+  heartbeat?: boolean | HeartbeatOptions
   /**
    * Milliseconds without a whole message, in either direction, after which the connection is closed with 1001. Pings and
    * Pongs are no messages. It may take up to a quarter longer. An integer from 1 to 2^31 - 1. Default `false`: no limit.

@@ -1,7 +1,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { AsyncApiDocument } from '../../types/asyncapi.js'
 import { isHead, isWebSocketRoute } from '../http/unseen-routes.js'
-import type { PluginSettings } from '../options.js'
+import type { PluginSettings } from '../options/settings.js'
 import { describe, type DescribedRoute } from './document.js'
 import { createError } from '../errors.js'
 import { asObject } from './json-schema.js'

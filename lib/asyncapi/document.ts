@@ -1,7 +1,7 @@
 import type {
   AsyncApiChannel, AsyncApiDocument, AsyncApiMessage, AsyncApiOperation, AsyncApiReference, AsyncApiSchemaKind, AsyncApiSecurityScheme, AsyncApiTag
 } from '../../types/asyncapi.js'
-import type { AsyncApiSettings } from '../options.js'
+import type { AsyncApiSettings } from '../options/settings.js'
 import { addressesOf, type Address } from './address.js'
 import { createError } from '../errors.js'
 import { bindingOf, parametersOf } from './handshake.js'

@@ -1,16 +1,7 @@
+import type { RateLimitSettings } from '../options/settings.js'
 import type { FrameBudget } from '../protocol/frame-decoder.js'
 import { Backlog } from './backlog.js'
 import { TokenBucket } from './token-bucket.js'
-
-/** How much one client may send. `Infinity` where there is no limit. */
-export interface RateLimitSettings {
-  /** Messages and Pings: at most this many at once, and on average in a window. */
-  readonly messages: number
-  /** Bytes of all frames on the wire, headers included; limited as messages are. */
-  readonly bytes: number
-  /** Milliseconds. */
-  readonly window: number
-}
 
 /**
  * Limits what one client sends, by two token buckets: in any interval of T ms at most `messages × (1 + T / window)`, and

@@ -46,6 +46,14 @@ function isTokenCharacter (code: number): boolean {
   return code < 128 && IS_TOKEN_CHARACTER[code] === 1
 }
 
+/** Whether a text is a `token` (RFC 9110 §5.6.2): of at least one character, all of them `tchar`. */
+export function isToken (text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    if (!isTokenCharacter(text.charCodeAt(i))) return false
+  }
+  return text.length > 0
+}
+
 /** Optional whitespace, `OWS` (RFC 9110 §5.6.3). */
 function isWhitespace (code: number): boolean {
   return code === SPACE || code === HTAB

@@ -1,14 +1,8 @@
 import type { Connection } from '../connection/connection.js'
 import { currentPing } from '../connection/heartbeat-ping.js'
+import type { HeartbeatSettings } from '../options/settings.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { WheelNode, type HeartbeatWheel } from './heartbeat-wheel.js'
-
-export interface HeartbeatSettings {
-  /** Milliseconds from one Ping to the next. */
-  readonly interval: number
-  /** Milliseconds in which something has to come after a Ping. */
-  readonly timeout: number
-}
 
 export interface PulseSettings {
   readonly heartbeat: HeartbeatSettings | null

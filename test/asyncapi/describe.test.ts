@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { describe, type DescribedRoute } from '../../lib/asyncapi/document.js'
 import websocket, { type AsyncApiDocument, type AsyncApiOptions, type AsyncApiSchema } from '../../lib/index.js'
-import { resolvePluginOptions } from '../../lib/options.js'
+import { resolvePluginOptions } from '../../lib/options/index.js'
 import { CASES_FOR_NO_PARSER, SCHEMA_CASES } from './schema-cases.js'
 
 // What no app with Fastify's own compilers can have, and how names come about: without I/O, and without the parser.

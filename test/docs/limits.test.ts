@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { gunzipSync } from 'node:zlib'
 import type { PerMessageDeflateOptions } from '../../lib/index.js'
-import { resolvePluginOptions } from '../../lib/options.js'
+import { resolvePluginOptions } from '../../lib/options/index.js'
 import { DeflateClient } from '../support/deflate-client.js'
 import { cellsOf } from '../support/examples.js'
 import { Client, namesOf, runChecks, start } from './support.js'

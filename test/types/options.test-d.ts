@@ -151,7 +151,6 @@ app.register(websocket, { maxPayload: '1mb' })
 app.register(websocket, { maxBufferedAmount: '16mb' })
 // @ts-expect-error false or options
 app.register(websocket, { heartbeat: 30_000 })
-// @ts-expect-error that is the default
 app.register(websocket, { heartbeat: true })
 // @ts-expect-error a number of milliseconds
 app.register(websocket, { heartbeat: { interval: '30s' } })

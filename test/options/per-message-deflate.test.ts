@@ -1,6 +1,7 @@
 import t from 'tap'
-import { resolvePluginOptions, resolveRouteOptions, type DeflateSettings } from '../lib/options.js'
-import type { WebSocketPluginOptions } from '../lib/index.js'
+import { resolvePluginOptions, resolveRouteOptions } from '../../lib/options/index.js'
+import type { DeflateSettings } from '../../lib/options/settings.js'
+import type { WebSocketPluginOptions } from '../../lib/index.js'
 
 const DEFAULTS: DeflateSettings = {
   serverNoContextTakeover: false, clientNoContextTakeover: false, serverMaxWindowBits: 12, clientMaxWindowBits: 12, threshold: 1024, level: 3, memLevel: 5

@@ -1,11 +1,11 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import { createServer, type IncomingMessage } from 'node:http'
 import t from 'tap'
-import websocket, { OptionError, type WebSocketPluginOptions, type WebSocketRouteOptions } from '../lib/index.js'
-import { resolvePluginOptions, resolveRouteOptions } from '../lib/options.js'
-import { echo, startApp } from './support/app.js'
-import { binary, frame, RawClient } from './support/raw-client.js'
-import { turns } from './support/server-sockets.js'
+import websocket, { OptionError, type WebSocketPluginOptions, type WebSocketRouteOptions } from '../../lib/index.js'
+import { resolvePluginOptions, resolveRouteOptions } from '../../lib/options/index.js'
+import { echo, startApp } from '../support/app.js'
+import { binary, frame, RawClient } from '../support/raw-client.js'
+import { turns } from '../support/server-sockets.js'
 
 const ORIGIN = /must be 'same-origin', '\*', an origin such as/
 const TIMEOUT = /must be a number of milliseconds, an integer from 1 to 2147483647/
@@ -22,7 +22,7 @@ const WRONG_FOR_ROUTES: Array<[keyof WebSocketRouteOptions, unknown[], RegExp]> 
   ['rateLimit', [{ messages: 0 }, { messages: 1.5 }, { messages: Infinity }, { bytes: '1kb' }, { bytes: -1, messages: 1 }], /: option '(messages|bytes)' must be an integer from 1/],
   ['rateLimit', [{ messages: 1, window: 0 }, { messages: 1, window: Infinity }], TIMEOUT],
   ['rateLimit', [{ messages: 1, per: 1000 }], /: unknown option 'per'; there are messages, bytes, window/],
-  ['heartbeat', [null, true, 30_000, '30s', []], /must be false or an object of options/],
+  ['heartbeat', [null, 30_000, '30s', []], /must be false or an object of options, or true for the defaults/],
   ['heartbeat', [{ interval: 0 }, { timeout: -1 }, { interval: Infinity }, { timeout: '5s' }], TIMEOUT],
   ['heartbeat', [{ intervall: 1000 }], /: unknown option 'intervall'; there are interval, timeout/],
   ['idleTimeout', [null, true, 0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000', {}], /must be false or a number of milliseconds, an integer from 1 to 2147483647/],
@@ -264,7 +264,11 @@ t.test('heartbeat and idleTimeout: a route has what it does not say from the plu
   t.same([some.heartbeat, some.idleTimeout], [{ interval: 1000, timeout: 10 }, 5000])
   const none = resolveRouteOptions({ heartbeat: false, idleTimeout: false }, route, 'GET /')
   t.same([none.heartbeat, none.idleTimeout], [null, Infinity])
-  t.same(resolveRouteOptions({ heartbeat: {} }, none, 'GET /').heartbeat, { interval: 30_000, timeout: 30_000 })
+  for (const heartbeat of [{}, true]) {
+    t.same(resolveRouteOptions({ heartbeat }, none, 'GET /').heartbeat, { interval: 30_000, timeout: 30_000 })
+    t.same(resolveRouteOptions({ heartbeat }, route, 'GET /').heartbeat, { interval: 1000, timeout: 30_000 })
+    t.same(resolvePluginOptions({ heartbeat }).route.heartbeat, { interval: 30_000, timeout: 30_000 })
+  }
 })
 
 t.test('rateLimit: a route has what it does not say from the plugin; maxConnections it has for itself alone', async t => {
