@@ -160,7 +160,7 @@ export interface WebSocketServerStats {
   readonly opened: number
   /**
    * Handshakes that did not become connections, by reason: a code of this package, `FST_WS_ERR_ORIGIN` for one; `'timeout'`
-   * for those over `handshakeTimeout`; `'aborted'` for clients that left before; for what your hooks and schemas
+   * for those over `handshakeTimeout`; `'aborted'` for clients that left before; `'hijacked'` where a hook called `reply.hijack()`; for what your hooks and schemas
    * refuse the status, `'401'` for one.
    */
   readonly refused: Readonly<Record<string, number>>

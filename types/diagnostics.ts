@@ -35,7 +35,7 @@ export interface WebSocketRefused {
   readonly server: WebSocketServer
   /** Node's request: Fastify may not have seen it. */
   readonly request: IncomingMessage
-  /** `null` if the client left before there was an answer. */
+  /** `null` if the client left before there was an answer, or a hook called `reply.hijack()`. */
   readonly statusCode: number | null
   /** As in `app.websocketServer.stats.refused`. */
   readonly reason: string

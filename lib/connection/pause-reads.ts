@@ -27,6 +27,16 @@ export function joinUnread (socket: Duplex): void {
   joining.on('resume', pushUnread)
 }
 
+/** Leaves a socket as Node has it, with all that came. */
+export function stopJoining (socket: Duplex): void {
+  const joining = socket as JoiningSocket
+  if (joining[kUnread] === undefined) return
+  pushUnread.call(joining)
+  joining.off('resume', pushUnread)
+  Reflect.deleteProperty(joining, 'push')
+  delete joining[kUnread]
+}
+
 function pushJoined (this: JoiningSocket, chunk: Uint8Array | null): boolean {
   const unread = this[kUnread]!
   // The first goes where Node and we look for whether there is anything.

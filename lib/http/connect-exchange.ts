@@ -29,13 +29,16 @@ class ConnectRequest extends Http2ServerRequest {
 class ConnectResponse extends Http2ServerResponse {
   /** Called when the header section that accepts was sent. As long as it is `null`, every answer is a refusal. */
   onAccepted: (() => void) | null = null
+  /** Whether the app answers by itself. */
+  isHijacked = false
   private isAccepting = false
 
   override writeHead (statusCode: number, ...rest: unknown[]): this {
+    if (this.isHijacked) return this.writeByNode(statusCode, rest)
     const isSuccessful = statusCode >= 200 && statusCode < 300
     // To the client every 2xx is a WebSocket that is open (RFC 8441 §5), whatever a hook has meant by it.
-    if (isSuccessful && this.onAccepted === null) return this.writeRefusal(501, rest)
-    if (!isSuccessful || this.stream.destroyed || this.stream.closed) return this.writeRefusal(statusCode, rest)
+    if (isSuccessful && this.onAccepted === null) return this.writeByNode(501, rest)
+    if (!isSuccessful || this.stream.destroyed || this.stream.closed) return this.writeByNode(statusCode, rest)
     for (const [name, value] of Object.entries(rest.at(-1) ?? {})) this.setHeader(name, value)
     // RFC 9110 §9.3.6
     this.removeHeader('content-length')
@@ -46,7 +49,7 @@ class ConnectResponse extends Http2ServerResponse {
     return this
   }
 
-  private writeRefusal (statusCode: number, rest: unknown[]): this {
+  private writeByNode (statusCode: number, rest: unknown[]): this {
     return Reflect.apply(super.writeHead, this, [statusCode, ...rest])
   }
 
@@ -56,7 +59,7 @@ class ConnectResponse extends Http2ServerResponse {
   }
 
   override end (...args: unknown[]): this {
-    if (!this.headersSent && this.onAccepted !== null) this.writeHead(this.statusCode)
+    if (!this.headersSent && this.onAccepted !== null && !this.isHijacked) this.writeHead(this.statusCode)
     if (!this.isAccepting) return Reflect.apply(super.end, this, args)
     if (!this.writableEnded) {
       // Node's own tells of `super.end`.

@@ -44,7 +44,6 @@ export class Http2Upgrade extends PendingUpgrade {
 
   private readonly onAccepted = (): void => {
     if (this.isOver || this.stream.destroyed) return
-    this.stream.off('finish', this.onFinish)
     // As over HTTP/1.1, a request that has become a connection has no end of its own, nor does Fastify's signal abort.
     this.request.removeAllListeners('close')
     // Fastify's log and hooks tell of the answer first.
@@ -68,8 +67,14 @@ export class Http2Upgrade extends PendingUpgrade {
 
   protected release (): Buffer {
     this.stream.off('end', this.onEnd)
-    this.stream.once('finish', closeSoon)
+    this.stream.off('finish', this.onFinish)
+    if (!this.isHijacked) this.stream.once('finish', closeSoon)
     return NOTHING_READ
+  }
+
+  override hijack (): void {
+    super.hijack()
+    this.exchange.response.isHijacked = this.isHijacked
   }
 
   /** Node resets a stream whose answer is whole and of which nobody reads (RFC 9113 §8.1). */

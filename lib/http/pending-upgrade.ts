@@ -1,5 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { stopJoining } from '../connection/pause-reads.js'
 import type { Offers } from '../protocol/handshake.js'
 import type { Dispatch } from './pending-upgrades.js'
 
@@ -25,8 +26,10 @@ export interface UpgradeOwner {
   readonly timeouts: UpgradeTimeouts
   /** It did not become a connection. `statusCode` is `null` if the client left before it was answered. Once. */
   onRefused (request: IncomingMessage, statusCode: number | null, reason: string): void
-  /** The socket has become a connection, or is closed. Once. */
+  /** The socket has become a connection, or is closed, or is the app's own. Once. */
   onDone (upgrade: PendingUpgrade): void
+  /** The app has taken the socket, and does with it what it likes. Once. */
+  onHijacked (socket: Duplex): void
 }
 
 /** Gets the socket after the answer that accepts, and what was read from it since the request. */
@@ -51,6 +54,7 @@ export abstract class PendingUpgrade {
   protected isExpired = false
   protected isOver = false
   protected isRefused = false
+  protected isHijacked = false
   private reason: string | null = null
   private onAccept: AcceptCallback | null = null
   private onAnswered: (() => void) | null = null
@@ -128,6 +132,19 @@ export abstract class PendingUpgrade {
     response.end(body)
   }
 
+  /**
+   * Leaves the socket to the app, whose hook has called `reply.hijack()`: nothing is read from it or written to it any more,
+   * what was read is put back, and there is no time limit.
+   */
+  hijack (): void {
+    if (this.isOver || this.isRefused) return
+    this.isHijacked = true
+    this.owner.onRefused(this.request, null, 'hijacked')
+    this.finish()
+    this.owner.onHijacked(this.socket)
+    this.leave()
+  }
+
   /** Gives up. */
   abort (): void {
     if (!this.isOver) {
@@ -155,6 +172,12 @@ export abstract class PendingUpgrade {
     const { statusCode } = this.response!
     this.response = null
     clearTimeout(this.timer)
+    // A response that the app has ended by itself is the end of the connection, as it says in its header section.
+    if (this.isHijacked && !this.isAcceptance(statusCode)) {
+      const timer = setTimeout(() => this.breakOff(), this.owner.timeouts.closeTimeout)
+      this.socket.once('close', () => clearTimeout(timer))
+      this.endRefused()
+    }
     if (this.isOver) return
     if (this.onAccept !== null && this.isAcceptance(statusCode)) this.accept(this.onAccept)
     else this.refused(statusCode)
@@ -170,6 +193,20 @@ export abstract class PendingUpgrade {
     socket.off('close', this.onClose)
     disableTimeout(socket)
     onAccept(socket, early)
+  }
+
+  private leave (): void {
+    const { socket } = this
+    const early = this.release()
+    // The listener for errors stays: a client that resets must not end the process.
+    socket.off('close', this.onClose)
+    stopJoining(socket)
+    // The app listens already, and has heard all that is in there.
+    if (socket.listenerCount('data') > 0) return
+    socket.pause()
+    if (early.length > 0) socket.unshift(early)
+    // As Node gives a socket to `upgrade` listeners: it flows as soon as somebody listens.
+    Reflect.set(socket, 'readableFlowing', null)
   }
 
   private refused (statusCode: number): void {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.js'
 import type { PendingUpgrade, UpgradeOwner, UpgradeTimeouts } from './pending-upgrade.js'
 
@@ -14,6 +15,8 @@ export class PendingUpgrades implements UpgradeOwner {
   readonly onRefused: UpgradeOwner['onRefused']
   private readonly dispatch: Dispatch
   private readonly pending = new Set<PendingUpgrade>()
+  /** Sockets that hooks of the app have taken, for which a server that closes would wait. */
+  private readonly hijacked = new Set<Duplex>()
   private readonly waiting: (() => void)[] = []
   /** Whether the app is closing. */
   isClosing = false
@@ -44,13 +47,17 @@ export class PendingUpgrades implements UpgradeOwner {
     this.isClosing = true
   }
 
-  /** Answers 503 to those there are. Resolves when they are done; after `timeout` milliseconds they are aborted. */
+  /**
+   * Answers 503 to those there are. Resolves when they are done, and the app has ended what it has hijacked; after `timeout`
+   * milliseconds all that are left are destroyed.
+   */
   async refuseAll (timeout: number): Promise<void> {
     for (const upgrade of this.pending) upgrade.refuse(503, CLOSING)
-    if (this.pending.size === 0) return
+    if (this.isEmpty) return
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
         for (const upgrade of this.pending) upgrade.abort()
+        for (const socket of this.hijacked) socket.destroy()
       }, timeout)
       this.waiting.push(() => {
         clearTimeout(timer)
@@ -61,6 +68,23 @@ export class PendingUpgrades implements UpgradeOwner {
 
   readonly onDone = (upgrade: PendingUpgrade): void => {
     this.pending.delete(upgrade)
-    if (this.pending.size === 0) for (const resolve of this.waiting.splice(0)) resolve()
+    this.resolveIfEmpty()
+  }
+
+  readonly onHijacked = (socket: Duplex): void => {
+    if (socket.destroyed) return
+    this.hijacked.add(socket)
+    socket.once('close', () => {
+      this.hijacked.delete(socket)
+      this.resolveIfEmpty()
+    })
+  }
+
+  private get isEmpty (): boolean {
+    return this.pending.size + this.hijacked.size === 0
+  }
+
+  private resolveIfEmpty (): void {
+    if (this.isEmpty) for (const resolve of this.waiting.splice(0)) resolve()
   }
 }

@@ -39,6 +39,8 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     }
   })
 
+  noticeHijacks(fastify)
+
   const compiling: MessageSchemas[] = []
   for (const url of findHttpRoutes(fastify)) table.add(url, false)
   fastify.addHook('onRoute', function (routeOptions) {
@@ -115,6 +117,22 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     // To a client that wants a WebSocket there is nothing at an HTTP route.
     reply.callNotFound()
   })
+}
+
+/** No event says that a hook has called `reply.hijack()`, in whatever order hooks were added. So the method does. */
+function noticeHijacks (fastify: FastifyInstance): void {
+  fastify.decorateReply('hijack', function hijack (this: FastifyReply): FastifyReply {
+    const inherited = findInherited(this, 'hijack', hijack) as FastifyReply['hijack']
+    getUpgrade(this.request.raw)?.hijack()
+    return inherited.call(this)
+  })
+}
+
+/** The method that another one hides. */
+function findInherited (object: object, name: string, hiding: unknown): unknown {
+  let prototype: object = Object.getPrototypeOf(object)
+  while (!Object.hasOwn(prototype, name) || Reflect.get(prototype, name) === hiding) prototype = Object.getPrototypeOf(prototype)
+  return Reflect.get(prototype, name)
 }
 
 /** The WebSocket route that the request is for. */
