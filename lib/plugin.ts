@@ -11,7 +11,7 @@ import { registerRoutes } from './http/routes.js'
 import { findUnseenRoutes, watchFromNowOn } from './http/unseen-routes.js'
 import { resolvePluginOptions } from './options/index.js'
 import { publishRefused } from './server/diagnostics.js'
-import { Server } from './server/websocket-server.js'
+import { Registry } from './server/registry.js'
 import { Shutdown } from './shutdown.js'
 
 /**
@@ -34,7 +34,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     const hint = option === 'path' ? "ws server path option shouldn't be provided, use a route instead" : `option 'options': '${option}' of ws has no effect`
     fastify.log.warn(hint)
   }
-  const server = new Server(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
+  const server = new Registry(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
   const table = new RouteTable(fastify)
   const upgrades = new PendingUpgrades(fastify.routing, settings, (request, statusCode, reason) => {
     server.countRefusal(reason)

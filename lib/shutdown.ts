@@ -8,7 +8,7 @@ import { isAppClosing } from './http/fastify-internals.js'
 import { findSecondServers } from './http/second-servers.js'
 import { UpgradeListener } from './http/upgrade-listener.js'
 import type { PluginSettings } from './options/settings.js'
-import type { Server } from './server/websocket-server.js'
+import type { Registry } from './server/registry.js'
 
 /** The instances of this plugin in one app, in encapsulated contexts each. They close together. */
 const instances = new WeakMap<object, Set<Shutdown>>()
@@ -20,13 +20,13 @@ export class Shutdown implements Member {
   readonly ownsServer: boolean
   private readonly fastify: FastifyInstance
   private readonly settings: PluginSettings
-  private readonly connections: Server
+  private readonly connections: Registry
   private readonly upgradeListener: UpgradeListener
   private readonly connectListeners: ConnectListener[] = []
   private readonly leaveServers: (() => void)[] = []
   private closing: Promise<void> | null = null
 
-  constructor (fastify: FastifyInstance, settings: PluginSettings, connections: Server, routes: RouteTable, upgrades: PendingUpgrades) {
+  constructor (fastify: FastifyInstance, settings: PluginSettings, connections: Registry, routes: RouteTable, upgrades: PendingUpgrades) {
     const httpServer = settings.server ?? fastify.server
     this.fastify = fastify
     this.settings = settings

@@ -10,7 +10,7 @@ import { negotiateDeflate } from '../protocol/permessage-deflate.js'
 import { selectSubprotocol } from '../protocol/handshake.js'
 import { ServerConnectionHost } from '../server/connection-host.js'
 import { publishOpened } from '../server/diagnostics.js'
-import type { Server } from '../server/websocket-server.js'
+import type { Registry } from '../server/registry.js'
 import { catchRejection, isThenable, toPromise, whenSettled } from '../thenable.js'
 import { isOriginAllowed } from './origin.js'
 import type { PendingUpgrades } from './pending-upgrades.js'
@@ -24,7 +24,7 @@ import { isAllowed } from './verdict.js'
  *
  * @param upgrades those know whether `app.close()` has begun
  */
-export function createAccept (settings: PluginSettings, server: Server, upgrades: PendingUpgrades): Accept {
+export function createAccept (settings: PluginSettings, server: Registry, upgrades: PendingUpgrades): Accept {
   return function accept (route, upgrade, instance, request, reply) {
     if (upgrades.isClosing) throw createError('FST_WS_ERR_CLOSING', undefined, { headers: { 'Retry-After': '1' } })
     const proposal = upgrade.readProposal()
@@ -50,7 +50,7 @@ export function createAccept (settings: PluginSettings, server: Server, upgrades
           settings.errorHandler === null ? null : { errorHandler: settings.errorHandler, instance, request, reply }
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
-        server.add(connection)
+        server.add(connection, route.connections)
         host.watch(connection, route.settings)
         publishOpened(() => ({ server, connection, request }))
         announce(server, connection, request)
@@ -68,7 +68,7 @@ function isRequestLogged ({ initialConfig: { disableRequestLogging } }: FastifyI
 }
 
 /** Tells those who listen to the server. */
-function announce (server: Server, connection: Connection, request: FastifyRequest): void {
+function announce (server: Registry, connection: Connection, request: FastifyRequest): void {
   try {
     server.emit('connection', connection, request.raw)
   } catch (error) {

@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import type { WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketHandler } from '../../types/fastify.js'
 import type { ConnectionSettings } from '../connection/connection.js'
 import { JsonMessages } from '../connection/json-messages.js'
@@ -7,8 +6,7 @@ import { resolveRouteOptions } from '../options/index.js'
 import type { PluginSettings, RouteSettings } from '../options/settings.js'
 import { createError, OptionError, type HandshakeError } from '../errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
-import { waitsOf } from '../server/pulse.js'
-import type { Server } from '../server/websocket-server.js'
+import type { Registry, RouteConnections } from '../server/registry.js'
 import { MessageSchemas, parsePolicyOf } from './message-schemas.js'
 import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
 import type { RouteTable } from './route-table.js'
@@ -23,7 +21,7 @@ export interface WebSocketRoute {
   readonly handler: WebSocketHandler
   readonly settings: RouteSettings
   readonly connectionSettings: ConnectionSettings
-  readonly connections: WebSocketRouteConnections
+  readonly connections: RouteConnections
 }
 
 /** Accepts an upgrade for a route, or throws what refuses it. */
@@ -32,7 +30,7 @@ export type Accept = (
 ) => Promise<FastifyReply> | undefined
 
 /** Makes the routes that ask for it WebSocket routes, and keeps upgrades from all others. */
-export function registerRoutes (fastify: FastifyInstance, settings: PluginSettings, server: Server, table: RouteTable, accept: Accept): void {
+export function registerRoutes (fastify: FastifyInstance, settings: PluginSettings, server: Registry, table: RouteTable, accept: Accept): void {
   fastify.decorateRequest('ws', {
     getter () {
       return getUpgrade(this.raw) !== undefined
@@ -68,7 +66,6 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     }
 
     const routeSettings = resolveRouteOptions(websocket, settings.route, name)
-    for (const wait of waitsOf(routeSettings)) server.wheel.prepare(wait)
     const json = new JsonMessages(parsePolicyOf(fastify))
     const schemas = new MessageSchemas(this, routeOptions, json)
     compiling.push(schemas)
@@ -84,7 +81,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
         json,
         onInvalidMessage: routeSettings.onInvalidMessage?.bind(this) ?? null
       },
-      connections: server.declareRoute(url)
+      connections: server.declareRoute(url, routeSettings)
     }
     const httpHandler = wsHandler === undefined ? requireUpgrade : routeOptions.handler
     routeOptions.handler = function (this: FastifyInstance, request, reply) {
@@ -141,8 +138,8 @@ function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSock
 }
 
 /** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */
-function takePlace (server: Server, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
-  const release = server.reserve(connections.url, settings.maxConnections)
+function takePlace (server: Registry, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
+  const release = server.reserve(connections, settings.maxConnections)
   if (release === null) return blame(upgrade, createError('FST_WS_ERR_MAX_CONNECTIONS', undefined, { headers: { 'Retry-After': '1' } }))
   upgrade.whenAnswered(release)
   return undefined

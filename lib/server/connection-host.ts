@@ -1,5 +1,4 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketClosed } from '../../types/diagnostics.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
 import type { Connection, ConnectionHost } from '../connection/connection.js'
@@ -8,7 +7,7 @@ import { catchRejection } from '../thenable.js'
 import { createError, WebSocketError } from '../errors.js'
 import { publishClosed, publishFailed } from './diagnostics.js'
 import { Pulse, type PulseSettings } from './pulse.js'
-import type { Server } from './websocket-server.js'
+import type { Registry, RouteConnections } from './registry.js'
 
 /** What a user's error handler gets beside the error. Kept only where there is one, since it keeps the request alive. */
 export interface ErrorHandling {
@@ -44,15 +43,15 @@ function tell (log: () => void): void {
 
 /** The server's side of one connection: its place in the registry, its log, its error handler. */
 export class ServerConnectionHost implements ConnectionHost {
-  readonly route: WebSocketRouteConnections
-  private readonly server: Server
+  readonly route: RouteConnections
+  private readonly server: Registry
   private readonly log: FastifyBaseLogger
   private readonly logsEnd: boolean
   private readonly errorHandling: ErrorHandling | null
   private readonly openedAt = performance.now()
   private pulse: Pulse | null = null
 
-  constructor (server: Server, route: WebSocketRouteConnections, log: FastifyBaseLogger, logsEnd: boolean, errorHandling: ErrorHandling | null) {
+  constructor (server: Registry, route: RouteConnections, log: FastifyBaseLogger, logsEnd: boolean, errorHandling: ErrorHandling | null) {
     this.server = server
     this.route = route
     this.log = log
@@ -80,7 +79,7 @@ export class ServerConnectionHost implements ConnectionHost {
 
   onEnd (connection: Connection, code: number): void {
     this.pulse?.stop()
-    this.server.remove(connection)
+    this.server.remove(connection, this.route)
     publishClosed(() => ({ server: this.server, connection, ...this.summarize(connection, code) }))
     if (this.logsEnd) tell(() => this.log.info(this.summarize(connection, code), 'websocket connection closed'))
   }

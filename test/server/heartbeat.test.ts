@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import type { WebSocketConnection, WebSocketPluginOptions } from '../../lib/index.js'
-import type { Server } from '../../lib/server/websocket-server.js'
+import type { Registry } from '../../lib/server/registry.js'
 import { startApp } from '../support/app.js'
 import { binary, close, ping, pong, RawClient, text, type ReceivedFrame } from '../support/raw-client.js'
 import { ServerSockets, turns } from '../support/server-sockets.js'
@@ -278,7 +278,7 @@ t.test('an answer that lies in the kernel when the time is over counts; none doe
   const { open, app } = await serve(t, { heartbeat: { interval: LONG, timeout: LONG } }, app => {
     app.get('/', { websocket: true }, () => {})
   })
-  const { wheel } = app.websocketServer as unknown as Server
+  const { wheel } = app.websocketServer as unknown as Registry
   /** An hour, without anything being read meanwhile. As the wheel's own timer does it: behind timers sockets are read. */
   const turnAnHour = (before = (): unknown => null): Promise<void> => new Promise(resolve => {
     setTimeout(() => {

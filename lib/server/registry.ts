@@ -1,66 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type {
-  BroadcastOptions, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketRouteConnections, WebSocketServer,
-  WebSocketServerEvents, WebSocketServerStats
+  BroadcastOptions, WebSocketConnections, WebSocketData, WebSocketRouteConnections, WebSocketServer, WebSocketServerEvents,
+  WebSocketServerStats
 } from '../../types/connection.js'
 import type { Connection, ConnectionCounts } from '../connection/connection.js'
-import type { JsonMessages } from '../connection/json-messages.js'
 import { createError } from '../errors.js'
-import { toBytes } from '../connection/payload.js'
-import { SharedMessage } from '../connection/shared-message.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { Opcode } from '../protocol/opcodes.js'
-import { catchRejection, isThenable } from '../thenable.js'
+import { broadcast, broadcastJson } from './broadcast.js'
 import { HeartbeatWheel } from './heartbeat-wheel.js'
-
-function broadcast (connections: Iterable<Connection>, data: WebSocketData, options: BroadcastOptions = {}): number {
-  const bytes = toBytes(data)
-  const isBinary = options.binary ?? typeof data !== 'string'
-  const except = toSet(options.except)
-  // A message that nobody gets is not copied.
-  let message: SharedMessage | null = null
-  let receivers = 0
-  for (const connection of connections) {
-    if (!isReceiver(connection, except, options)) continue
-    message ??= new SharedMessage(isBinary ? Opcode.BINARY : Opcode.TEXT, bytes, options.compress !== false)
-    if (connection._sendShared(message)) receivers++
-  }
-  return receivers
-}
-
-/** Each route has its own way to write the message. It is written in all of them before anybody gets it. */
-function broadcastJson (connections: Iterable<Connection>, value: unknown, options: BroadcastOptions = {}): number {
-  const except = toSet(options.except)
-  const messages = new Map<JsonMessages, SharedMessage>()
-  const receivers: Connection[] = []
-  for (const connection of connections) {
-    if (!isReceiver(connection, except, options)) continue
-    receivers.push(connection)
-    const json = connection._json
-    if (!messages.has(json)) messages.set(json, new SharedMessage(Opcode.TEXT, toBytes(json.write(value)), options.compress !== false))
-  }
-  return receivers.filter(connection => connection._sendShared(messages.get(connection._json)!)).length
-}
-
-function isReceiver (connection: Connection, except: ReadonlySet<WebSocketConnection> | null, { filter }: BroadcastOptions): boolean {
-  if (except !== null && except.has(connection)) return false
-  if (filter === undefined) return true
-  const verdict = filter(connection)
-  // Everybody would get the message.
-  if (isThenable(verdict)) {
-    catchRejection(verdict, noop)
-    throw new TypeError("'filter' has to return a boolean, and not a promise")
-  }
-  return verdict
-}
-
-function noop (): void {}
-
-function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnection> | null {
-  if (except === undefined) return null
-  // A connection is iterable too, but only asynchronously.
-  return new Set(Symbol.iterator in except ? except : [except])
-}
+import { waitsOf, type PulseSettings } from './pulse.js'
 
 function addCounts (to: ConnectionCounts, { messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts): void {
   to.messagesReceived += messagesReceived
@@ -69,10 +17,11 @@ function addCounts (to: ConnectionCounts, { messagesReceived, bytesReceived, mes
   to.bytesSent += bytesSent
 }
 
-class RouteConnections implements WebSocketRouteConnections {
+/** The connections of one route. */
+export class RouteConnections implements WebSocketRouteConnections {
   readonly url: string
   readonly clients = new Set<Connection>()
-  /** Handshakes that may become connections. */
+  /** Handshakes under way. */
   pending = 0
 
   constructor (url: string) {
@@ -88,8 +37,8 @@ class RouteConnections implements WebSocketRouteConnections {
   }
 }
 
-/** The registry of the living connections: `app.websocketServer`. */
-export class Server extends EventEmitter<WebSocketServerEvents> implements WebSocketServer, WebSocketConnections {
+/** The open connections of all routes, and the places for more: `app.websocketServer`. */
+export class Registry extends EventEmitter<WebSocketServerEvents> implements WebSocketServer, WebSocketConnections {
   readonly clients: Set<Connection>
   readonly options: WebSocketServer['options'] = {}
   readonly wheel = new HeartbeatWheel()
@@ -100,9 +49,9 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
   private pending = 0
   private opened = 0
   private readonly refused = new Map<string, number>()
-  /** Of the connections that are over. */
+  /** The sums of the connections that are over. */
   private readonly past: ConnectionCounts = { messagesReceived: 0, bytesReceived: 0, messagesSent: 0, bytesSent: 0 }
-  /** The connections that each running `close` still waits for, and what ends its waiting. */
+  /** The connections that each running `close` still waits for, and the function that ends its wait. */
   private readonly closings = new Map<Set<Connection>, () => void>()
 
   /**
@@ -111,7 +60,7 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
    * @param maxConnections of all routes together
    */
   constructor (closeTimeout: number, tracking: boolean, maxConnections: number) {
-    // A rejection of an async listener goes where what the connection's own listeners throw goes.
+    // Rejections of async listeners go to the error handler of their connection.
     super({ captureRejections: true })
     this.closeTimeout = closeTimeout
     this.maxConnections = maxConnections
@@ -133,21 +82,21 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     return route
   }
 
-  /** The set of a route that is being declared. Routes that differ only in constraints share theirs. */
-  declareRoute (url: string): RouteConnections {
+  /** @returns the set of a route that is being declared; routes that differ only in constraints share theirs */
+  declareRoute (url: string, settings: PulseSettings): RouteConnections {
+    for (const wait of waitsOf(settings)) this.wheel.prepare(wait)
     let route = this.routes.get(url)
     if (route === undefined) this.routes.set(url, route = new RouteConnections(url))
     return route
   }
 
   /**
-   * Keeps a place for a handshake: counted are those under way too, or a storm of them would get past the limit.
+   * Keeps a place for a handshake. Handshakes under way count, or a storm of them would exceed the limit.
    *
    * @param max connections of the route
-   * @returns what gives the place back, to be called once; `null` if there is none
+   * @returns a function that gives the place back, to be called once; `null` if there is none
    */
-  reserve (url: string, max: number): (() => void) | null {
-    const route = this.routes.get(url)!
+  reserve (route: RouteConnections, max: number): (() => void) | null {
     if (this.open.size + this.pending >= this.maxConnections || route.clients.size + route.pending >= max) return null
     this.pending++
     route.pending++
@@ -180,22 +129,22 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     this.refused.set(reason, (this.refused.get(reason) ?? 0) + 1)
   }
 
-  add (connection: Connection): void {
+  add (connection: Connection, route: RouteConnections): void {
     this.opened++
     this.open.add(connection)
-    this.routes.get(connection.route!.url)!.clients.add(connection)
+    route.clients.add(connection)
   }
 
-  remove (connection: Connection): void {
+  remove (connection: Connection, route: RouteConnections): void {
     this.open.delete(connection)
+    route.clients.delete(connection)
     addCounts(this.past, connection._counts)
-    this.routes.get(connection.route!.url)!.clients.delete(connection)
     for (const [closing, done] of this.closings) {
       if (closing.delete(connection) && closing.size === 0) done()
     }
   }
 
-  /** What an async listener of `connection` rejects with (`captureRejections`). */
+  /** Reports the rejection of an async listener of `connection` (`captureRejections`). */
   [Symbol.for('nodejs.rejection')] (error: unknown, _event: string, connection: Connection): void {
     connection._reportThrown(error)
   }
@@ -205,7 +154,7 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     callback?.()
   }
 
-  /** Closes every connection there is now, and destroys those that are left after so many milliseconds. */
+  /** Closes every connection there is now, and destroys those that are left after `timeout` milliseconds. */
   async closeWithin (timeout: number): Promise<void> {
     const closing = new Set(this.open)
     for (const connection of [...closing]) connection.close(CloseCode.GOING_AWAY)
@@ -213,7 +162,7 @@ export class Server extends EventEmitter<WebSocketServerEvents> implements WebSo
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
         for (const connection of closing) connection._socket.destroy()
-        // Their ends are told behind the first; should one never be, nobody waits for it.
+        // They end in later turns; the wait is over even if one of them never does.
         setImmediate(() => setImmediate(done))
       }, timeout)
       const done = (): void => {
