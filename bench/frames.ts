@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { constants, deflateRawSync } from 'node:zlib'
 import { makeJsonMessages, makeOrderMessages } from './json-messages.js'
-import { encodeFrame } from '../lib/protocol/frame-encoder.js'
+import { encodeAnyFrame } from '../test/support/encode-frame.js'
 import { Opcode, RSV1 } from '../lib/protocol/opcodes.js'
 
 export interface Payload {
@@ -30,9 +30,9 @@ function makePayloads ({ kind, bytes }: Payload): Buffer[] {
 export function makeFrames (payload: Payload, windowBits: number | null): Buffer[] {
   const opcode = payload.kind === 'binary' ? Opcode.BINARY : Opcode.TEXT
   return makePayloads(payload).map(message => {
-    if (windowBits === null) return encodeFrame(opcode, message, { masked: true })
+    if (windowBits === null) return encodeAnyFrame(opcode, message, { masked: true })
     const compressed = deflateRawSync(message, { windowBits, finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
-    return encodeFrame(opcode | RSV1, compressed, { masked: true })
+    return encodeAnyFrame(opcode | RSV1, compressed, { masked: true })
   })
 }
 

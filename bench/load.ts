@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { constants, createInflateRaw } from 'node:zlib'
+import { maskingKeyAt } from '../lib/protocol/frame-header.js'
 import { applyMask } from '../lib/protocol/mask.js'
 import { RSV1 } from '../lib/protocol/opcodes.js'
 
@@ -45,7 +46,7 @@ function readFrame (bytes: Buffer, at: number, wantsPayload: boolean): Frame | n
   if (!wantsPayload) return { payload: bytes, isCompressed, end }
   if (end > bytes.length) return null
   const payload = isMasked ? Buffer.from(bytes.subarray(start, end)) : bytes.subarray(start, end)
-  if (isMasked) applyMask(payload, 0, length, bytes[start - 4]!, bytes[start - 3]!, bytes[start - 2]!, bytes[start - 1]!)
+  if (isMasked) applyMask(payload, 0, length, maskingKeyAt(bytes, start - 4))
   return { payload, isCompressed, end }
 }
 

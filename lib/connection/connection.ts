@@ -10,11 +10,14 @@ import { MessageInflater, type InflaterSettings } from '../compression/message-i
 import type { RateLimitSettings } from '../options/settings.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { createError, MessageTooBigError, type InvalidMessageError, type WebSocketError } from '../errors.js'
-import { FrameDecoder, type FrameSink } from '../protocol/frame-decoder.js'
-import { encodeClosePayload, frameHeaderLength } from '../protocol/frame-encoder.js'
+import { FrameDecoder } from '../protocol/frame-decoder.js'
+import { encodeClosePayload } from '../protocol/close-payload.js'
+import { frameHeaderLength } from '../protocol/frame-encoder.js'
+import type { FrameSink } from '../protocol/frame-sink.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { isValidUtf8 } from '../protocol/utf8.js'
 import { catchRejection } from '../thenable.js'
+import { connectionMemory } from './connection-memory.js'
 import { DeflatingWriter, type DeflatingSettings } from './deflating-writer.js'
 import { toDomListener, type DomEventType, type DomListener } from './dom-events.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
@@ -190,7 +193,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     const isClient = settings.role === 'client'
     this._deflate = deflate
     this._rateLimit = settings.rateLimit === null ? null : new RateLimit(settings.rateLimit)
-    this._decoder = new FrameDecoder(this, settings, deflate !== null, this._rateLimit)
+    this._decoder = new FrameDecoder(this, settings, deflate !== null, this._rateLimit, connectionMemory)
     this._writer = deflate === null ? new FrameWriter(socket, isClient, this) : new DeflatingWriter(socket, isClient, this, deflate.sending)
 
     // Below its high-water mark a socket is not full, and never tells that it has become empty.

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { isWanted } from '../protocol/fast-paths.js'
-import { chunkWasOverwritten } from '../protocol/frame-decoder.js'
+import { chunkWasOverwritten } from '../protocol/frame-scanner.js'
 import { kernel } from '../protocol/frame-kernel.js'
 
 // The one place that uses what Node does not document: reading from a TCP socket into a buffer of ours. For sockets that

@@ -1,5 +1,5 @@
 import type { RateLimitSettings } from '../options/settings.js'
-import type { FrameBudget } from '../protocol/frame-decoder.js'
+import type { FrameBudget } from '../protocol/frame-sink.js'
 import { Backlog } from './backlog.js'
 import { TokenBucket } from './token-bucket.js'
 

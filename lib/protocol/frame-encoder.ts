@@ -1,8 +1,7 @@
-import { applyMask } from './mask.js'
 import { randomFillSync } from 'node:crypto'
-
-const FIN = 0x80
-const MASK = 0x80
+import { maskingKeyAt } from './frame-header.js'
+import { applyMask } from './mask.js'
+import { FIN, MASK } from './opcodes.js'
 
 /** The longest header of RFC 6455 §5.2, in bytes: opcode, 64-bit length, masking key. */
 export const MAX_HEADER_LENGTH = 14
@@ -42,32 +41,12 @@ export function writeFrameHeader (target: Buffer, offset: number, opcode: number
 export function maskPayload (target: Buffer, offset: number, payloadLength: number): void {
   randomFillSync(target, offset, 4)
   const payload = offset + 4
-  applyMask(target, payload, payload + payloadLength, target[offset]!, target[offset + 1]!, target[offset + 2]!, target[offset + 3]!)
+  applyMask(target, payload, payload + payloadLength, maskingKeyAt(target, offset))
 }
 
-export interface EncodeFrameOptions {
-  /** Default `true`. */
-  fin?: boolean
-  /** `true` for the client's side (RFC 6455 §5.1). Default `false`. */
-  masked?: boolean
-}
-
-/** A whole frame in a buffer of its own, so that it can be sent to many. */
-export function encodeFrame (opcode: number, payload: Uint8Array, options: EncodeFrameOptions = {}): Buffer {
-  const { fin = true, masked = false } = options
-  const headerLength = frameHeaderLength(payload.length, masked)
-  const frame = Buffer.allocUnsafe(headerLength + payload.length)
-  const end = writeFrameHeader(frame, 0, opcode, fin, payload.length, masked)
-  frame.set(payload, headerLength)
-  if (masked) maskPayload(frame, end, payload.length)
+/** A whole frame of a server, with FIN, in a buffer of its own, so that it can be sent to many. */
+export function encodeFrame (opcode: number, payload: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(frameHeaderLength(payload.length, false) + payload.length)
+  frame.set(payload, writeFrameHeader(frame, 0, opcode, true, payload.length, false))
   return frame
-}
-
-/** The payload of a Close frame (RFC 6455 §5.5.1): empty without a code. */
-export function encodeClosePayload (code: number | undefined, reason: Uint8Array): Buffer {
-  if (code === undefined) return Buffer.alloc(0)
-  const payload = Buffer.allocUnsafe(2 + reason.length)
-  payload.writeUInt16BE(code, 0)
-  payload.set(reason, 2)
-  return payload
 }

@@ -1,4 +1,4 @@
-import { kernel, KERNEL_PAGE } from './frame-kernel.js'
+import { kernel, KERNEL_PAGE, type FrameKernel } from './frame-kernel.js'
 
 // Below this a loop over bytes is faster than copying them into the kernel's memory and back (measured on Node 20).
 const KERNEL_FROM = 128
@@ -11,45 +11,48 @@ const keyBytes = new Uint8Array(4)
 const keyWord = new Int32Array(keyBytes.buffer)
 
 /**
- * Masks or unmasks in place (RFC 6455 §5.3): byte `i` of the range is XORed with `key[i % 4]`.
+ * Masks or unmasks in place (RFC 6455 §5.3): byte `i` of the range is XORed with byte `i % 4` of the key.
  *
  * @param start index of the first byte
  * @param end index after the last byte
- * @param k0 the byte of the key for the first byte of the range; the others follow
+ * @param key a word whose lowest byte is for the first byte of the range
  */
-export function applyMask (bytes: Uint8Array, start: number, end: number, k0: number, k1: number, k2: number, k3: number): void {
-  if (kernel === null) applyMaskByWords(bytes, start, end, k0, k1, k2, k3)
-  else if (end - start < KERNEL_FROM) applyMaskByBytes(bytes, start, end, k0, k1, k2, k3)
-  else if (bytes === kernel.chunk) kernel.unmaskChunk(start, end, toWord(k0, k1, k2, k3))
-  else maskInto(bytes, start, bytes, start, end, k0, k1, k2, k3)
+export function applyMask (bytes: Uint8Array, start: number, end: number, key: number): void {
+  if (kernel === null) maskByWords(bytes, start, end, key)
+  else if (end - start < KERNEL_FROM) maskByBytes(bytes, start, end, key)
+  else if (bytes === kernel.chunk) kernel.unmaskChunk(start, end, key)
+  else maskThroughKernel(kernel, bytes, start, bytes, start, end, key)
 }
 
 /**
  * The same, with the result written elsewhere; the bytes in the range may change as well. In the same memory it may be
  * written onto the range or before it, but not to a place that begins within the range.
  */
-export function maskInto (
-  target: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number, k0: number, k1: number, k2: number, k3: number
-): void {
-  if (kernel === null || end - start < KERNEL_FROM || bytes === kernel.chunk) {
-    applyMask(bytes, start, end, k0, k1, k2, k3)
+export function maskInto (target: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number, key: number): void {
+  if (kernel !== null && end - start >= KERNEL_FROM && bytes !== kernel.chunk) {
+    maskThroughKernel(kernel, target, at, bytes, start, end, key)
+  } else {
+    applyMask(bytes, start, end, key)
     target.set(view(bytes, start, end), at)
-    return
-  }
-  const key = toWord(k0, k1, k2, k3)
-  const { bytes: memory } = kernel
-  // Pieces but the last are whole words, so that the key is the same for each.
-  for (let from = start; from < end; from += KERNEL_PAGE) {
-    const length = Math.min(end - from, KERNEL_PAGE)
-    memory.set(view(bytes, from, from + length))
-    kernel.unmaskBytes(length, key)
-    target.set(length === KERNEL_PAGE ? memory : view(memory, 0, length), at + from - start)
   }
 }
 
-/** The key as it is in the kernel's memory, whose order of bytes is little-endian. */
-function toWord (k0: number, k1: number, k2: number, k3: number): number {
-  return k0 | k1 << 8 | k2 << 16 | k3 << 24
+/** The key for the bytes that follow after `length` bytes. */
+export function rotateKey (key: number, length: number): number {
+  const bits = (length & 3) * 8
+  return key >>> bits | key << (32 - bits)
+}
+
+/** By way of the kernel's own memory, in pieces. Pieces but the last are whole words, so that the key is the same for each. */
+function maskThroughKernel (
+  { bytes: memory, unmaskBytes }: FrameKernel, target: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number, key: number
+): void {
+  for (let from = start; from < end; from += KERNEL_PAGE) {
+    const length = Math.min(end - from, KERNEL_PAGE)
+    memory.set(view(bytes, from, from + length))
+    unmaskBytes(length, key)
+    target.set(length === KERNEL_PAGE ? memory : view(memory, 0, length), at + from - start)
+  }
 }
 
 /** Cheaper than a Buffer's own `subarray`. */
@@ -57,31 +60,27 @@ function view (bytes: Uint8Array, start: number, end: number): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
 }
 
-function applyMaskByWords (bytes: Uint8Array, start: number, end: number, k0: number, k1: number, k2: number, k3: number): void {
+function maskByWords (bytes: Uint8Array, start: number, end: number, key: number): void {
   let i = start
   if (end - start >= WORDS_FROM) {
-    while (((bytes.byteOffset + i) & 3) !== 0) {
-      bytes[i]! ^= k0
-      i++
-      const first = k0
-      k0 = k1
-      k1 = k2
-      k2 = k3
-      k3 = first
+    for (; ((bytes.byteOffset + i) & 3) !== 0; i++) {
+      bytes[i]! ^= key & 0xff
+      key = rotateKey(key, 1)
     }
-    keyBytes[0] = k0
-    keyBytes[1] = k1
-    keyBytes[2] = k2
-    keyBytes[3] = k3
-    const key = keyWord[0]!
+    for (let b = 0; b < 4; b++) keyBytes[b] = key >>> b * 8
+    const word = keyWord[0]!
     const words = new Int32Array(bytes.buffer, bytes.byteOffset + i, (end - i) >>> 2)
-    for (let w = 0; w < words.length; w++) words[w]! ^= key
+    for (let w = 0; w < words.length; w++) words[w]! ^= word
     i += words.length * 4
   }
-  applyMaskByBytes(bytes, i, end, k0, k1, k2, k3)
+  maskByBytes(bytes, i, end, key)
 }
 
-function applyMaskByBytes (bytes: Uint8Array, start: number, end: number, k0: number, k1: number, k2: number, k3: number): void {
+function maskByBytes (bytes: Uint8Array, start: number, end: number, key: number): void {
+  const k0 = key & 0xff
+  const k1 = key >>> 8 & 0xff
+  const k2 = key >>> 16 & 0xff
+  const k3 = key >>> 24
   let i = start
   for (; i + 3 < end; i += 4) {
     bytes[i]! ^= k0

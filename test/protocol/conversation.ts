@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import type { WebSocketError } from '../../lib/errors.js'
-import { FrameDecoder, type FrameDecoderOptions, type FrameSink } from '../../lib/protocol/frame-decoder.js'
+import { FrameDecoder } from '../../lib/protocol/frame-decoder.js'
+import type { FrameDecoderOptions, FrameSink } from '../../lib/protocol/frame-sink.js'
 import { arbitraryCharacter } from '../support/arbitraries.js'
 
 /** An event of the decoder, as data. */
