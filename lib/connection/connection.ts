@@ -575,6 +575,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   _deliverHeld (): void {
     // A listener that is called from here may lead here again, by a handler that settles.
     if (this._isDelivering) return
+    if (this._closeEmitted) {
+      // Behind `close` nothing is emitted: what a loop has left behind is for the next view, while the handler runs.
+      if (!this._waitsForListener) this._dropHeld()
+      return
+    }
     if (this._held !== null) {
       this._isDelivering = true
       while (this._held !== null && this._mayDeliver) {

@@ -48,9 +48,10 @@ export class MessageIterator<T> implements AsyncIterableIterator<T> {
       this.isDone = true
       return
     }
-    connection.on(event, this.onMessage)
-    connection.on('error', this.onError)
-    connection.on('close', this.onClose)
+    // First of all listeners: one that throws keeps the event from those behind it.
+    connection.prependListener(event, this.onMessage)
+    connection.prependListener('error', this.onError)
+    connection.prependListener('close', this.onClose)
   }
 
   [Symbol.asyncIterator] (): this {

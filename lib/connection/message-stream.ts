@@ -31,7 +31,7 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
     },
     final (callback) {
       if (connection._isOver) return callback()
-      connection.once('close', () => callback())
+      connection.prependOnceListener('close', () => callback())
       connection.close()
     },
     destroy (error, callback) {
@@ -39,7 +39,7 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
       if (connection._isOver) {
         finishDestroy()
       } else {
-        connection.once('close', finishDestroy)
+        connection.prependOnceListener('close', finishDestroy)
         connection.terminate()
       }
       function finishDestroy (): void {
@@ -52,26 +52,30 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
   // A peer shall not be able to end the process through a stream whose errors nobody watches.
   stream.on('error', error => {
     if (stream.listenerCount('error') === 1) connection._reportThrown(error)
+    // A write that has failed does not do that by itself.
+    stream.destroy()
   })
   const push = (data: Buffer, isBinary: boolean): boolean => stream.push(stream.readableObjectMode && !isBinary ? String(data) : data)
-  if (connection._isOver) {
-    // What a loop has left behind.
-    for (const { data, isBinary } of connection._takeHeld()) push(data, isBinary)
-    stream.push(null)
-    return stream
-  }
-  connection.on('message', (data, isBinary) => {
-    if (push(connection._converted ?? data, isBinary) || isFull) return
-    isFull = true
-    connection._viewIsFull()
-  })
-  connection.once('error', error => stream.destroy(error))
-  connection.once('close', () => {
+  const end = (): void => {
     if (stream.destroyed) return
     stream.push(null)
     // Like a socket, the stream is over when both sides are.
     if (stream.readableEnded) stream.destroy()
     else stream.once('end', () => stream.destroy())
+  }
+  if (connection._isOver) {
+    // What a loop has left behind.
+    for (const { data, isBinary } of connection._takeHeld()) push(data, isBinary)
+    end()
+    return stream
+  }
+  // First of all listeners: one that throws keeps the event from those behind it.
+  connection.prependListener('message', (data, isBinary) => {
+    if (push(connection._converted ?? data, isBinary) || isFull) return
+    isFull = true
+    connection._viewIsFull()
   })
+  connection.prependOnceListener('error', error => stream.destroy(error))
+  connection.prependOnceListener('close', end)
   return stream
 }

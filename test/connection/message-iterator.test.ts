@@ -251,6 +251,42 @@ t.test('a loop over a connection that is over ends at once', async t => {
   t.equal(count, 0)
 })
 
+t.test('listeners that throw keep neither messages nor the end from a loop', async t => {
+  const messages: unknown[] = []
+  const done = gate()
+  const { client } = await serve(t, async connection => {
+    for (const event of ['message', 'close'] as const) connection.on(event, () => { throw new Error(`thrown by a ${event} listener`) })
+    for await (const message of connection) messages.push(message)
+    done.open()
+  })
+  client.write(Buffer.concat([numbered(3), close(1000)]))
+  await done.passed
+  t.same(messages, range(3))
+})
+
+t.test('a loop that is left when the connection is over leaves the rest to the next view, and to no listener behind close', async t => {
+  const events: string[] = []
+  const done = gate()
+  const { client } = await serve(t, async connection => {
+    const closed = once(connection, 'close')
+    for await (const message of connection) {
+      await closed
+      events.push(`one loop ${message}`)
+      if (message === '1') break
+    }
+    connection.on('message', data => events.push(`listener ${data.toString()}`))
+    await turns()
+    for await (const message of connection) {
+      events.push(`another loop ${message}`)
+      if (message === '2') break
+    }
+    setImmediate(() => done.open())
+  })
+  client.write(Buffer.concat([numbered(4), close(1000)]))
+  await done.passed
+  t.same(events, ['one loop 0', 'one loop 1', 'another loop 2'])
+})
+
 t.test('return() ends next() that waits', async t => {
   const done = gate()
   const { client } = await serve(t, async connection => {

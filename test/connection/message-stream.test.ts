@@ -232,9 +232,35 @@ t.test('stream: of a connection that is over', async t => {
   client.write(close(1000))
   await closed
   const stream = connection.stream()
-  for await (const chunk of stream) t.fail(String(chunk))
+  const whenClosed = once(stream, 'close')
   await new Promise<void>(resolve => stream.end(resolve))
-  t.pass('it ends')
+  for await (const chunk of stream) t.fail(String(chunk))
+  await whenClosed
+  t.ok(stream.destroyed, 'it ends, and is closed')
+})
+
+t.test('stream: a write that fails closes it', async t => {
+  const { client, connection } = await serve(t, () => {})
+  const stream = connection.stream().resume()
+  const failed = once(stream, 'error')
+  const closed = new Promise(resolve => stream.on('close', resolve))
+  connection.close(1000)
+  stream.write('too late')
+  t.match(await failed, [{ message: /not open/ }])
+  await closed
+  await client.ended
+})
+
+t.test('stream: listeners that throw keep neither messages nor the end from it', async t => {
+  let stream!: Duplex
+  const { client } = await serve(t, connection => {
+    for (const event of ['message', 'close'] as const) connection.on(event, () => { throw new Error(`thrown by a ${event} listener`) })
+    stream = connection.stream()
+  })
+  client.write(Buffer.concat([text('one'), text('two'), close(1000)]))
+  const chunks: string[] = []
+  for await (const chunk of stream) chunks.push(String(chunk))
+  t.equal(chunks.join(''), 'onetwo')
 })
 
 t.test('B10: without a stream that anybody asked for nothing stops after 16 KiB', async t => {

@@ -13,6 +13,16 @@ export interface ReceivedMessage {
 /** An event as it came: a message, or a control frame's opcode and payload. */
 export type Received = ReceivedMessage | { opcode: number, data: Buffer }
 
+/** What compresses and inflates as was agreed on. @param extensions the `Sec-WebSocket-Extensions` of the 101 */
+export function openStreams (extensions: string): { deflater: KeptDeflater, inflater: KeptInflater } {
+  const has = (name: string): boolean => extensions.includes(name)
+  const bits = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(extensions)?.[1] ?? 15)
+  return {
+    deflater: new KeptDeflater({ windowBits: bits('client_max_window_bits'), contextTakeover: !has('client_no_context_takeover') }),
+    inflater: new KeptInflater({ windowBits: bits('server_max_window_bits'), contextTakeover: !has('server_no_context_takeover') })
+  }
+}
+
 /** A client of bytes that knows permessage-deflate, with kept zlib streams in both directions. */
 export class DeflateClient {
   readonly raw: RawClient
@@ -24,10 +34,7 @@ export class DeflateClient {
   private constructor (raw: RawClient, extensions: string) {
     this.raw = raw
     this.extensions = extensions
-    const has = (name: string): boolean => extensions.includes(name)
-    const bits = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(extensions)?.[1] ?? 15)
-    this.deflater = new KeptDeflater({ windowBits: bits('client_max_window_bits'), contextTakeover: !has('client_no_context_takeover') })
-    this.inflater = new KeptInflater({ windowBits: bits('server_max_window_bits'), contextTakeover: !has('server_no_context_takeover') })
+    ;({ deflater: this.deflater, inflater: this.inflater } = openStreams(extensions))
   }
 
   static async open (t: { teardown (clean: () => unknown): void }, port: number, path = '/', offer: string | null = 'permessage-deflate; client_max_window_bits'): Promise<DeflateClient> {
