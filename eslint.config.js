@@ -4,6 +4,7 @@ import parser from '@typescript-eslint/parser'
 import node from 'eslint-plugin-n'
 import promise from 'eslint-plugin-promise'
 import globals from 'globals'
+import { layers } from './scripts/layer-rules.js'
 import { language, LEFT_TO_TYPESCRIPT, style } from './scripts/standard-style.js'
 
 /** The rules that know the syntax of TypeScript, in the place of those that do not. */
@@ -43,6 +44,11 @@ export default [
         message: 'Thenables are no instances of Promise: use lib/thenable.ts.'
       }]
     }
+  },
+  {
+    files: ['lib/**/*.ts', 'types/**/*.ts'],
+    plugins: { layers },
+    rules: { 'layers/imports': 'error', 'layers/circles': 'error', 'layers/globals': 'error' }
   },
   {
     // merging into Fastify's interfaces repeats their type parameters, whether used or not

@@ -1,7 +1,5 @@
 import type { EventEmitter } from 'node:events'
-import type { IncomingMessage } from 'node:http'
 import type { Duplex, DuplexOptions } from 'node:stream'
-import type { CompatibilityOptions } from './options.js'
 
 /** What `send`, `ping`, `pong` and `broadcast` accept; the first three take a `Blob` too. A view is read through its own offset and length. */
 export type WebSocketData = string | Buffer | ArrayBuffer | SharedArrayBuffer | ArrayBufferView
@@ -136,66 +134,6 @@ export interface BroadcastOptions {
 export interface WebSocketRouteConnections<Send = unknown> extends WebSocketConnections<Send> {
   /** The route's URL as declared, with its prefix: `/chat/:room`. */
   readonly url: string
-}
-
-/** The events of `app.websocketServer`, with the arguments that their listeners get. */
-export interface WebSocketServerEvents {
-  /** A connection on any route, before the route's handler is called. `request` is Node's, `request.raw` in the handler. */
-  connection: [connection: WebSocketConnection, request: IncomingMessage]
-}
-
-/** Whole messages and the bytes of their payloads, not compressed. */
-export interface WebSocketTraffic {
-  readonly messages: number
-  readonly bytes: number
-}
-
-/** Figures since the plugin was registered, for metrics. */
-export interface WebSocketServerStats {
-  /** Connections that there are, closing ones included. */
-  readonly open: number
-  /** Handshakes of WebSocket routes that are in hooks. */
-  readonly pending: number
-  /** Connections that there have been so far. */
-  readonly opened: number
-  /**
-   * Handshakes that did not become connections, by reason: a code of this package, `FST_WS_ERR_ORIGIN` for one; `'timeout'`
-   * for those over `handshakeTimeout`; `'aborted'` for clients that left before; `'hijacked'` where a hook called `reply.hijack()`; for what your hooks and schemas
-   * refuse the status, `'401'` for one.
-   */
-  readonly refused: Readonly<Record<string, number>>
-  /** From all clients so far. */
-  readonly received: WebSocketTraffic
-  /** To all clients so far. */
-  readonly sent: WebSocketTraffic
-  /** Bytes that wait for all clients: the sum of `bufferedAmount`. */
-  readonly queued: number
-}
-
-/** `app.websocketServer`: the connections of all routes. */
-export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebSocketServerEvents> {
-  /**
-   * For libraries that assign `handleProtocols` as they do it with `ws`, graphql-ws for one. It chooses the
-   * subprotocol of routes that declare no `protocols`, and of no others.
-   */
-  readonly options: Pick<CompatibilityOptions, 'handleProtocols'>
-  /** A picture of now. Nothing is counted for it while messages come and go: it goes through all connections. */
-  readonly stats: WebSocketServerStats
-  /**
-   * The connections of one route.
-   *
-   * @typeParam Send what the route's `send` schema stands for: nothing else can tell
-   * @param url the route's URL as declared, with its prefix
-   * @throws {Error} `FST_WS_ERR_UNKNOWN_ROUTE` if there is no WebSocket route with that URL
-   */
-  route<Send = unknown> (url: string): WebSocketRouteConnections<Send>
-  /**
-   * Closes every connection with 1001 (Going Away), waits `closeTimeout` at most for their close
-   * handshakes, and destroys the rest. New connections are still accepted, unless the app closes.
-   *
-   * @param callback called when all are closed, as `ws` does; it never gets an error
-   */
-  close (callback?: (error?: Error) => void): Promise<void>
 }
 
 /**

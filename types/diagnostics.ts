@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import type { WebSocketConnection, WebSocketServer, WebSocketTraffic } from './connection.js'
+import type { WebSocketConnection } from './connection.js'
+import type { WebSocketServer, WebSocketTraffic } from './server.js'
 
 // What is published on the channels of `node:diagnostics_channel`, if somebody has subscribed to them.
 

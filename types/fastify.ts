@@ -5,8 +5,9 @@ import type {
 } from 'fastify'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { AsyncApiDocument } from './asyncapi.js'
-import type { WebSocketConnection, WebSocketServer } from './connection.js'
+import type { WebSocketConnection } from './connection.js'
 import type { WebSocketRouteOptions } from './options.js'
+import type { WebSocketServer } from './server.js'
 
 /** What a route receives: `Receive` of its generics, or what its `receive` schema stands for to the type provider. */
 export type ReceivedMessage<

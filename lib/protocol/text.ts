@@ -1,12 +1,12 @@
 import { isAscii, transcode } from 'node:buffer'
+import { NODE_MAJOR } from '../common.js'
 import { isWanted } from './fast-paths.js'
 
 // V8's own conversions of text that is not ASCII are slow on older versions: by way of UTF-16 it takes a tenth to a third
 // of the time (measured on Node 20, 22, 24 and 26, for 1 KiB to 64 KiB). `transcode` is there if Node has ICU.
-const VERSION = Number(process.versions.node.split('.')[0])
 const canTranscode = isWanted('transcode') && typeof transcode === 'function'
-const DECODES = canTranscode && VERSION < 24
-const ENCODES = canTranscode && VERSION < 26
+const DECODES = canTranscode && NODE_MAJOR < 24
+const ENCODES = canTranscode && NODE_MAJOR < 26
 
 /** Bytes of UTF-8 from which on, and code units up to which and from which on, it is worth the way. */
 const DECODE_FROM = 1024

@@ -1,8 +1,6 @@
 import { EventEmitter } from 'node:events'
-import type {
-  BroadcastOptions, WebSocketConnections, WebSocketData, WebSocketRouteConnections, WebSocketServer, WebSocketServerEvents,
-  WebSocketServerStats
-} from '../../types/connection.js'
+import type { BroadcastOptions, WebSocketConnections, WebSocketData, WebSocketRouteConnections } from '../../types/connection.js'
+import type { WebSocketServer, WebSocketServerEvents, WebSocketServerStats } from '../../types/server.js'
 import type { Connection, ConnectionCounts } from '../connection/connection.js'
 import { createError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'

@@ -1,0 +1,49 @@
+// The layers of lib/, from the top to the bottom, and what a module in each may use besides the layers below it: modules of
+// Node, packages (types of Fastify included), and globals that are not free for all. `npm run lint` enforces this table
+// (scripts/layer-rules.js), and docs/architecture.md explains it.
+//
+// A layer is a folder of lib/, or a file in it; `types` is the folder beside it, which every layer may use.
+
+/** What ties code to the event loop, to the process, or to the garbage collector. */
+const EVENT_LOOP = ['setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate', 'queueMicrotask']
+const PROCESS = ['process', 'performance']
+const COLLECTOR = ['WeakRef', 'FinalizationRegistry', 'gc']
+
+export const LAYERS = [
+  { name: 'index.ts' },
+  { name: 'plugin.ts', packages: ['fastify', 'fastify-plugin'] },
+  { name: 'asyncapi', packages: ['fastify'] },
+  { name: 'shutdown.ts', node: ['http', 'http2'], packages: ['fastify'] },
+  { name: 'inject', node: ['events', 'http', 'http2', 'net', 'stream', 'stream/consumers'], packages: ['fastify'] },
+  { name: 'routes', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify'] },
+  { name: 'upgrade', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
+  { name: 'http', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'stream/consumers', 'tls'], packages: ['fastify', 'find-my-way'] },
+  { name: 'fastify-internals.ts', packages: ['fastify'], node: ['http', 'http2'] },
+  { name: 'server', node: ['diagnostics_channel', 'events', 'http', 'stream'], packages: ['fastify'] },
+  { name: 'connection', node: ['crypto', 'events', 'http', 'net', 'stream', 'tls', 'util/types'], packages: ['secure-json-parse'] },
+  { name: 'socket', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'] },
+  { name: 'compression', node: ['buffer', 'zlib'] },
+  { name: 'options', node: ['http', 'https'], without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
+  { name: 'async-context.ts', node: ['async_hooks'] },
+  { name: 'protocol', node: ['buffer', 'crypto'], without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
+  { name: 'thenable.ts', without: [...EVENT_LOOP, ...PROCESS] },
+  { name: 'optimizations.ts', node: ['os'], env: true },
+  { name: 'common.ts', without: [...EVENT_LOOP, ...COLLECTOR] },
+  { name: 'errors.ts', without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
+  { name: 'types', node: ['events', 'http', 'https', 'stream'], packages: ['fastify'] }
+]
+
+/** Files that do not keep a rule yet, and which: they are being moved to where they may. */
+export const EXCEPTIONS = {
+  'lib/protocol/fast-paths.ts': ['process', 'process.env'],
+  'lib/protocol/frame-kernel.ts': ['node:os']
+}
+
+/** Layers that are being split: those that come of one may import from each other until it is gone. */
+export const SPLIT = { http: ['shutdown.ts', 'inject', 'routes', 'upgrade', 'http', 'fastify-internals.ts'] }
+
+/** @param {string} file below the root, with slashes */
+export function layerOf (file) {
+  const [root, first] = file.split('/')
+  return root === 'types' ? 'types' : first
+}
