@@ -1,14 +1,14 @@
 import type { ZlibContext } from './zlib-context.js'
 
-/** Contexts that live at the same time: 48 MiB at most, with the default windows and memory level. */
+/** Contexts that live at the same time: up to 48 MiB, with the default windows and memory level. */
 const MAX_CONTEXTS = 1024
 
-/** Has a context, as long as others are not used more: one that can be made again from the owner's history. */
+/** Holds a context until 1024 others were used later. The owner's history can replace it at any time. */
 export interface ContextOwner {
   context: ZlibContext | null
 }
 
-/** In the order of use, as far as it matters. */
+/** The owners of contexts, in the order of use. The order is kept up to date only when the cache is half full. */
 const owners = new Set<ContextOwner>()
 
 export function keepContext (owner: ContextOwner, context: ZlibContext): void {

@@ -5,7 +5,7 @@ import { isWanted } from '../protocol/fast-paths.js'
 export const STORED_HEADER_LENGTH = 5
 
 /**
- * Whether zlib's streams of raw deflate take a dictionary: found out once, by a message that refers to one. Those of
+ * Whether zlib's streams of raw deflate accept a dictionary, as a trial with a message that refers to one shows. Those of
  * Deno ignore it.
  */
 export const hasDictionaries = isWanted('dictionaries') && isWorking()
@@ -22,8 +22,8 @@ function isWorking (): boolean {
 }
 
 /**
- * A dictionary as the first block of a stream, which does not compress it: behind it zlib inflates as with the dictionary, but
- * its output begins with it.
+ * Makes a dictionary the first block of a stream, stored as it is: behind it zlib inflates as with the dictionary, and its
+ * output begins with it.
  *
  * @param dictionary at most 65,535 bytes; a window is 32 KiB at most
  */

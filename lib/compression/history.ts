@@ -1,9 +1,8 @@
 const EMPTY = Buffer.alloc(0)
 
 /**
- * The last bytes of what was sent or received in one direction: all that context takeover needs (RFC 7692 §7.2.1).
- * The LZ77 window handed to zlib as its dictionary is as good as a context that has it inside, and costs only what
- * it holds.
+ * The last bytes of the messages in one direction: all that context takeover needs (RFC 7692 §7.2.1). Given to zlib as
+ * its dictionary, this LZ77 window replaces a context, and takes only the memory of its content.
  */
 export class History {
   private readonly size: number
@@ -15,7 +14,7 @@ export class History {
     this.size = 1 << windowBits
   }
 
-  /** The window, at most `2 ** windowBits` bytes; valid until the next `append`. */
+  /** The window, up to `2 ** windowBits` bytes; valid until the next `append`. */
   get dictionary (): Buffer {
     return this.buffer.subarray(Math.max(0, this.end - this.size), this.end)
   }
@@ -28,7 +27,7 @@ export class History {
   append (bytes: Uint8Array): void {
     const added = bytes.length > this.size ? bytes.subarray(bytes.length - this.size) : bytes
     if (this.end + added.length > this.buffer.length) {
-      // What of the window will still be in it moves to the front. With room for a quarter more that is seldom.
+      // The part of the window that stays moves to the front: seldom, with room for a quarter more.
       const dictionary = this.dictionary
       const kept = dictionary.subarray(Math.max(0, dictionary.length + added.length - this.size))
       const needed = kept.length + added.length

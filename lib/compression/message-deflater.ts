@@ -3,13 +3,13 @@ import { dropContext, keepContext, noteUse, type ContextOwner } from './context-
 import { History } from './history.js'
 import { hasZlibContexts, ZlibContext } from './zlib-context.js'
 
-/** What a flush ends with and the message leaves out (RFC 7692 §7.2.1). */
+/** Bytes at the end of a flush, which the message leaves out (RFC 7692 §7.2.1). */
 const TAIL_LENGTH = 4
 
-/** RFC 7692 §7.2.3.6: an empty message, for which zlib gives nothing. */
+/** An empty message (RFC 7692 §7.2.3.6): zlib gives no output for it. */
 const EMPTY_MESSAGE = Buffer.from([0])
 
-/** Bytes of a message that is compressed into the output that all share; longer ones get an output of their own. */
+/** Messages up to this many bytes share one output buffer; longer ones get their own. */
 const MAX_SHARED_OUTPUT = 64 * 1024
 
 /** Bytes by which zlib's output for an incompressible message can exceed it, with room to spare (`deflateBound`). */
@@ -28,7 +28,7 @@ export interface DeflaterSettings {
   readonly memLevel: number
 }
 
-/** Without takeover one context serves all connections that agreed on the same. */
+/** Without takeover, one context serves all connections with the same settings. */
 const sharedContexts = new Map<string, ZlibContext>()
 
 function getSharedContext ({ windowBits, level, memLevel }: DeflaterSettings): ZlibContext {
@@ -49,7 +49,7 @@ export class MessageDeflater implements ContextOwner {
     this.settings = settings
   }
 
-  /** Bytes held between messages, but for zlib's own. */
+  /** Bytes held between messages, without those of zlib. */
   get retainedBytes (): number {
     return this.history === null ? 0 : this.history.retainedBytes
   }
@@ -57,8 +57,8 @@ export class MessageDeflater implements ContextOwner {
   /**
    * Compresses on this thread.
    *
-   * @returns the payload of a frame with RSV1 set, valid until the next call, or `null` if it would not be smaller than
-   *   the message, or zlib fails (for want of memory): then the message is to be sent as it is
+   * @returns the payload of a frame with RSV1 set, valid until the next call; `null` if it would not be smaller than the
+   *   message, or zlib fails for lack of memory: then the message is sent as it is
    */
   deflate (message: Buffer): Buffer | null {
     if (message.length === 0) return EMPTY_MESSAGE
@@ -71,11 +71,11 @@ export class MessageDeflater implements ContextOwner {
   }
 
   /**
-   * Compresses on another thread; nothing else may be compressed meanwhile. Calls back with what `deflate` returns,
-   * which is the caller's.
+   * Compresses off the main thread; nothing else may be compressed meanwhile. Calls back with the result that `deflate`
+   * would have, in memory of its own.
    */
   deflateAsync (message: Buffer, callback: (compressed: Buffer | null) => void): void {
-    // A context of this thread knows nothing of what another does.
+    // The context of this thread does not see the message.
     dropContext(this)
     try {
       deflateRaw(message, this.options(message.length), (error, deflated) => {
@@ -86,7 +86,7 @@ export class MessageDeflater implements ContextOwner {
     }
   }
 
-  /** Notes that the peer got this message compressed by another deflater, without reference to what it got before. */
+  /** Notes that the peer got this message from another deflater, without reference to earlier ones. */
   append (message: Buffer): void {
     if (!this.settings.contextTakeover) return
     dropContext(this)
@@ -100,7 +100,7 @@ export class MessageDeflater implements ContextOwner {
 
   private finish (message: Buffer, deflated: Buffer): Buffer | null {
     if (deflated.length - TAIL_LENGTH >= message.length) {
-      // The peer will not see what the context has now in its window.
+      // The peer does not see the message that is now in the window of the context.
       dropContext(this)
       return null
     }
@@ -137,14 +137,14 @@ export class MessageDeflater implements ContextOwner {
   }
 }
 
-/** An output in which all of the compressed message fits. */
+/** An output buffer that is large enough for the compressed message. */
 function getOutput (length: number): Buffer {
   if (length > MAX_SHARED_OUTPUT) return Buffer.allocUnsafe(length + (length >>> 3) + EXPANSION)
   sharedOutput ??= Buffer.allocUnsafeSlow(MAX_SHARED_OUTPUT + (MAX_SHARED_OUTPUT >>> 3) + EXPANSION)
   return sharedOutput
 }
 
-/** Bytes of zlib's output buffers: mostly one is enough, and it is not much larger than what goes in. */
+/** Size of zlib's output buffers: mostly one is enough, and not much larger than the input. */
 function outputChunk (length: number): number {
   return Math.max(256, Math.min(length, 64 * 1024))
 }

@@ -6,27 +6,27 @@ import { hasDictionaries, STORED_HEADER_LENGTH, toStoredBlock } from './dictiona
 import { History } from './history.js'
 import { hasZlibContexts, ZlibContext } from './zlib-context.js'
 
-// What the sender has left out (RFC 7692 §7.2.2), and an empty final block (RFC 1951 §3.2.4). The latter is more than
-// the RFC asks for: with it zlib tells a message that ends within a block from one that ends where it should.
+// The bytes that the sender leaves out (RFC 7692 §7.2.2), and an empty final block (RFC 1951 §3.2.4). The RFC does not ask
+// for the latter: with it zlib detects a message that ends within a block.
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff])
 
-// The same for a context that goes on: with `Z_BLOCK` zlib stops at the end of a block and leaves the byte behind it.
-// If the message ended within a block, the tail is taken for data of that, and nothing is left.
+// The same for a context that is kept: with `Z_BLOCK` zlib stops at the end of a block and leaves the byte behind it. If
+// the message ends within a block, zlib reads the tail as data of that block, and leaves nothing.
 const TAIL_IN_CONTEXT = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x00])
 
 /**
- * RFC 7692 §7.2.3.4 lets a sender end its blocks with a final one, after which zlib stops. More of these in one message
- * have no use but to make us start over and over.
+ * RFC 7692 §7.2.3.4 lets a sender end its blocks with a final one, after which zlib stops. More of them in one message
+ * serve only to make the receiver start over.
  */
 const MAX_FINAL_BLOCKS = 16
 
 const EMPTY = Buffer.alloc(0)
 
-/** What all contexts write to; a message is copied from there at its size. */
+/** The output of all contexts; each message is copied from it. */
 let sharedOutput: Buffer | null = null
 const SHARED_OUTPUT = 64 * 1024
 
-/** Without takeover one context serves all connections: inflating needs no other window than the largest. */
+/** Without takeover, one context serves all connections: inflating works with the largest window for all. */
 let sharedContext: ZlibContext | null = null
 
 export interface InflaterSettings {
@@ -64,7 +64,7 @@ export class MessageInflater implements ContextOwner {
     this.settings = settings
   }
 
-  /** Bytes held between messages, but for zlib's own. */
+  /** Bytes held between messages, without those of zlib. */
   get retainedBytes (): number {
     return this.history === null ? 0 : this.history.retainedBytes
   }
@@ -80,12 +80,12 @@ export class MessageInflater implements ContextOwner {
    */
   inflate (payload: Buffer, limit = Infinity): Buffer | null {
     if (payload.length === 0) return EMPTY
-    // What is out of the ordinary - long, with a final block, or wrong - is left to the documented calls.
+    // Messages that are long, have a final block, or are wrong are left to the documented calls.
     const message = hasZlibContexts ? this.inflateInContext(payload, Math.min(limit, this.settings.maxPayload)) : null
     return message === null ? this.inflateWithHistory(payload, limit) : this.finish(message)
   }
 
-  /** Inflates on another thread; nothing else may be inflated meanwhile. */
+  /** Inflates off the main thread; nothing else may be inflated meanwhile. */
   inflateAsync (payload: Buffer, callback: InflateCallback): void {
     const { maxPayload } = this.settings
     const parts: Buffer[] = []
@@ -192,7 +192,7 @@ export class MessageInflater implements ContextOwner {
     const options: ZlibOptions = {
       windowBits: this.settings.windowBits,
       chunkSize: outputChunk(payloadLength),
-      // zlib takes no 0. One byte more than is left is too much all the same.
+      // zlib accepts no 0. With one byte too many the message is too long all the same.
       maxOutputLength: Math.max(1, Math.min(primed + maxOutputLength, bufferConstants.MAX_LENGTH)),
       info: true
     }
@@ -201,7 +201,7 @@ export class MessageInflater implements ContextOwner {
     return { input, options, primed: 0 }
   }
 
-  /** What the next block may refer to: the messages before, and what of this one is behind a final block. */
+  /** The window of the next block: the messages before, and the part of this one before a final block. */
   private dictionary (parts: Buffer[]): Buffer {
     const before = this.history === null ? EMPTY : this.history.dictionary
     if (parts.length === 0) return before
@@ -235,7 +235,7 @@ function isTail (input: Buffer, offset: number): boolean {
   return left === TAIL.length || (left === TAIL.length + 1 && input[offset] === 0)
 }
 
-/** Bytes of zlib's output buffers: most JSON messages shrink to a quarter or less. */
+/** Size of zlib's output buffers: most JSON messages shrink to a quarter or less. */
 function outputChunk (inputLength: number): number {
   return Math.max(1024, Math.min(inputLength * 4, 64 * 1024))
 }
@@ -249,8 +249,8 @@ function tooManyFinalBlocks (): InvalidPayloadError {
 }
 
 /**
- * An error keeps alive what the functions of its stack refer to, which are the message and all of zlib's buffers here,
- * until the stack is made into text.
+ * Makes the stack of an error into text. Until then the error keeps alive all that the functions in it refer to: here the
+ * message and all of zlib's buffers.
  */
 function freeFrames (error: Error): void {
   Reflect.get(error, 'stack')

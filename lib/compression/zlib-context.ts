@@ -2,9 +2,9 @@ import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, type Def
 import { NO_CONTEXT, runInContext } from '../async-context.js'
 import { isWanted } from '../protocol/fast-paths.js'
 
-// The one place that uses what Node does not document: the native handle of a zlib stream, which can run on this thread
-// and keep its context between calls. `deflateRawSync` and `inflateRawSync` make a context for each call, which takes
-// two to four times as long for a small message. Everything works without it.
+// Node does not document the native handle of a zlib stream, which can run on this thread and keep its context between
+// calls. `deflateRawSync` and `inflateRawSync` make a context for each call, which takes two to four times as long for a
+// small message. Everything works without the handle.
 
 interface Handle {
   onerror: (message: string, errno: number, code: string) => void
@@ -16,7 +16,7 @@ type Stream = (DeflateRaw | InflateRaw) & { _handle: Handle, _writeState: Uint32
 
 /** A zlib context that runs on this thread and lives until it is closed. */
 export class ZlibContext {
-  /** Bytes of the input that the last `write` has not taken. */
+  /** Bytes of the input that the last `write` left over. */
   inputLeft = 0
   private readonly stream: Stream
   private error: Error | null = null
@@ -44,8 +44,8 @@ export class ZlibContext {
   /**
    * Runs zlib until the input is used up or the output is full.
    *
-   * @returns how many bytes of the output were written
-   * @throws {Error} of zlib; then the context is of no more use, unless it is reset
+   * @returns the number of bytes written to the output
+   * @throws {Error} of zlib; the context is then of no use until it is reset
    */
   write (flush: number, input: Buffer, output: Buffer): number {
     const { _handle: handle, _writeState: state } = this.stream
@@ -59,7 +59,7 @@ export class ZlibContext {
     return output.length - state[0]!
   }
 
-  /** Forgets everything but the dictionary it was made with. */
+  /** Forgets everything except the dictionary it was made with. */
   reset (): void {
     this.stream._handle.reset()
   }
@@ -69,7 +69,7 @@ export class ZlibContext {
   }
 }
 
-/** Whether this Node has what `ZlibContext` needs, and it does what it should: found out once, by trying it. */
+/** Whether `ZlibContext` works in this Node: its handles exist and give the right bytes, as a trial at start shows. */
 export const hasZlibContexts = isWanted('zlib-contexts') && isWorking()
 
 function isWorking (): boolean {
@@ -86,7 +86,7 @@ function isWorking (): boolean {
       if (!inflated.subarray(0, inflatedLength).equals(message) || inflate.inputLeft !== 0) return false
       shortest = Math.min(shortest, length)
     }
-    // The second time a reference to the first is enough; after a reset it is not.
+    // A repeated message shrinks to a reference, and not after a reset.
     const alone = deflateRawSync(message, { windowBits: 12, memLevel: 5, finishFlush: constants.Z_SYNC_FLUSH })
     deflate.reset()
     const afterReset = output.subarray(0, deflate.write(constants.Z_SYNC_FLUSH, message, output))

@@ -7,11 +7,11 @@ import { REFERENCE_FROM, type FrameWriterOwner } from './frame-writer.js'
 import { OrderedWriter } from './ordered-writer.js'
 import type { SharedMessage } from './shared-message.js'
 
-/** Bytes of a message from which on it is compressed on another thread: below, the way there and back costs more. */
+/** Messages of at least this many bytes are compressed off the main thread; the detour costs more than it saves below. */
 const ASYNC_FROM = 32 * 1024
 
 export interface DeflatingSettings extends DeflaterSettings {
-  /** Bytes of a message from which on it is compressed. */
+  /** Messages of at least this many bytes are compressed. */
   readonly threshold: number
 }
 
@@ -33,7 +33,7 @@ export class DeflatingWriter extends OrderedWriter {
   }
 
   protected override process (opcode: number, payload: Uint8Array, fin: boolean, callback: SendCallback | undefined, compress: boolean): void {
-    // A message in fragments is not compressed: RFC 7692 §6.1 leaves that to the sender.
+    // Fragments are not compressed, which RFC 7692 §6.1 leaves to the sender.
     const isWholeMessage = fin && opcode !== Opcode.CONTINUATION && (opcode & CONTROL_BIT) === 0
     if (!compress || !isWholeMessage || payload.length < this.settings.threshold) {
       return super.process(opcode, payload, fin, callback, false)
@@ -46,7 +46,7 @@ export class DeflatingWriter extends OrderedWriter {
     const deflater = this.deflater ??= new MessageDeflater(this.settings)
     if (message.length < ASYNC_FROM) {
       const compressed = deflater.deflate(message)
-      // What is passed on by reference must not be the deflater's own.
+      // A frame by reference must not be in the memory of the deflater, which the next message overwrites.
       return write(compressed !== null && compressed.length >= REFERENCE_FROM ? Buffer.from(compressed) : compressed)
     }
     const done = this.goAway(message.length, callback)
@@ -58,7 +58,7 @@ export class DeflatingWriter extends OrderedWriter {
     const { payload } = message
     if (!message.compress || payload.length < settings.threshold) return this.writeSharedFrame(message.frame)
     const write = (frame: Buffer | null): void => {
-      // To the peer it is one more message of its window, though it refers to none.
+      // The message refers to no other, but to the peer it is part of the window.
       if (frame !== null && settings.contextTakeover) (this.deflater ??= new MessageDeflater(settings)).append(payload)
       this.writeSharedFrame(frame ?? message.frame)
     }

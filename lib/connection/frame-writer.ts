@@ -8,18 +8,18 @@ import { isWanted } from '../protocol/fast-paths.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { encodeText } from '../protocol/text.js'
 
-/** Frames are copied behind each other into shared scratch buffers of this size, in bytes. */
+/** Size of the scratch buffers, in bytes. All connections copy their frames behind each other into one of them. */
 const SCRATCH_SIZE = 64 * 1024
 
-/** From this payload length on, in bytes, passing by reference is cheaper than copying. */
+/** Payloads of at least this many bytes are passed by reference, which is cheaper than copying them. */
 export const REFERENCE_FROM = 16 * 1024
 
-/** A batch of this many bytes is written without waiting for the end of the chunk or tick. */
+/** A batch of at least this many bytes is written at once, before the end of the chunk or tick. */
 const MAX_BATCH = isWanted('batches') ? 64 * 1024 : 1
 
 const gathersTurns = isWanted('turns')
 
-/** Pieces of a batch that wait for a full socket; more are made one. */
+/** A batch that waits for a full socket is joined once it has more segments than this. */
 const MAX_WAITING_SEGMENTS = 64
 
 /** RFC 3629: a UTF-16 code unit takes at most three bytes. */
@@ -28,7 +28,7 @@ const MAX_UTF8_PER_UNIT = 3
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
 let scratchEnd = 0
 
-// One `setImmediate` for all writers that got frames of a broadcast in this turn of the loop.
+// One `setImmediate` serves all writers that got frames of a broadcast in this turn of the event loop.
 let turn: FrameWriter[] = []
 
 function flushTurn (): void {
@@ -55,10 +55,10 @@ export interface FrameWriterOwner {
 }
 
 /**
- * The sending half of a connection: gathers frames and hands them to the socket in as few writes as can be.
+ * The sending half of a connection: gathers frames in a batch and hands them to the socket in few writes.
  *
  * Frames sent while a chunk is processed (`hold` … `release`) leave at its end, others at the end of the tick,
- * frames of broadcasts at the end of the turn of the loop. All go through one batch: the order is that of the calls.
+ * frames of broadcasts at the end of the turn of the event loop. All go through one batch, in the order of the calls.
  */
 export class FrameWriter {
   private readonly socket: Duplex
@@ -74,7 +74,7 @@ export class FrameWriter {
   private callbacks: SendCallback[] | null = null
 
   private held = false
-  // Whether the batch has frames that shall not wait for the turn's end.
+  // The batch has frames that do not wait for the end of the turn.
   private urgent = false
   /** @internal */
   tickScheduled = false
@@ -95,28 +95,28 @@ export class FrameWriter {
     return this.batchBytes + this.socket.writableLength
   }
 
-  /** What all that costs in memory, which is more where it is in many pieces. */
+  /** Memory that the queue takes, in bytes: more than `bufferedAmount` where many messages wait apart. */
   get queuedCost (): number {
     return this.bufferedAmount
   }
 
-  /** Whether the socket would rather not be given more now. */
+  /** Whether the queue has reached the socket's high-water mark. */
   get isSaturated (): boolean {
     return this.batchBytes + this.socket.writableLength >= this.socket.writableHighWaterMark
   }
 
-  /** Until `release`, frames wait. */
+  /** Keeps frames in the batch until `release`. */
   hold (): void {
     this.held = true
   }
 
   release (): void {
     this.held = false
-    // Frames of broadcasts alone wait for the turn's end, as those of all other receivers do.
+    // A batch of broadcasts alone waits for the end of the turn, as those of the other receivers do.
     if (this.urgent) this.flush()
   }
 
-  /** Queues a frame; `_compress` is for those writers that can. @returns bytes of its payload, not compressed */
+  /** Queues a frame; writers that compress read `_compress`. @returns bytes of the payload before compression */
   writeText (opcode: number, text: string, fin: boolean, callback: SendCallback | undefined, _compress = false): number {
     const bound = text.length * MAX_UTF8_PER_UNIT
     if (bound > REFERENCE_FROM) {
@@ -124,7 +124,7 @@ export class FrameWriter {
       this.writeBytes(opcode, payload, fin, callback)
       return payload.length
     }
-    // The header's length depends on the payload's; where its class is known beforehand the text is encoded only once.
+    // The length of the header depends on that of the payload. If both bounds give the same, one pass over the text is enough.
     const sameClass = frameHeaderLength(text.length, this.masked) === frameHeaderLength(bound, this.masked)
     const length = sameClass ? -1 : Buffer.byteLength(text)
     const offset = this.reserve(bound + MAX_HEADER_LENGTH)
@@ -162,7 +162,7 @@ export class FrameWriter {
     this.queued(callback)
   }
 
-  /** Queues a message that many connections share, until the end of this turn of the loop. */
+  /** Queues a message that many connections share, until the end of this turn of the event loop. */
   writeShared (message: SharedMessage): void {
     this.writeSharedFrame(message.frame)
   }
@@ -177,8 +177,8 @@ export class FrameWriter {
   }
 
   /**
-   * Hands the batch to the socket. While that is full it gets large pieces only: each costs far more than the few bytes
-   * of a short frame.
+   * Hands the batch to the socket, or only large pieces while the socket is full: in its queue each piece costs far more
+   * than the bytes of a short frame.
    */
   flush (): void {
     this.urgent = false
@@ -211,7 +211,7 @@ export class FrameWriter {
 
   private writeSegment (segment: Buffer, done: SendCallback | undefined): void {
     this.socket.write(segment, done)
-    // What the kernel has taken already frees its place in the scratch buffer, if nothing was put behind it.
+    // Bytes that the kernel has taken free their place in the scratch buffer, unless another frame lies behind them.
     if (segment.buffer === scratch.buffer && segment.byteOffset + segment.length === scratchEnd && isWrittenThrough(this.socket)) {
       scratchEnd = segment.byteOffset
     }
@@ -247,7 +247,7 @@ export class FrameWriter {
     this.takeCallbacks()?.(createError('FST_WS_ERR_CLOSED'))
   }
 
-  /** Makes room for so many bytes in the scratch buffer. @returns where */
+  /** Makes room in the scratch buffer. @returns the offset */
   private reserve (bytes: number): number {
     if (scratchEnd + bytes > SCRATCH_SIZE) {
       scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
@@ -314,8 +314,8 @@ export class FrameWriter {
 }
 
 /**
- * Whether the socket holds no reference to what it was given: only a plain TCP or Unix socket writes
- * synchronously what the kernel takes, and counts it down only then.
+ * Whether the socket holds no reference to the bytes it was given. Only a plain TCP or Unix socket writes synchronously,
+ * and its `writableLength` counts bytes until the kernel has taken them.
  */
 function isWrittenThrough (socket: Duplex): boolean {
   return socket.writableLength === 0 && socket instanceof Socket && !(socket instanceof TLSSocket)

@@ -5,7 +5,7 @@ import { FrameWriter, REFERENCE_FROM } from './frame-writer.js'
 import { readBlob, type BlobLike } from './payload.js'
 import type { SharedMessage } from './shared-message.js'
 
-/** What a message that waits costs in memory, in addition to its bytes. */
+/** Memory that a waiting message takes in addition to its bytes. */
 const WAITING_OVERHEAD = 256
 
 interface Waiting {
@@ -19,7 +19,7 @@ interface Waiting {
  * While one is made, all that is sent behind it waits: the order is that of the calls.
  */
 export class OrderedWriter extends FrameWriter {
-  // The frame that is being made, and what waits behind it.
+  // The frame that is being made, and the frames behind it.
   private current: Waiting | null = null
   private waiting: Waiting[] = []
   private waitingBytes = 0
@@ -51,7 +51,7 @@ export class OrderedWriter extends FrameWriter {
 
   override writeBytes (opcode: number, payload: Uint8Array, fin: boolean, callback: SendCallback | undefined, compress = false): void {
     if (this.current === null) return this.process(opcode, payload, fin, callback, compress)
-    // As in a writer without a queue: what is small may be changed right after the call.
+    // As in a writer without a queue, the caller may change a small payload right after the call.
     const kept = payload.length < REFERENCE_FROM ? Buffer.from(payload) : payload
     this.wait(kept.length, callback, () => this.process(opcode, kept, fin, callback, compress))
   }
@@ -83,7 +83,7 @@ export class OrderedWriter extends FrameWriter {
     super.writeShared(message)
   }
 
-  /** Starts making a frame. @returns what to call when that is done, with what to do first */
+  /** Starts making a frame. @returns a function that goes on with the queue after it has run its argument */
   protected goAway (bytes: number, callback: SendCallback | undefined): (run: () => void) => void {
     const away: Waiting = { bytes, callback, run: noop }
     this.current = away
@@ -94,7 +94,7 @@ export class OrderedWriter extends FrameWriter {
       this.current = null
       this.waitingBytes -= bytes
       run()
-      // Taken off one by one, of a long queue all the rest would be moved each time.
+      // `shift` would move the rest of a long queue each time.
       const { waiting } = this
       let done = 0
       while (this.current === null && done < waiting.length) {
@@ -112,7 +112,7 @@ export class OrderedWriter extends FrameWriter {
     this.waiting.push({ bytes, callback, run })
   }
 
-  /** A message cannot be sent. What was to follow it is dropped, or the peer would see a gap, or half a message. */
+  /** Drops a message that cannot be sent, and all behind it: the peer would see a gap, or half a message. */
   private fail (error: Error, callback: SendCallback | undefined): void {
     const dropped = this.waiting
     this.waiting = []

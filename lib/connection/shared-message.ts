@@ -16,7 +16,7 @@ export class SharedMessage {
   readonly frame: Buffer
   /** The copy of the message, within `frame`. */
   readonly payload: Buffer
-  /** Whether it may be compressed at all. */
+  /** `false`: no receiver gets it compressed. */
   readonly compress: boolean
   private readonly opcode: number
   private readonly deflated = new Map<number, DeflatedFrame>()
@@ -29,7 +29,7 @@ export class SharedMessage {
     this.compress = compress
   }
 
-  /** Compresses on this thread, unless that was done before for the same window. Refers to no earlier message. */
+  /** Compresses on this thread, once for each window, without reference to earlier messages. */
   deflatedFrame (settings: DeflaterSettings): DeflatedFrame {
     let frame = this.deflated.get(settings.windowBits)
     if (frame === undefined) {
@@ -39,7 +39,7 @@ export class SharedMessage {
     return frame
   }
 
-  /** Compresses on another thread, once for all who ask meanwhile. */
+  /** Compresses off the main thread, once for all receivers that ask meanwhile. */
   deflatedFrameAsync (settings: DeflaterSettings, callback: FrameCallback): void {
     const { windowBits } = settings
     const known = this.deflated.get(windowBits)

@@ -7,10 +7,10 @@ export const PERMESSAGE_DEFLATE = 'permessage-deflate'
 const MIN_WINDOW_BITS = 8
 const MAX_WINDOW_BITS = 15
 
-/** zlib compresses raw deflate with 9 at least: a promise of 8 could not be kept. */
+/** zlib compresses raw deflate with at least 9: a promise of 8 cannot be kept. */
 export const MIN_DEFLATE_WINDOW_BITS = 9
 
-/** What this server wants of an agreement. */
+/** The terms that this server prefers. */
 export interface DeflatePolicy {
   readonly serverNoContextTakeover: boolean
   readonly clientNoContextTakeover: boolean
@@ -22,12 +22,12 @@ export interface DeflatePolicy {
 
 /** The terms of one connection. */
 export interface DeflateAgreement {
-  /** Whether the server's messages refer to none before them; the answer names it only if the client offered it. */
+  /** `true`: the server's messages refer to none before them. The answer names it only if the client offered it. */
   readonly serverNoContextTakeover: boolean
   readonly clientNoContextTakeover: boolean
   /** The window of the server's messages, 9–15; the answer names it only if the client offered it. */
   readonly serverMaxWindowBits: number
-  /** The window of what the client sends: 8–15. */
+  /** The window of the client's messages, 8–15. */
   readonly clientMaxWindowBits: number
   /** The value of `Sec-WebSocket-Extensions` in the 101. */
   readonly header: string
@@ -38,13 +38,13 @@ interface Offer {
   serverNoContextTakeover: boolean
   clientNoContextTakeover: boolean
   serverMaxWindowBits: number | null
-  /** `true`: the client takes whatever the server says. */
+  /** `true`: the client accepts any value. */
   clientMaxWindowBits: number | true | null
 }
 
 /**
- * Accepts the first offer that can be kept (RFC 7692 §5, §7.1). An offer with unknown, repeated or wrong parameters is
- * declined, and never the handshake.
+ * Accepts the first offer that can be kept (RFC 7692 §5, §7.1). Unknown, repeated or wrong parameters decline their offer,
+ * and never the handshake.
  *
  * @returns `null` if there is none
  */

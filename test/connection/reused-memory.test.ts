@@ -221,6 +221,12 @@ class Scribbler {
       expect(BINARY, content)
     },
     (connection, expect) => {
+      // What follows waits until the Blob is read.
+      const content = textOf([100, 5000, 40_000][this.random(3)]!, this.random)
+      connection.send(new Blob([content]))
+      expect(BINARY, content)
+    },
+    (connection, expect) => {
       // What follows waits behind this one, where it is compressed on another thread.
       const content = textOf(120_000, this.random)
       connection.send(content.toString())
