@@ -98,10 +98,10 @@ export interface WebSocketConnections<Send = unknown> {
   /** The open connections. A live set: it changes as they come and go. */
   readonly clients: ReadonlySet<WebSocketConnection<unknown, Send>>
   /**
-   * Sends one message to all of them, copied and framed once: the memory is yours again when `broadcast` returns, also
-   * from 16 KiB, where `send` does not copy. The frames of one turn of the event loop leave
-   * each receiver in one write, in the order of the calls. Left out are connections that are closing,
-   * and those in the middle of a fragmented message, which no other may interrupt (RFC 6455 §5.4).
+   * Sends one message to all of them, copied and framed once: the memory is yours again when `broadcast` returns, even
+   * from 16 KiB, where `send` does not copy. The frames of one turn of the event loop go to each receiver in one write, in
+   * the order of the calls. Connections that are closing do not get the message, nor those in the middle of a fragmented
+   * message, which no other may interrupt (RFC 6455 §5.4).
    *
    * @returns the number of connections the message was queued for
    * @throws {TypeError} if `data` is not text or bytes
@@ -109,7 +109,7 @@ export interface WebSocketConnections<Send = unknown> {
   broadcast (data: WebSocketData, options?: BroadcastOptions): number
   /**
    * Sends one JSON message to all of them, as `broadcast` does, serialized once for all connections of a route, with
-   * its `send` schema if it has one. If there is nobody to send it to, it is not serialized.
+   * its `send` schema if it has one. Without receivers it is not serialized.
    *
    * @returns the number of connections the message was queued for
    * @throws {TypeError} if `message` has no form in JSON, and what the serializer throws if it does not fit
@@ -120,9 +120,9 @@ export interface WebSocketConnections<Send = unknown> {
 
 /** The options of `broadcast`. */
 export interface BroadcastOptions {
-  /** A connection, or several, that shall not get the message: the sender, mostly. */
+  /** One or several connections that do not get the message: mostly its sender. */
   except?: WebSocketConnection | Iterable<WebSocketConnection>
-  /** Only those for which it returns `true` get the message. */
+  /** Only connections for which it returns `true` get the message. */
   filter?: (connection: WebSocketConnection) => boolean
   /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
   binary?: boolean

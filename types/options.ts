@@ -36,7 +36,7 @@ export interface PerMessageDeflateOptions {
   serverMaxWindowBits?: number
   /** The same for the client's messages, 8–15, asked of clients that offer it (RFC 7692 §7.1.2.2); 8 only of those that offer 8. Default 12. */
   clientMaxWindowBits?: number
-  /** Bytes of a message from which on it is compressed. Default 1024. */
+  /** Messages of at least this many bytes are compressed. Default 1024. */
   threshold?: number
   /** zlib's level, 0 (stored) to 9 (smallest). Default 3. */
   level?: number
@@ -44,11 +44,11 @@ export interface PerMessageDeflateOptions {
   memLevel?: number
 }
 
-/** The Pings of the server (RFC 6455 §5.5.2), and what becomes of a client that does not answer. */
+/** The Pings of the server (RFC 6455 §5.5.2), and the time that a client has to answer. */
 export interface HeartbeatOptions {
   /** Milliseconds from one Ping to the next, an integer from 1 to 2^31 - 1. Default 30 s. */
   interval?: number
-  /** Milliseconds after a Ping in which something, no matter what, has to come. An integer from 1 to 2^31 - 1. Default 30 s. */
+  /** Milliseconds after a Ping in which the client has to send something, no matter what. An integer from 1 to 2^31 - 1. Default 30 s. */
   timeout?: number
 }
 
@@ -58,7 +58,7 @@ export interface HeartbeatOptions {
  * meanwhile.
  */
 export interface RateLimitOptions {
-  /** Messages, each with all its fragments, and Pings, which want an answer too. An integer from 1. Default no limit. */
+  /** Messages, each with all its fragments, and Pings, which ask for an answer too. An integer from 1. Default no limit. */
   messages?: number
   /** Bytes on the wire, headers and control frames included; compressed messages as they come. An integer from 1. Default no limit. */
   bytes?: number
@@ -67,9 +67,8 @@ export interface RateLimitOptions {
 }
 
 /**
- * Decides what becomes of a client that has sent a message which is not JSON, or not what the route's `receive` schema
- * says: answer it, close the connection, or do nothing, and the message is ignored. `this` is the instance that the route
- * belongs to; `data` the message as it came.
+ * Handles a message that is not JSON or does not match the route's `receive` schema: it may answer, close the connection, or
+ * do nothing, which ignores the message. `this` is the instance that the route belongs to; `data` the message as it came.
  */
 export type InvalidMessageHandler<Send = unknown> = (
   this: FastifyInstance,
@@ -80,59 +79,58 @@ export type InvalidMessageHandler<Send = unknown> = (
 
 /** The options that a route can set for itself, in `websocket: { … }`. */
 export interface WebSocketRouteOptions<Send = unknown> {
-  /** Bytes of one message; over it the connection is closed with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
+  /** Bytes of one message; a longer one closes the connection with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
   maxPayload?: number
   /**
-   * Bytes that may be queued to one client that does not read, as `bufferedAmount` counts them. If more is sent while so much
-   * waits already, the connection is closed with 1013. Default 16 MiB. Less than the socket's own high-water mark (16 KiB
-   * on Node 20, 64 KiB on later versions) means that. `Infinity` means unlimited.
+   * Bytes that may be queued to one client that does not read, as `bufferedAmount` counts them. A message that is sent while
+   * more than that waits already closes the connection with 1013. Default 16 MiB. A value below the socket's high-water mark
+   * (16 KiB on Node 20, 64 KiB on later versions) means that mark. `Infinity` means unlimited.
    */
   maxBufferedAmount?: number
   /**
-   * Connections of this route at a time, handshakes under way included; over it the answer is 503 with `Retry-After`.
+   * Connections of this route at a time, handshakes under way included; the server answers further ones with 503 and `Retry-After`.
    * An integer from 1, or `Infinity`. Default `Infinity`.
    */
   maxConnections?: number
   /**
-   * What one client may send; over it the connection is closed with 1008 (RFC 6455 §7.4.1). Counted by the headers of
-   * frames, before anything is unmasked, kept or inflated. Default `false`: no limit.
+   * Limits what one client may send; a client that sends more is closed with 1008 (RFC 6455 §7.4.1). Frames count with their
+   * headers, before anything is unmasked, kept or inflated. Default `false`: no limit.
    */
   rateLimit?: false | RateLimitOptions
   /**
-   * Pings to every client. One that sends nothing at all for `timeout` after a Ping is destroyed: `close` with 1006. So is one
-   * whose queue has not moved for as long. Default, and `true`: a Ping every 30 s, and 30 s to answer. `false`: none.
+   * Sends Pings to every client. A client that sends nothing at all for `timeout` after a Ping is destroyed, and `close` has
+   * 1006; so is one whose queue has not moved for as long. Default, and `true`: a Ping every 30 s, and 30 s to answer. `false`: none.
    */
   heartbeat?: boolean | HeartbeatOptions
   /**
    * Milliseconds without a whole message, in either direction, after which the connection is closed with 1001. Pings and
-   * Pongs are no messages. It may take up to a quarter longer. An integer from 1 to 2^31 - 1. Default `false`: no limit.
+   * Pongs do not count as messages. Closing may take up to a quarter longer. An integer from 1 to 2^31 - 1. Default `false`: no limit.
    */
   idleTimeout?: false | number
   /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
   perMessageDeflate?: boolean | PerMessageDeflateOptions
   /**
-   * The subprotocols that the route speaks, best first, or a function that chooses one. Without a common one the connection
-   * is accepted without. Default: the client's first, as `ws` does it. `[]`: none.
+   * The subprotocols of the route, best first, or a function that chooses one. Without a common one the connection is
+   * accepted without a subprotocol. Default: the client's first, as in `ws`. `[]`: none.
    */
   protocols?: readonly string[] | SelectSubprotocol
   /**
-   * Who may connect from a browser; others get 403. A request without `Origin` is not a browser's and passes.
+   * The origins that may connect from a browser; others get 403. A request without `Origin` does not come from a browser and passes.
    * Default `'same-origin'`: the origin's host and port are those of the request.
    */
   origin?: OriginPolicy
   /**
    * Called instead of `json` listeners with a message that is not valid, if there are such listeners. Default: the connection
-   * is closed with 1007 (not JSON), 1008 (not what the schema says) or 1003 (binary, and nobody listens to `message`),
-   * and the validator's words as the reason.
+   * closes with 1007 (not JSON), 1008 (does not match the schema) or 1003 (binary, without a `message` listener), and the
+   * message of the validator as the reason.
    */
   onInvalidMessage?: InvalidMessageHandler<Send>
 }
 
 /**
- * Gets everything that a handler, a listener or a callback threw, which leaves the connection as it is, and what
- * peers did wrong (a `WebSocketError`), which is closing it already. `this` is the instance that the route belongs to;
- * `request` and `reply` are those of the handshake. What the handler itself throws, or rejects with, is logged, and
- * closes the connection with 1011.
+ * Gets every error that a handler, a listener or a callback throws, which leaves the connection open, and every rule that a
+ * peer breaks (a `WebSocketError`), which is closing it already. `this` is the instance that the route belongs to; `request`
+ * and `reply` are those of the handshake. An error of the error handler itself is logged, and closes the connection with 1011.
  */
 export type WebSocketErrorHandler = (
   this: FastifyInstance,
@@ -145,7 +143,7 @@ export type WebSocketErrorHandler = (
 /** A `preClose` hook of Fastify: async, or with a callback. */
 export type PreCloseHandler = (this: FastifyInstance, done: HookHandlerDoneFunction) => void | Promise<unknown>
 
-/** What `verifyClient` of `ws` gets. */
+/** The first argument of `verifyClient`, as in `ws`. */
 export interface VerifyClientInfo {
   origin: string | undefined
   secure: boolean
@@ -156,14 +154,14 @@ export interface VerifyClientInfo {
 export type VerifyClientCallback = (accept: boolean, statusCode?: number, message?: string, headers?: Record<string, string>) => void
 
 /**
- * As in `ws`: a function of one parameter returns whether it accepts the client, one of two tells it to its callback.
+ * As in `ws`: a function of one parameter returns whether it accepts the client, one of two passes it to its callback.
  * Only `true` accepts; any other value refuses, and one that is not a boolean is logged as a warning.
  */
 export type VerifyClient = (info: VerifyClientInfo, callback: VerifyClientCallback) => boolean | void | Promise<void>
 
-/** permessage-deflate as `ws` is told about it. */
+/** permessage-deflate with the options of `ws`. */
 export interface WsPerMessageDeflateOptions extends PerMessageDeflateOptions {
-  /** `level` and `memLevel` are those beside it, which prevail; what else there is has no effect. */
+  /** `level` and `memLevel` mean the options of the same names, which prevail; all others have no effect. */
   zlibDeflateOptions?: { level?: number, memLevel?: number, [option: string]: unknown }
   /** Has no effect. */
   zlibInflateOptions?: object
@@ -172,25 +170,25 @@ export interface WsPerMessageDeflateOptions extends PerMessageDeflateOptions {
 }
 
 /**
- * Options of `ws` that have no effect, since what they set is fixed here or has a limit of another kind. They are taken,
- * with a warning in the log.
+ * Options of `ws` that have no effect, since their behaviour is fixed here or has a limit of another kind. They are
+ * accepted, with a warning in the log.
  */
 export interface OptionsWithoutEffect {
-  /** A route's URL says it. */
+  /** The URL of a route takes its place. */
   path?: string | null
-  /** `app.listen` says it. */
+  /** `app.listen` has it. */
   host?: string | null
-  /** `app.listen` says it. */
+  /** `app.listen` has it. */
   backlog?: number | null
-  /** All messages of one chunk are told in one turn. */
+  /** All messages of one chunk are emitted in one turn of the event loop. */
   allowSynchronousEvents?: boolean
   /** Pings are always answered (RFC 6455 §5.5.2). */
   autoPong?: boolean
   /** Text that is not UTF-8 always ends the connection (RFC 6455 §8.1). */
   skipUTF8Validation?: boolean
-  /** What is kept of a message is limited in bytes, by `maxPayload`. */
+  /** `maxPayload` limits the bytes that are buffered of a message. */
   maxBufferedChunks?: number
-  /** What is kept of a message is limited in bytes, by `maxPayload`. */
+  /** `maxPayload` limits the bytes that are buffered of a message. */
   maxFragments?: number
   /** At most one Pong waits (RFC 6455 §5.5.3). */
   maxPendingAutoPongs?: number
@@ -198,9 +196,9 @@ export interface OptionsWithoutEffect {
 
 /** The names of `ws` and `@fastify/websocket`, nested under `options`. `null` stands for the default, as in `ws`. */
 export interface CompatibilityOptions extends OptionsWithoutEffect {
-  /** As `maxPayload` beside `options`, which prevails. */
+  /** As `maxPayload` of the plugin, which prevails. */
   maxPayload?: number
-  /** Also with the names of `ws`: `zlibDeflateOptions` for `level` and `memLevel`; its limits on concurrency have no use here. */
+  /** Also with the names of `ws`: `zlibDeflateOptions` for `level` and `memLevel`; its limits on concurrency have no effect. */
   perMessageDeflate?: boolean | WsPerMessageDeflateOptions
   /** Called after all hooks and the origin policy, just before the 101. */
   verifyClient?: VerifyClient | null
@@ -208,7 +206,7 @@ export interface CompatibilityOptions extends OptionsWithoutEffect {
   handleProtocols?: ((protocols: Set<string>, request: IncomingMessage) => string | false) | null
   /** `false` leaves `websocketServer.clients` empty. Default `true`. */
   clientTracking?: boolean
-  /** As `closeTimeout` beside `options`, which prevails. */
+  /** As `closeTimeout` of the plugin, which prevails. */
   closeTimeout?: number
   /** Another HTTP server whose upgrades go through Fastify's router. Default `fastify.server`. */
   server?: HttpServer | HttpsServer | null
@@ -217,11 +215,11 @@ export interface CompatibilityOptions extends OptionsWithoutEffect {
 /** The options of the plugin. Those of `WebSocketRouteOptions` are the defaults of all routes. */
 export interface WebSocketPluginOptions extends WebSocketRouteOptions {
   /**
-   * Connections of all routes together at a time, handshakes under way included; over it the answer is 503 with `Retry-After`.
-   * An integer from 1, or `Infinity`. Default `Infinity`. A route's own limit comes on top.
+   * Connections of all routes together at a time, handshakes under way included; the server answers further ones with 503 and
+   * `Retry-After`. An integer from 1, or `Infinity`. Default `Infinity`. A route's own limit comes on top.
    */
   maxConnections?: number
-  /** Milliseconds from the upgrade request to the 101, hooks included; over it the answer is 503. An integer from 1 to 2^31 - 1. Default 10 s. */
+  /** Milliseconds from the upgrade request to the 101, hooks included; a later answer is 503. An integer from 1 to 2^31 - 1. Default 10 s. */
   handshakeTimeout?: number
   /**
    * Milliseconds that a close handshake, and all of `app.close()`, may take before sockets are destroyed. An integer from
@@ -229,12 +227,12 @@ export interface WebSocketPluginOptions extends WebSocketRouteOptions {
    * Fastify would make it reject.
    */
   closeTimeout?: number
-  /** Default: logs, and closes with 1011. What peers did wrong is logged at level `info`, and has a close code of its own. */
+  /** Default: logs the error and closes with 1011. Rules that a peer breaks are logged at level `info`, and have their own close codes. */
   errorHandler?: WebSocketErrorHandler
   /** Runs when `app.close()` begins, before the connections that are left are closed with 1001. */
   preClose?: PreCloseHandler
-  /** What `@fastify/websocket` has there. */
+  /** The options of `@fastify/websocket`, which are those of `ws`. */
   options?: CompatibilityOptions
-  /** What `app.asyncapi()` says beyond what the routes say, and where the document is served. */
+  /** The parts of `app.asyncapi()` that no route declares, and the URL of the document. */
   asyncapi?: AsyncApiOptions
 }
