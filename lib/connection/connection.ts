@@ -209,7 +209,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   }
 
   get readyState (): 0 | 1 | 2 | 3 { return this._readyState }
-  get bufferedAmount (): number { return this._writer.bufferedAmount }
+  get bufferedAmount (): number { return this._readyState === CLOSED ? 0 : this._writer.bufferedAmount }
   get isPaused (): boolean { return this._isPausedByUser || this._fullViews > 0 }
   get latency (): number | undefined { return this._latency }
   get route (): WebSocketRouteConnections | null { return this._host === null ? null : this._host.route }

@@ -1,4 +1,4 @@
-import { duplexPair, type Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocketConnection } from '../../types/connection.js'
@@ -9,6 +9,7 @@ import { plainJson } from '../connection/json-messages.js'
 import { isHttp2Server } from './connect-listener.js'
 import { createHttp1Client } from './inject-http1.js'
 import { createHttp2Client } from './inject-http2.js'
+import { MemorySocket } from './inject-socket-pair.js'
 import type { PendingUpgrades } from './pending-upgrades.js'
 
 const DEFAULT_HOST = 'localhost:80'
@@ -76,10 +77,9 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: PendingUpgra
 
 /** What Fastify, Node and plugins ask a socket for. */
 function createSocketPair (remoteAddress: string, encrypted: boolean): [client: Duplex, server: Duplex] {
-  const [client, server] = duplexPair()
+  const [client, server] = MemorySocket.pair()
   const returnThis = function (this: Duplex): Duplex { return this }
   for (const socket of [client, server]) {
-    copyWrites(socket)
     Object.assign(socket, { setTimeout: returnThis, setNoDelay: returnThis, setKeepAlive: returnThis, ref: returnThis, unref: returnThis })
   }
   Object.assign(server, {
@@ -90,23 +90,5 @@ function createSocketPair (remoteAddress: string, encrypted: boolean): [client: 
     localPort: encrypted ? 443 : 80,
     encrypted
   })
-  destroyWith(client, server)
-  destroyWith(server, client)
   return [client, server]
-}
-
-/**
- * Hands the other side a copy of each chunk, as a network does. Otherwise both sides would share memory: the buffer that an
- * app has sent, the frame of a broadcast, and the message that a test keeps.
- */
-function copyWrites (socket: Duplex): void {
-  const write = socket._write
-  socket._write = (chunk: Buffer, encoding, callback) => write.call(socket, Buffer.from(chunk), encoding, callback)
-}
-
-/** One end that is destroyed before it has ended is to the other like a connection reset. */
-function destroyWith (socket: Duplex, other: Duplex): void {
-  socket.once('close', () => {
-    if (!socket.writableFinished || !socket.readableEnded) other.destroy()
-  })
 }

@@ -2,7 +2,7 @@ import cookie from '@fastify/cookie'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { once } from 'node:events'
 import t from 'tap'
-import websocket, { type InjectWSError, type WebSocketPluginOptions } from '../../lib/index.js'
+import websocket, { type InjectWSError, type WebSocketConnection, type WebSocketPluginOptions } from '../../lib/index.js'
 import { certificate } from '../support/certificate.js'
 import { gate, turns } from '../support/server-sockets.js'
 
@@ -307,3 +307,110 @@ t.test('injectWS: messages that wait for a listener do not keep the end from bei
   t.equal((await once(client, 'close'))[0], 4000)
   t.equal(heard, 20)
 })
+
+for (const http2 of [false, true]) {
+  const version = http2 ? 'HTTP/2' : 'HTTP/1.1'
+
+  for (const side of ['client', 'server'] as const) {
+    t.test(`injectWS, ${version}: after terminate of the ${side} every callback is called, and nothing is buffered`, async t => {
+      let connection!: WebSocketConnection
+      const app = await createApp(t, app => {
+        app.get('/', { websocket: true }, accepted => {
+          connection = accepted
+          connection.pause()
+          connection.on('message', () => {})
+        })
+      }, { maxBufferedAmount: Infinity }, { http2 } as FastifyServerOptions)
+      const client = await app.injectWS('/')
+      client.pause()
+      const end = side === 'client' ? client : connection
+      const results: unknown[] = []
+      const callback = (error?: Error | null): void => { results.push(error) }
+      for (let i = 0; i < 4; i++) end.send(Buffer.alloc(300_000), callback)
+      await turns(10)
+      t.ok(end.bufferedAmount > 0, 'the other does not read')
+      end.send('in the batch', callback)
+      end.terminate()
+      await once(end, 'close')
+      await turns(2)
+      t.equal(results.length, 5, 'each is called, and once')
+      t.type(results.at(-1), Error, 'those that did not leave get an error')
+      t.equal(end.bufferedAmount, 0)
+      end.send('too late', callback)
+      await turns(1)
+      t.match(results.at(-1), { code: 'FST_WS_ERR_NOT_OPEN' })
+      t.equal(end.bufferedAmount, 0)
+    })
+  }
+
+  t.test(`injectWS, ${version}: what was sent before terminate arrives, and the end behind it`, async t => {
+    const events: string[] = []
+    const closed = gate()
+    const app = await createApp(t, app => {
+      app.get('/', { websocket: true }, connection => {
+        connection.on('message', data => events.push(String(data)))
+        connection.on('close', code => {
+          events.push(`close ${code}`)
+          closed.open()
+        })
+      })
+    }, {}, { http2 } as FastifyServerOptions)
+    const client = await app.injectWS('/')
+    client.send('1')
+    client.send('2')
+    await new Promise(resolve => client.send('3', resolve))
+    await turns(10)
+    client.terminate()
+    await closed.passed
+    t.strictSame(events, ['1', '2', '3', 'close 1006'])
+  })
+
+  t.test(`injectWS, ${version}: two ends that always answer each other let other things happen`, async t => {
+    const app = await createApp(t, app => {
+      app.get('/', { websocket: true }, connection => {
+        connection.on('message', data => connection.send(data))
+      })
+    }, {}, { http2 } as FastifyServerOptions)
+    const client = await app.injectWS('/')
+    let isOver = false
+    let count = 0
+    client.on('message', data => {
+      count++
+      if (!isOver && count < 1_000_000) client.send(data)
+    })
+    client.send('ball')
+    for (let i = 0; i < 20; i++) await turns(1)
+    isOver = true
+    t.ok(count < 1000, `${count} round trips in 20 turns`)
+    client.terminate()
+  })
+
+  t.test(`injectWS, ${version}: a client that does not read holds the server back, and gets everything`, async t => {
+    const done = gate()
+    let drains = 0
+    const app = await createApp(t, app => {
+      app.get('/', { websocket: true }, async connection => {
+        for (let i = 0; i < 50; i++) {
+          if (connection.send(Buffer.alloc(32 * 1024, i))) continue
+          drains++
+          await once(connection, 'drain')
+        }
+        done.open()
+        connection.close(1000, 'all')
+      })
+    }, {}, { http2 } as FastifyServerOptions)
+    const client = await app.injectWS('/')
+    client.pause()
+    await turns(50)
+    t.ok(drains > 0 && drains < 40, 'the server waits')
+    let received = 0
+    client.on('message', data => {
+      t.equal(data.length, 32 * 1024)
+      t.equal(data[0], received++)
+    })
+    client.resume()
+    await done.passed
+    const [code, reason] = await once(client, 'close') as [number, Buffer]
+    t.strictSame([received, code, reason.toString(), client.bufferedAmount], [50, 1000, 'all', 0])
+  })
+}
