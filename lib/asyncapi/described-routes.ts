@@ -1,5 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { AsyncApiDocument } from '../../types/asyncapi.js'
+import { isHiddenSchema } from '../http/hidden-schema.js'
 import { isHead, isWebSocketRoute } from '../http/unseen-routes.js'
 import type { PluginSettings } from '../options/settings.js'
 import { describe, type DescribedRoute } from './document.js'
@@ -32,7 +33,7 @@ export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, 
       const subprotocols = (typeof options.websocket === 'object' ? options.websocket.protocols : undefined) ?? protocols ?? []
       return {
         url,
-        schema: asObject(options.schema),
+        schema: isHiddenSchema(options.schema) ? {} : asObject(options.schema),
         sharedSchemas: instance.getSchemas(),
         // Where nobody has declared any, there is nothing to tell.
         subprotocols: typeof subprotocols === 'function' ? 'any' : subprotocols ?? [],

@@ -7,6 +7,7 @@ import type { PluginSettings, RouteSettings } from '../options/settings.js'
 import { createError, OptionError, type HandshakeError } from '../errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import type { Registry, RouteConnections } from '../server/registry.js'
+import { createHiddenSchema } from './hidden-schema.js'
 import { MessageSchemas, parsePolicyOf } from './message-schemas.js'
 import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
 import type { RouteTable } from './route-table.js'
@@ -50,6 +51,8 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
       if (isHttpRoute(routeOptions)) for (const path of pathsOf(routeOptions)) table.add(path, false)
       return
     }
+    // With a `wsHandler`, the route is one of HTTP too.
+    if (wsHandler === undefined) routeOptions.schema ??= createHiddenSchema()
     if (isHead(method)) {
       // The copy of a GET route that Fastify adds has the user's handler, which is not for HTTP.
       if (wsHandler === undefined) routeOptions.handler = requireUpgrade

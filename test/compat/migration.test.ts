@@ -344,12 +344,13 @@ const SCENARIOS: Record<string, Scenario> = {
       await start(app => {
         app.addHook('onRoute', ({ url, schema }) => { if (url !== '*') hidden.push([url, (schema as { hide?: boolean } | undefined)?.hide]) })
         app.get('/', { websocket: true, exposeHeadRoute: false }, () => {})
+        app.get('/with-schema', { websocket: true, exposeHeadRoute: false, schema: { summary: 'a room' } as object }, () => {})
         app.get('/as-before', { websocket: true, exposeHeadRoute: false, schema: { hide: true } as object }, () => {})
       })
       return hidden
     },
-    was: [['/', true], ['/as-before', true]],
-    is: [['/', undefined], ['/as-before', true]]
+    was: [['/', true], ['/with-schema', true], ['/as-before', true]],
+    is: [['/', true], ['/with-schema', undefined], ['/as-before', true]]
   },
 
   '`send`, `ping` and `pong` of what is neither text, bytes nor a `Blob`': {
