@@ -31,6 +31,13 @@ const SUITES: Record<string, Suite> = {
     manifests: ['examples', 'test/interop'],
     projects: ['test/interop']
   },
+  matrix: {
+    about: 'clients in other languages, and more proxies, if they are installed',
+    folders: ['test/matrix'],
+    manifests: ['test/interop'],
+    projects: ['test/matrix'],
+    tap: ['--timeout=1200', '--jobs=2']
+  },
   runtimes: { about: 'servers on Deno and Bun, if they are installed', folders: ['test/runtimes'], tap: ['--jobs=1'] },
   compat: {
     about: '@fastify/websocket, and the tests that it publishes',

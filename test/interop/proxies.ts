@@ -55,7 +55,7 @@ export async function findPort (): Promise<number> {
   }
 }
 
-async function createFolder (t: ProcessTest, files: Record<string, string>): Promise<string> {
+export async function createFolder (t: ProcessTest, files: Record<string, string>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'fastify-ws-routes-proxy-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)

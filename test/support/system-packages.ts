@@ -9,7 +9,9 @@ const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin']
 export const PYTHON = '/usr/bin/python3'
 
 /** Programs of Debian; Deno and Bun come from npm. */
-export type SystemPackage = 'chromium' | 'nginx' | 'haproxy' | 'openssl' | 'python3-websockets' | 'deno' | 'bun'
+type Program = 'chromium' | 'nginx' | 'haproxy' | 'apache2' | 'caddy' | 'varnishd' | 'lighttpd' | 'nghttpx' | 'openssl' | 'deno' | 'bun'
+
+export type SystemPackage = Program | 'python3-websockets'
 
 function isExecutable (path: string): boolean {
   try {
@@ -21,7 +23,7 @@ function isExecutable (path: string): boolean {
 }
 
 /** The path of a program, or `null`. */
-export function findProgram (name: Exclude<SystemPackage, 'python3-websockets'>): string | null {
+export function findProgram (name: Program): string | null {
   const candidates = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_FOLDERS].map(folder => join(folder, name))
   if (name === 'chromium') candidates.unshift(process.env.CHROMIUM_PATH ?? '/usr/bin/chromium')
   return candidates.find(isExecutable) ?? null

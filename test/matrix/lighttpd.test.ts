@@ -1,0 +1,4 @@
+import t from 'tap'
+import { testProxy } from './proxies.js'
+
+testProxy(t, 'lighttpd')
