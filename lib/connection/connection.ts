@@ -202,6 +202,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
     const own = socket as ConnectionSocket
     own[kConnection] = this
+    // Node ends a TLS socket when its peer has, and drops what the app has not asked for yet.
+    own.allowHalfOpen = true
     own.on('error', onSocketError)
     own.on('close', onSocketClose)
     own.on('end', onSocketEnd)

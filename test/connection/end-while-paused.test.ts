@@ -2,7 +2,9 @@ import t from 'tap'
 import { once } from 'node:events'
 import type { WebSocketConnection } from '../../lib/index.js'
 import { startApp } from '../support/app.js'
+import { certificate } from '../support/certificate.js'
 import { close, RawClient, text, upgradeRequest } from '../support/raw-client.js'
+import { connectSecure, gate, turns } from '../support/server-sockets.js'
 
 // A paused socket tells of the peer's FIN all the same. What was read before, and what waits, comes first.
 
@@ -110,3 +112,44 @@ t.test('paused for ever: app.close() ends it', async t => {
   await heard!.over
   t.match(heard!.events.at(-1), /^close /)
 })
+
+// Node ends a TLS socket by itself when the peer has ended it.
+for (const [ending, code, last] of [['without a Close frame', 1006, Buffer.alloc(0)], ['with a Close frame', 4000, close(4000)]] as const) {
+  for (const holding of ['paused', 'held back', 'behind a loop']) {
+    t.test(`over TLS, ${holding}, and the client has left ${ending}: nothing is lost`, async t => {
+      let heard: Heard | undefined
+      const listening = gate()
+      const { port } = await startApp(t, app => {
+        app.get('/', { websocket: true }, async (connection, request) => {
+          const ended = once(request.raw.socket, 'end').then(() => turns())
+          if (holding === 'held back') await ended
+          if (holding !== 'behind a loop') {
+            heard = listen(connection, data => {
+              if (holding !== 'paused' || data !== '1') return
+              connection.pause()
+              ended.then(() => connection.resume(), t.error)
+            })
+            return listening.open()
+          }
+          const events: string[] = []
+          heard = { events, over: once(connection, 'close') }
+          listening.open()
+          for await (const message of connection) {
+            events.push(String(message))
+            await ended
+          }
+          events.push(`close ${String((await heard.over as [number])[0])}`)
+        })
+      }, {}, { https: certificate })
+      const client = await connectSecure(port)
+      await client.upgrade()
+      client.write(Buffer.concat([text('1'), text('2'), text('3'), last]))
+      client.end()
+      if (code === 4000) t.same(await client.closeFrame(), { code, reason: '' })
+      await Promise.all([client.ended, listening.passed])
+      await heard!.over
+      await turns()
+      t.same(heard!.events, ['1', '2', '3', `close ${code}`])
+    })
+  }
+}
