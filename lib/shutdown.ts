@@ -52,6 +52,7 @@ export class Shutdown implements Member {
         for (const second of findSecondServers(fastify)) this.joinConnects(second)
       })
     }
+    fastify.addHook('onReady', async () => { this.upgradeListener.warnOfOthers(fastify.log) })
     fastify.addHook('preClose', async () => {
       // Fastify runs these hooks one after the other: the clients of the last one would wait for all others.
       for (const sibling of siblings) sibling.close().catch(noop)

@@ -109,6 +109,8 @@ class UpgradeResponse extends ServerResponse {
       // RFC 9112 §6.1: Deno would send its chunks, and the last of them is no frame.
       this.removeHeader('Transfer-Encoding')
     } else {
+      // Node leaves it out where a hook has removed it.
+      if (!this.hasHeader('connection')) this.setHeader('Connection', 'close')
       addClose(this.getHeaders(), value => this.setHeader('connection', value))
       // Fastify gives all that is set on the reply here.
       const headers = rest.at(-1)

@@ -42,6 +42,11 @@ export class Http2Upgrade extends PendingUpgrade {
     this.exchange.response.onAccepted = this.onAccepted
   }
 
+  override withdrawAcceptance (): boolean {
+    this.exchange.response.onAccepted = null
+    return super.withdrawAcceptance()
+  }
+
   private readonly onAccepted = (): void => {
     if (this.isOver || this.stream.destroyed) return
     // As over HTTP/1.1, a request that has become a connection has no end of its own, nor does Fastify's signal abort.

@@ -102,6 +102,17 @@ export abstract class PendingUpgrade {
     this.onAccept = callback
   }
 
+  /**
+   * Takes the acceptance back, since the answer that accepts could not be sent.
+   *
+   * @returns whether there was one
+   */
+  withdrawAcceptance (): boolean {
+    const wasAccepted = this.onAccept !== null && !this.isOver
+    this.onAccept = null
+    return wasAccepted
+  }
+
   /** Calls back, once, when the handshake is over: just before `whenAccepted`, or when the refusal was written, or nobody is left. */
   whenAnswered (callback: () => void): void {
     // The client may have left during a hook that runs before ours.

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocketHandler } from '../../types/fastify.js'
 import type { ConnectionSettings } from '../connection/connection.js'
 import { JsonMessages } from '../connection/json-messages.js'
@@ -39,6 +39,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   })
 
   noticeHijacks(fastify)
+  fastify.addHook('onError', refuseUnsent)
 
   const compiling: MessageSchemas[] = []
   for (const url of findHttpRoutes(fastify)) table.add(url, false)
@@ -117,6 +118,26 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     // To a client that wants a WebSocket there is nothing at an HTTP route.
     reply.callNotFound()
   })
+}
+
+/** The header fields of an answer that accepts. */
+const ACCEPTING_FIELDS = ['upgrade', 'sec-websocket-accept', 'sec-websocket-protocol', 'sec-websocket-extensions']
+
+/**
+ * An `onError` hook: the handshake was accepted, but an `onSend` hook, which may take a payload for granted, has failed. The
+ * error would not say so, nor would an error handler set the status where it sets none.
+ */
+function refuseUnsent (request: FastifyRequest, reply: FastifyReply, error: FastifyError, done: () => void): void {
+  if (getUpgrade(request.raw)?.withdrawAcceptance() === true) {
+    const { statusCode = 500 } = error
+    const message = `a hook failed on the ${reply.statusCode} that accepts a WebSocket handshake, where onSend gets undefined as the payload: ${error.message}`
+    if (statusCode >= 500) request.log.error({ err: error }, message)
+    else request.log.info({ err: error }, message)
+    for (const name of ACCEPTING_FIELDS) reply.removeHeader(name)
+    if (reply.hasHeader('connection')) reply.header('connection', 'close')
+    reply.code(statusCode >= 400 && statusCode <= 599 ? statusCode : 500)
+  }
+  done()
 }
 
 /** No event says that a hook has called `reply.hijack()`, in whatever order hooks were added. So the method does. */

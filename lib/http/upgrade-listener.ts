@@ -1,3 +1,4 @@
+import type { FastifyBaseLogger } from 'fastify'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { isWebSocketUpgrade } from '../protocol/handshake.js'
@@ -19,6 +20,8 @@ export class UpgradeListener {
   /** Whether the server is being closed. */
   private isClosing = false
   private stop: (() => void) | null = null
+  private hasWarned = false
+  private onNewListener: ((event: string | symbol, listener: unknown) => void) | null = null
   /** The request that the other listeners are looking at. An `emit` of ours that could not be taken off is among them. */
   private shown: IncomingMessage | null = null
 
@@ -58,6 +61,7 @@ export class UpgradeListener {
     server.on('upgrade', noop)
     return () => {
       clearTimeout(this.foreignTimer)
+      this.stopWatching()
       server.off('upgrade', noop)
       restore()
     }
@@ -78,11 +82,43 @@ export class UpgradeListener {
     await Promise.all(this.members.guests.map(guest => guest.leave(timeout)))
   }
 
+  /**
+   * Warns, once for all instances, of listeners of others: one that decides who may connect, as with other WebSocket libraries,
+   * is not asked about our routes. Which of them do that cannot be told. Those that are added later count too.
+   */
+  warnOfOthers (log: FastifyBaseLogger): void {
+    if (this.hasWarned || this.onNewListener !== null) return
+    if (this.isShared) return this.warn(log)
+    this.onNewListener = (event, listener) => {
+      if (event !== 'upgrade' || listener === noop) return
+      this.stopWatching()
+      this.warn(log)
+    }
+    this.server.on('newListener', this.onNewListener)
+  }
+
+  private warn (log: FastifyBaseLogger): void {
+    this.hasWarned = true
+    log.warn(
+      "another listener for 'upgrade' is on the server: it does not see requests for WebSocket routes. " +
+      'If it decides who may connect, do that in a hook instead: onRequest, preValidation or preHandler'
+    )
+  }
+
+  private stopWatching (): void {
+    if (this.onNewListener !== null) this.server.off('newListener', this.onNewListener)
+    this.onNewListener = null
+  }
+
+  private get isShared (): boolean {
+    return this.server.listenerCount('upgrade') > this.server.listenerCount('upgrade', noop)
+  }
+
   /** @param emitNext shows it to the other listeners */
   private take (emitNext: () => boolean, request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const { inCharge } = this.members
     if (inCharge === null || this.shown === request) return emitNext()
-    const isShared = this.server.listenerCount('upgrade') > this.server.listenerCount('upgrade', noop)
+    const { isShared } = this
     if (isWebSocketUpgrade(request.headers)) {
       const owner = this.members.ownerOf(isShared, routes => routes.matches(request))
       if (owner === null) this.watch(emitNext, request, socket, head, inCharge)

@@ -575,3 +575,41 @@ t.test('B1: two contexts of one app, each with the plugin and options of its own
   t.equal((await refusal(port, upgradeRequest('/a/hangs'))).status, 503, 'each has its own timeout')
   t.ok(await closesWithin(10_000, app))
 })
+
+t.test('a listener that looks like a guard is warned of once, when the app is ready or when it is added', async t => {
+  const guard = (_request: IncomingMessage, socket: Duplex): void => { socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n') }
+  const places: Record<string, { before?: boolean, behind?: boolean, later?: boolean, warnings: number }> = {
+    'before the plugin': { before: true, warnings: 1 },
+    'behind it': { behind: true, warnings: 1 },
+    'once the app listens': { later: true, warnings: 1 },
+    'at each moment': { before: true, behind: true, later: true, warnings: 1 },
+    never: { warnings: 0 }
+  }
+  for (const [place, { before, behind, later, warnings }] of Object.entries(places)) {
+    for (const contexts of [1, 2]) {
+      const lines: string[] = []
+      const app = Fastify({ logger: { level: 'warn', stream: { write: line => { lines.push(JSON.parse(line).msg) } } } }) as FastifyInstance
+      t.teardown(() => app.close())
+      if (before === true) app.server.on('upgrade', guard)
+      for (let i = 0; i < contexts; i++) {
+        await app.register(async instance => {
+          await instance.register(websocket)
+          instance.get(`/${i}`, { websocket: true }, () => {})
+        })
+      }
+      if (behind === true) app.server.on('upgrade', guard)
+      // With a second server, whose listener passes its upgrades on.
+      await app.listen({ port: 0, host: 'localhost' })
+      if (later === true) {
+        app.server.on('upgrade', guard)
+        app.server.once('upgrade', guard)
+      }
+      const client = await RawClient.open((app.server.address() as AddressInfo).port, '/0')
+      client.destroy()
+      t.equal(lines.length, warnings, `${place}, ${contexts} instances`)
+      for (const line of lines) t.match(line, /'upgrade'.*does not see requests for WebSocket routes.*hook/)
+      await app.close()
+      t.equal(app.server.listenerCount('newListener'), 0)
+    }
+  }
+})
