@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { isWanted } from './protocol/fast-paths.js'
+import { isWanted } from './optimizations.js'
 
 // What hooks put into an `AsyncLocalStorage` (request ids, traces, loggers) belongs to the handshake. Sockets, timers and
 // other connections call us in other contexts. So all code of the app is called through `runInContext`.

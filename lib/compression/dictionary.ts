@@ -1,5 +1,5 @@
 import { constants, inflateRawSync } from 'node:zlib'
-import { isWanted } from '../protocol/fast-paths.js'
+import { isWanted } from '../optimizations.js'
 
 /** Bytes of the header of a stored block (RFC 1951 §3.2.4), byte-aligned as the first of a stream is. */
 export const STORED_HEADER_LENGTH = 5

@@ -1,6 +1,6 @@
 import { constants, createDeflateRaw, createInflateRaw, deflateRawSync, type DeflateRaw, type InflateRaw, type ZlibOptions } from 'node:zlib'
 import { NO_CONTEXT, runInContext } from '../async-context.js'
-import { isWanted } from '../protocol/fast-paths.js'
+import { isWanted } from '../optimizations.js'
 
 // Node does not document the native handle of a zlib stream, which can run on this thread and keep its context between
 // calls. `deflateRawSync` and `inflateRawSync` make a context for each call, which takes two to four times as long for a

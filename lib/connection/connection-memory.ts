@@ -1,4 +1,4 @@
-import { isWanted } from '../protocol/fast-paths.js'
+import { isWanted } from '../optimizations.js'
 import { MessageMemory } from '../protocol/message-memory.js'
 
 // V8 collects young buffers once there are 32 MiB of them. Where its own heap is small, that much memory outside of it

@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls'
 import type { SendCallback } from '../../types/connection.js'
 import { createError } from '../errors.js'
 import type { SharedMessage } from './shared-message.js'
-import { isWanted } from '../protocol/fast-paths.js'
+import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { encodeText } from '../protocol/text.js'
 

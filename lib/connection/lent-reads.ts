@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { isWanted } from '../protocol/fast-paths.js'
+import { isWanted } from '../optimizations.js'
 import { chunkWasOverwritten } from '../protocol/frame-scanner.js'
 import { kernel } from '../protocol/frame-kernel.js'
 

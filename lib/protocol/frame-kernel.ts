@@ -1,5 +1,4 @@
-import { endianness } from 'node:os'
-import { isWanted } from './fast-paths.js'
+import { isWanted } from '../optimizations.js'
 
 // frame-kernel.wat, assembled by `npm run build:wasm`: less than 600 bytes.
 const MODULE = 'AGFzbQEAAAABCAFgA39/fwF/AwMCAAAFAwEAAwcaAwZtZW1vcnkCAAZ1bm1hc2sAAARzY2FuAAEKmAMCxwECA3sDfyAC/REhAyABQRBrIQgCQANAIAAgCEoNASAA/QAAACAD/VEhBCAAIAT9CwAAIAUgBP1QIQUgAEEQaiEADAALCyABQQRrIQgCQANAIAAgCEoNASAAKAAAIAJzIQYgACAGNgAAIAcgBnIhByAAQQRqIQAMAAsLAkADQCAAIAFODQEgAC0AACACQf8BcXMhBiAAIAY6AAAgByAGciEHIAJBCHYhAiAAQQFqIQAMAAsLIAX9ZEEARyAHQYCBgoR4cUEAR3ILzAEBBH9BgIAEIQMCQANAIABBBWogAU4NASAALQAAQYABayEEIARBAWtBAUsNASAALQABQYABayEFIABBBmohBiAFQf4ATwRAIAVB/gBHDQIgAC0AAkEIdCAALQADciEFIAVB/gBJDQIgAEEIaiEGCyAFIAJLDQEgBiAFaiABSw0BIAYgBWohACADIAY2AgAgAyAFQQJ0IARBAWtBAXQgBiAAIAZBBGsoAAAQAHJyNgIEIANBCGohAyADQYCACEkNAAsLIANBgIAEa0EDdgs='
@@ -33,7 +32,11 @@ export interface FrameKernel {
 }
 
 /** `null` where there is no WebAssembly with SIMD (`node --jitless`), or its memory has another order of bytes than ours. */
-export const kernel: FrameKernel | null = isWanted('simd') && endianness() === 'LE' ? instantiate() : null
+export const kernel: FrameKernel | null = isWanted('simd') && isLittleEndian() ? instantiate() : null
+
+function isLittleEndian (): boolean {
+  return new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+}
 
 function instantiate (): FrameKernel | null {
   try {

@@ -1,5 +1,5 @@
 import { EMPTY } from '../common.js'
-import { isWanted } from './fast-paths.js'
+import { isWanted } from '../optimizations.js'
 import { payloadLengthAt } from './frame-header.js'
 import { kernel, KERNEL_PAGE } from './frame-kernel.js'
 import { largestCopy, SLAB_SIZE, type MessageMemory } from './message-memory.js'

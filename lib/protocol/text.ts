@@ -1,6 +1,6 @@
 import { isAscii, transcode } from 'node:buffer'
 import { NODE_MAJOR } from '../common.js'
-import { isWanted } from './fast-paths.js'
+import { isWanted } from '../optimizations.js'
 
 // V8's own conversions of text that is not ASCII are slow on older versions: by way of UTF-16 it takes a tenth to a third
 // of the time (measured on Node 20, 22, 24 and 26, for 1 KiB to 64 KiB). `transcode` is there if Node has ICU.
