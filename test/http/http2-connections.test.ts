@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import type { FastifyInstance } from 'fastify'
 import { constants, type ClientHttp2Session } from 'node:http2'
 import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
@@ -257,11 +256,12 @@ t.test('the heartbeat finds who is gone on a session that lives', async t => {
 
 t.test('http2SessionTimeout and connectionTimeout do not touch a session with a living connection', async t => {
   for (const timeouts of [{ http2SessionTimeout: 50 }, { http2SessionTimeout: 50, connectionTimeout: 1 }]) {
-    const { session } = await start(t, { heartbeat: false }, timeouts)
+    const { session, port } = await start(t, { heartbeat: false }, timeouts)
     let isGoingAway = false
     session.on('goaway', () => { isGoingAway = true })
     const clients = [await openHttp2(session), await openHttp2(session)]
-    await wait(300)
+    // One without a connection, which begins to wait later and is ended.
+    await once((await connectHttp2(t, `http://127.0.0.1:${port}`)), 'close')
     t.equal(isGoingAway || session.closed, false, JSON.stringify(timeouts))
     for (const client of clients) await expectEcho(t, client)
     const ended = once(session, 'close')
@@ -366,12 +366,12 @@ t.test('a request that runs on the session of a connection ends before its sessi
     })
   }, { closeTimeout: 50 }, { http2: true })
   const session = await connectHttp2(t, `http://127.0.0.1:${port}`)
-  await openHttp2(session)
+  const client = await openHttp2(session)
   const request = session.request({ ':path': '/slow' })
   await turns()
   const closing = app.close()
-  // Longer than closeTimeout: what is left then are the streams of requests.
-  await wait(150)
+  // After closeTimeout: what is left then are the streams of requests.
+  await client.closed
   open()
   t.equal((await responseHeaders(request)).status, 200)
   request.resume()

@@ -5,7 +5,6 @@ import { connect, type ClientHttp2Session, type Http2Server, type Http2ServerReq
 import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
-import { setTimeout as wait } from 'node:timers/promises'
 import { deflateRawSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import type { WebSocketPluginOptions, WebSocketRefused } from '../../lib/index.js'
@@ -285,9 +284,13 @@ t.test('A4: the time limits and the signal of the request end with the handshake
       signal = request.signal
       connection.on('message', data => connection.send(data, { binary: false }))
     })
-  }, {}, { handlerTimeout: 50, connectionTimeout: 50 })
+    app.get('/hangs', () => new Promise(() => {}))
+  }, {}, { handlerTimeout: 500, connectionTimeout: 500 })
   const client = await openHttp2(session)
-  await wait(200)
+  // What came later is over its limit.
+  const later = session.request({ ':path': '/hangs' })
+  t.equal((await responseHeaders(later)).status, 503)
+  later.resume()
   await expectEcho(t, client, 'still there')
   t.equal(signal?.aborted, false)
 })

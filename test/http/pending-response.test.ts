@@ -175,11 +175,17 @@ t.test('A7: handshakeTimeout counts from the upgrade request; its 503 comes in i
       return 'slow answer'
     })
     app.get('/', { websocket: true, onRequest: async () => { calls.push('hook') } }, () => { calls.push('handler') })
+    app.get('/hangs', { websocket: true, onRequest: () => new Promise(() => {}) }, () => {})
   }, { handshakeTimeout: 30 })
   const sockets = new ServerSockets(app.server)
   const client = await RawClient.connect(port)
   client.write(get('/slow') + upgradeRequest())
-  await new Promise(resolve => setTimeout(resolve, 120))
+  await turns()
+  // One that came later is over the limit.
+  const later = await RawClient.connect(port)
+  later.write(upgradeRequest('/hangs'))
+  t.equal((await later.response()).status, 503)
+  later.end()
   t.equal(client.received.length, 0)
   held.open()
   const first = await client.response()

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { binary, close, ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
+import { binary, close, ping, RawClient, text, upgradeRequest, type RawResponse } from '../support/raw-client.js'
 import { echo, startApp } from '../support/app.js'
 import { gate, ServerSockets, turns } from '../support/server-sockets.js'
 
@@ -148,26 +148,34 @@ t.test('A4: a reset while an async hook runs neither ends the process nor calls 
 t.test('A4: handlerTimeout, connectionTimeout and requestTimeout end with the handshake: none writes into the frames', async t => {
   const timeouts: string[] = []
   const { app, port } = await startApp(t, app => {
-    app.addHook('onTimeout', async () => { timeouts.push('onTimeout') })
+    app.addHook('onTimeout', async ({ url }) => { if (url !== '/hangs') timeouts.push(url) })
     app.addHook('onRequest', async () => { await turns(2) })
     echo(app)
     app.get('/async', { websocket: true }, async connection => {
       await turns(2)
       for await (const message of connection) connection.send(message)
     })
-  }, {}, { handlerTimeout: 60, connectionTimeout: 60, requestTimeout: 60 })
+    app.get('/hangs', () => new Promise(() => {}))
+  }, {}, { handlerTimeout: 300, connectionTimeout: 400, requestTimeout: 300 })
+  const hang = async (port: number): Promise<RawResponse> => {
+    const client = await RawClient.connect(port)
+    client.write('GET /hangs HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    return await client.response().finally(() => client.destroy())
+  }
   const sockets = new ServerSockets(app.server)
 
   for (const path of ['/', '/async']) {
     const client = await RawClient.open(port, path)
-    const opened = performance.now()
-    // First quiet, for the timeout of an idle socket, then busy.
-    await new Promise(resolve => setTimeout(resolve, 150))
-    while (performance.now() - opened < 250) {
+    // First quiet, for the timeout of an idle socket, then busy: each until a request that came later is over its limit.
+    t.equal((await hang(port)).status, 503)
+    const later = { isOver: false }
+    const over = hang(port).then(() => { later.isOver = true })
+    while (!later.isOver) {
       client.write(text('frame'))
       const { opcode, payload } = await client.frame()
       if (opcode !== 1 || payload.toString() !== 'frame') return t.fail(`not a frame of ours: ${payload.toString('latin1')}`)
     }
+    await over
     client.write(close(1000))
     t.same(await client.closeFrame(), { code: 1000, reason: '' }, path)
     t.equal(client.received.length, 0)
@@ -231,9 +239,16 @@ t.test('handshakeTimeout: a hook that never answers is a 503 with Retry-After, a
 })
 
 t.test('handshakeTimeout: ends with the 101', async t => {
-  const { port } = await startApp(t, echo, { handshakeTimeout: 40, closeTimeout: 40 })
+  const { port } = await startApp(t, app => {
+    echo(app)
+    app.get('/hangs', { websocket: true, onRequest: () => new Promise(() => {}) }, () => {})
+  }, { handshakeTimeout: 300, closeTimeout: 40 })
   const client = await RawClient.open(port)
-  await new Promise(resolve => setTimeout(resolve, 120))
+  // One that came later is over the limit.
+  const later = await RawClient.connect(port)
+  later.write(upgradeRequest('/hangs'))
+  t.equal((await later.response()).status, 503)
+  later.end()
   client.write(text('still here'))
   t.equal((await client.frame()).payload.toString(), 'still here')
   client.end()
