@@ -20,7 +20,7 @@ export const LAYERS = [
   { name: 'http', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'stream/consumers', 'tls'], packages: ['fastify', 'find-my-way'] },
   { name: 'fastify-internals.ts', packages: ['fastify'], node: ['http', 'http2'] },
   { name: 'server', node: ['diagnostics_channel', 'events', 'http', 'stream'], packages: ['fastify'] },
-  { name: 'connection', node: ['crypto', 'events', 'http', 'net', 'stream', 'tls', 'util/types'], packages: ['secure-json-parse'] },
+  { name: 'connection', node: ['crypto', 'events', 'http', 'net', 'stream', 'tls', 'util/types', 'worker_threads'], packages: ['secure-json-parse'] },
   { name: 'socket', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'] },
   { name: 'compression', node: ['buffer', 'zlib'] },
   { name: 'options', node: ['http', 'https'], without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },

@@ -1,5 +1,4 @@
 import { constants, isUtf8 } from 'node:buffer'
-import { EMPTY } from '../common.js'
 import { createError, type WebSocketError } from '../errors.js'
 import { decodeClosePayload } from './close-payload.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
@@ -370,7 +369,7 @@ export class FrameDecoder implements ScanReceiver {
     const isBinary = this.messageOpcode === Opcode.BINARY
     this.messageOpcode = 0
     if (this.phase === SKIPPING) return
-    const message = this.assembler === null ? EMPTY : this.assembler.take()
+    const message = this.assembler === null ? Buffer.alloc(0) : this.assembler.take()
     this.assembler = null
     if (this.isMessageCompressed) this.sink.onCompressedMessage(message, isBinary)
     else this.sink.onMessage(message, isBinary)
@@ -378,7 +377,6 @@ export class FrameDecoder implements ScanReceiver {
 
   /** The range of the chunk as a buffer that the receiver may keep. */
   private own (chunk: Buffer, start: number, end: number): Buffer {
-    if (start === end) return EMPTY
     return this.source === LENT_CHUNK ? this.memory.copy(chunk, start, end) : this.memory.own(chunk, start, end)
   }
 

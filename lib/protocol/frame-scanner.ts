@@ -82,7 +82,7 @@ export function scanMessages (
       if (nextEnd - start > SLAB_SIZE) break
       groupEnd = nextEnd
     }
-    const group = memory.copy(chunk, start, groupEnd)
+    const group = memory.copyShared(chunk, start, groupEnd)
     for (let i = first; i < next; i++) {
       const at = table[i * 2]! - start
       const description = table[i * 2 + 1]!

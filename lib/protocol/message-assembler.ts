@@ -79,6 +79,6 @@ export class MessageAssembler {
 
   /** The message, as a buffer that the receiver may keep. */
   take (): Buffer {
-    return this.memory.own(this.buffer, 0, this.filled)
+    return this.memory.trim(this.buffer, 0, this.filled)
   }
 }

@@ -400,9 +400,12 @@ t.test('C1: a message that no buffer could hold is refused when it is announced,
 
 t.test('a message for which there is no memory ends the connection, not the process', async t => {
   // As if the system refused: really using up the memory would be no good neighbour.
-  const memory = new MessageMemory(size => {
-    if (size > 2 ** 20) throw new RangeError('Array buffer allocation failed')
-    return Buffer.allocUnsafeSlow(size)
+  const memory = new MessageMemory({
+    allocate (size) {
+      if (size > 2 ** 20) throw new RangeError('Array buffer allocation failed')
+      return Buffer.allocUnsafeSlow(size)
+    },
+    protect () {}
   })
   const recorder = new Recorder()
   const { events } = recorder
