@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
+import { NODE_MAJOR } from './common.js'
 import { isWanted } from './optimizations.js'
 
 // What hooks put into an `AsyncLocalStorage` (request ids, traces, loggers) belongs to the handshake. Sockets, timers and
@@ -6,15 +7,13 @@ import { isWanted } from './optimizations.js'
 
 // Only whether there is any store is not public: see `isEmpty`. Everything works without it.
 
-const MAJOR = Number(process.versions.node.split('.')[0])
-
 /** The versions of Node whose resources `isEmpty` can read. */
 const KNOWN_VERSIONS = [20, 22, 24, 26]
-const readsResources = isWanted('empty-contexts') && KNOWN_VERSIONS.includes(MAJOR)
+const readsResources = isWanted('empty-contexts') && KNOWN_VERSIONS.includes(NODE_MAJOR)
 
 /** Before this version a resource carries the stores itself: `enterWith` changes them for good, and not only for the call. */
 const RESTORES_STORES_FROM = 24
-const restoresStores = MAJOR >= RESTORES_STORES_FROM
+const restoresStores = NODE_MAJOR >= RESTORES_STORES_FROM
 
 const RESOURCE_TYPE = 'FASTIFYWEBSOCKET'
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Server as HttpServer } from 'node:http'
+import { noop } from './common.js'
 import { ConnectListener } from './http/connect-listener.js'
 import type { Member } from './http/ownership.js'
 import type { PendingUpgrades } from './http/pending-upgrades.js'
@@ -158,5 +159,3 @@ async function inTime (promise: Promise<void>, timeout: number): Promise<void> {
     clearTimeout(timer)
   }
 }
-
-function noop (): void {}

@@ -1,4 +1,4 @@
-const EMPTY = Buffer.alloc(0)
+import { EMPTY } from '../common.js'
 
 /**
  * The last bytes of the messages in one direction: all that context takeover needs (RFC 7692 §7.2.1). Given to zlib as

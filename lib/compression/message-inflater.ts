@@ -1,5 +1,6 @@
 import { constants as bufferConstants } from 'node:buffer'
 import { constants, inflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
+import { EMPTY } from '../common.js'
 import { InvalidPayloadError, MessageTooBigError, type WebSocketError } from '../errors.js'
 import { dropContext, keepContext, noteUse, type ContextOwner } from './context-cache.js'
 import { hasDictionaries, STORED_HEADER_LENGTH, toStoredBlock } from './dictionary.js'
@@ -19,8 +20,6 @@ const TAIL_IN_CONTEXT = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x00])
  * serve only to make the receiver start over.
  */
 const MAX_FINAL_BLOCKS = 16
-
-const EMPTY = Buffer.alloc(0)
 
 /** The output of all contexts; each message is copied from it. */
 let sharedOutput: Buffer | null = null

@@ -6,6 +6,7 @@ import type {
   WebSocketEventMap, WebSocketRouteConnections
 } from '../../types/connection.js'
 import { captureContext, NO_CONTEXT, runInContext, type AsyncContext } from '../async-context.js'
+import { EMPTY } from '../common.js'
 import { MessageInflater, type InflaterSettings } from '../compression/message-inflater.js'
 import type { RateLimitSettings } from '../options/settings.js'
 import { CloseCode } from '../protocol/close-codes.js'
@@ -38,8 +39,6 @@ const CONNECTING = 0
 const OPEN = 1
 const CLOSING = 2
 const CLOSED = 3
-
-const EMPTY = Buffer.alloc(0)
 
 /**
  * Bytes in our own queue to a peer from which on nothing more is read from it, so that it cannot make the queue grow.

@@ -1,4 +1,5 @@
 import { randomBytes, randomFillSync } from 'node:crypto'
+import { EMPTY } from '../common.js'
 
 /** A Ping of the heartbeat. Those that leave within a millisecond share theirs. */
 export interface HeartbeatPing {
@@ -16,7 +17,7 @@ const TAG = randomBytes(TAG_LENGTH)
 /** Milliseconds. */
 const SHARED_FOR = 1
 
-let current: HeartbeatPing = { payload: Buffer.alloc(0), sentAt: -Infinity }
+let current: HeartbeatPing = { payload: EMPTY, sentAt: -Infinity }
 
 /** The Ping to send now. Nobody can answer it who has not got it. */
 export function currentPing (): HeartbeatPing {

@@ -1,15 +1,14 @@
+import { EMPTY } from '../common.js'
 /** Bytes of the first buffer. */
 const SMALLEST_BUFFER = 1024
 
 /** A bound on what is allocated beyond what is needed; and how much is copied again, on the whole, does not depend on how much there is. */
 const GROWTH = 1.25
 
-const NOTHING = Buffer.alloc(0)
-
 /** Chunks that wait, in one buffer: as a chunk of its own a single byte takes some 400, and part of a larger buffer keeps that alive. */
 export class JoinedBytes {
   length = 0
-  private buffer = NOTHING
+  private buffer = EMPTY
 
   add (chunk: Uint8Array): void {
     const needed = this.length + chunk.length
@@ -25,7 +24,7 @@ export class JoinedBytes {
   /** @returns all that was added, and keeps nothing */
   take (): Buffer {
     const bytes = this.buffer.subarray(0, this.length)
-    this.buffer = NOTHING
+    this.buffer = EMPTY
     this.length = 0
     return bytes
   }

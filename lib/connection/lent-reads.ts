@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { NODE_MAJOR } from '../common.js'
 import { isWanted } from '../optimizations.js'
 import { chunkWasOverwritten } from '../protocol/frame-scanner.js'
 import { kernel } from '../protocol/frame-kernel.js'
@@ -16,7 +17,7 @@ const kBuffer = findSymbol('kBuffer')
 const kBufferCb = findSymbol('kBufferCb')
 
 const isAvailable = isWanted('lent-reads') && kernel !== null && kBuffer !== null && kBufferCb !== null &&
-  KNOWN_VERSIONS.includes(Number(process.versions.node.split('.')[0]))
+  KNOWN_VERSIONS.includes(NODE_MAJOR)
 
 interface Handle {
   useUserBuffer (buffer: Uint8Array): void

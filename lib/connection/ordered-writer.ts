@@ -1,4 +1,5 @@
 import type { SendCallback } from '../../types/connection.js'
+import { noop } from '../common.js'
 import { createError } from '../errors.js'
 import { encodeText } from '../protocol/text.js'
 import { FrameWriter, REFERENCE_FROM } from './frame-writer.js'
@@ -142,5 +143,3 @@ export class OrderedWriter extends FrameWriter {
     if (callbacks.length > 0) this.call(callbacks, createError('FST_WS_ERR_CLOSED'))
   }
 }
-
-function noop (): void {}

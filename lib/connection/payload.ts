@@ -1,7 +1,8 @@
 import { isUint8Array } from 'node:util/types'
+import { EMPTY } from '../common.js'
 import { createError, describe } from '../errors.js'
 import { isReceivableCloseCode } from '../protocol/close-codes.js'
-import { MAX_CONTROL_PAYLOAD } from '../protocol/opcodes.js'
+import { MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from '../protocol/opcodes.js'
 import { encodeText } from '../protocol/text.js'
 
 /**
@@ -50,7 +51,7 @@ export async function readBlob (blob: BlobLike): Promise<Buffer> {
  * @throws {RangeError} if it is longer than 125 bytes
  */
 export function toControlPayload (data: unknown): Buffer | BlobLike {
-  const payload = data === undefined ? Buffer.alloc(0) : toBytesOrBlob(data)
+  const payload = data === undefined ? EMPTY : toBytesOrBlob(data)
   const length = Buffer.isBuffer(payload) ? payload.length : payload.size
   if (length > MAX_CONTROL_PAYLOAD) {
     throw createError('FST_WS_ERR_OUT_OF_RANGE', `data of a control frame must be at most ${MAX_CONTROL_PAYLOAD} bytes, not ${length}`)
@@ -72,13 +73,13 @@ export function checkClose (code: unknown, reason: unknown): Buffer {
     }
   }
   // Without a code there is no place for a reason; `ws` drops it as well.
-  if (code === undefined || reason === undefined || reason === '') return Buffer.alloc(0)
+  if (code === undefined || reason === undefined || reason === '') return EMPTY
   if (typeof reason !== 'string' && !isUint8Array(reason)) {
     throw createError('FST_WS_ERR_INVALID_ARGUMENT', `close reason must be a string or a Uint8Array, not ${describe(reason)}`)
   }
   const bytes = toBytes(reason)
-  if (bytes.length > MAX_CONTROL_PAYLOAD - 2) {
-    throw createError('FST_WS_ERR_OUT_OF_RANGE', `close reason must be at most ${MAX_CONTROL_PAYLOAD - 2} bytes of UTF-8, not ${bytes.length}`)
+  if (bytes.length > MAX_CLOSE_REASON) {
+    throw createError('FST_WS_ERR_OUT_OF_RANGE', `close reason must be at most ${MAX_CLOSE_REASON} bytes of UTF-8, not ${bytes.length}`)
   }
   return bytes
 }
@@ -86,8 +87,8 @@ export function checkClose (code: unknown, reason: unknown): Buffer {
 /** The longest start of a text that fits into a Close frame and ends with a whole character. */
 export function truncateReason (reason: string): Buffer {
   const bytes = Buffer.from(reason)
-  if (bytes.length <= MAX_CONTROL_PAYLOAD - 2) return bytes
-  let end = MAX_CONTROL_PAYLOAD - 2
+  if (bytes.length <= MAX_CLOSE_REASON) return bytes
+  let end = MAX_CLOSE_REASON
   while ((bytes[end]! & 0xc0) === 0x80) end--
   return bytes.subarray(0, end)
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { TLSSocket } from 'node:tls'
 import type { OriginPolicy, VerifyClient } from '../../types/options.js'
 import { captureContext, runInContext } from '../async-context.js'
+import { noop } from '../common.js'
 import { Connection, type Agreement } from '../connection/connection.js'
 import type { PluginSettings, RouteSettings } from '../options/settings.js'
 import { createError, describe, HandshakeError } from '../errors.js'
@@ -160,8 +161,6 @@ function verify (verifyClient: VerifyClient, request: FastifyRequest): void | Pr
     catchRejection(returned, reject)
   })
 }
-
-function noop (): void {}
 
 /** RFC 6455 §3, from the target as the client sent it. */
 function urlOf (request: FastifyRequest): string {

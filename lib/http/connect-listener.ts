@@ -1,5 +1,6 @@
 import { STATUS_CODES, type Server as HttpServer } from 'node:http'
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import { noop } from '../common.js'
 import { ConnectExchange } from './connect-exchange.js'
 import { Http2Sessions } from './http2-sessions.js'
 import { Http2Upgrade } from './http2-upgrade.js'
@@ -114,5 +115,3 @@ function refuseProtocol (stream: ServerHttp2Stream): void {
   stream.respond({ ':status': statusCode, 'content-type': 'application/json; charset=utf-8' })
   stream.end(JSON.stringify({ statusCode, error, message: error }))
 }
-
-function noop (): void {}

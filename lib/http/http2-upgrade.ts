@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
+import { EMPTY } from '../common.js'
 import { joinUnread } from '../connection/pause-reads.js'
 import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
@@ -7,8 +8,6 @@ import type { ConnectExchange } from './connect-exchange.js'
 import { keepAddressOfStream } from './kept-address.js'
 import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
-
-const NOTHING_READ = Buffer.alloc(0)
 
 /** An extended CONNECT of HTTP/2 (RFC 8441): the socket is a stream, and its end is not that of others. */
 export class Http2Upgrade extends PendingUpgrade {
@@ -74,7 +73,7 @@ export class Http2Upgrade extends PendingUpgrade {
     this.stream.off('end', this.onEnd)
     this.stream.off('finish', this.onFinish)
     if (!this.isHijacked) this.stream.once('finish', closeSoon)
-    return NOTHING_READ
+    return EMPTY
   }
 
   override hijack (): void {

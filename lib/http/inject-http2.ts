@@ -1,6 +1,7 @@
 import { connect, createServer, type IncomingHttpHeaders, type IncomingHttpStatusHeader, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { EMPTY } from '../common.js'
 import { createError, UnexpectedResponseError } from '../errors.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
 import { ConnectExchange } from './connect-exchange.js'
@@ -40,7 +41,7 @@ export function createHttp2Client (upgrades: PendingUpgrades): InjectingClient {
       })
       stream.on('response', answer => {
         const { ':status': statusCode = 0, ...answerHeaders }: IncomingHttpHeaders & IncomingHttpStatusHeader = answer
-        if (statusCode === 200) onAccepted(stream, answerHeaders, Buffer.alloc(0))
+        if (statusCode === 200) onAccepted(stream, answerHeaders, EMPTY)
         else text(stream).then(body => onFailed(new UnexpectedResponseError(statusCode, answerHeaders, body)), onFailed)
       })
     })

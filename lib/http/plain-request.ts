@@ -1,9 +1,10 @@
 import { ServerResponse, type IncomingMessage, type Server as HttpServer } from 'node:http'
 import { Server as TlsServer } from 'node:tls'
 import type { Duplex } from 'node:stream'
+import { NODE_MAJOR } from '../common.js'
 
 /** Whether Node parses the body of an upgrade request. No API tells; an empty body looks the same either way. */
-const PARSES_BODY = Number.parseInt(process.versions.node) >= 26
+const PARSES_BODY = NODE_MAJOR >= 26
 
 /**
  * Serves a request that came as an `upgrade` as the plain HTTP request that it is without its `Upgrade`, which

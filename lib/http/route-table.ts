@@ -1,6 +1,7 @@
 import FindMyWay from 'find-my-way'
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
+import { noop } from '../common.js'
 import { findRewriteUrl } from './rewrite-url.js'
 
 /** `useSemicolonDelimiter` is missing from the types of both packages. */
@@ -87,5 +88,3 @@ function expand (url: string): string[] {
   const [whole, parameter, slash] = optional as unknown as [string, string, string]
   return [url.replace(whole, parameter + slash), url.replace(whole, slash) || '/']
 }
-
-function noop (): void {}

@@ -1,4 +1,5 @@
 import type { BroadcastOptions, WebSocketConnection, WebSocketData } from '../../types/connection.js'
+import { noop } from '../common.js'
 import type { Connection } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'
 import { toBytes } from '../connection/payload.js'
@@ -50,8 +51,6 @@ function isReceiver (connection: Connection, except: ReadonlySet<WebSocketConnec
   }
   return verdict
 }
-
-function noop (): void {}
 
 function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnection> | null {
   if (except === undefined) return null
