@@ -46,10 +46,11 @@ export async function writeTable (rows: readonly Row[]): Promise<void> {
   await writeFile(DOCS, before + renderTable(rows) + after)
 }
 
-/** The cells of a table by client, without numbers of reasons and without versions, which security updates change. */
+/** The cells of a table by client, with reasons instead of their numbers, and without versions, which security updates change. */
 function parseRows (table: string): Map<string, string[]> {
+  const reasons = new Map(Array.from(table.matchAll(/^(\d+)\. (.*)$/gm), ([, number, reason]) => [number, reason]))
   const cells = table.split('\n').filter(text => text.startsWith('| ')).slice(1).map(text => text.slice(2, -2).split(' | '))
-  return new Map(cells.map(([name, language, , ...results]) => [name!, [language!, ...results.map(cell => cell.replace(/ \(\d+\)$/, ''))]]))
+  return new Map(cells.map(([name, language, , ...results]) => [name!, [language!, ...results.map(cell => cell.replace(/\((\d+)\)$/, (_, number) => `(${reasons.get(number)})`))]]))
 }
 
 /** The names in the docs' tables, in their order. */
