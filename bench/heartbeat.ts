@@ -5,10 +5,11 @@
 import { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { Connection, type ConnectionSettings } from '../lib/connection/connection.js'
+import { Connection, sessionOf } from '../lib/connection/connection.js'
 import { plainJson } from '../lib/connection/json-messages.js'
-import { HeartbeatWheel } from '../lib/server/heartbeat-wheel.js'
-import { Pulse, waitsOf, type PulseSettings } from '../lib/server/pulse.js'
+import type { ConnectionSettings } from '../lib/connection/settings.js'
+import { Liveness, waitsOf, type LivenessSettings } from '../lib/server/liveness.js'
+import { TimerWheel } from '../lib/server/timer-wheel.js'
 
 const { values } = parseArgs({ options: { connections: { type: 'string', default: '100000' }, seconds: { type: 'string', default: '30' } } })
 const count = Number(values.connections)
@@ -31,9 +32,9 @@ class AnsweringSocket extends Duplex {
 const settings: ConnectionSettings = {
   role: 'server', maxPayload: 1024, maxBufferedAmount: 1024, rateLimit: null, closeTimeout: 1000, json: plainJson, onInvalidMessage: null
 }
-const pulseSettings: PulseSettings = { heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity }
-const wheel = new HeartbeatWheel()
-for (const wait of waitsOf(pulseSettings)) wheel.prepare(wait)
+const livenessSettings: LivenessSettings = { heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity }
+const wheel = new TimerWheel()
+for (const wait of waitsOf(livenessSettings)) wheel.prepare(wait)
 
 function heapUsed (): number {
   globalThis.gc!()
@@ -51,17 +52,16 @@ async function cpuShare (): Promise<number> {
 
 const connections = Array.from({ length: count }, () => {
   const connection = new Connection(new AnsweringSocket(), settings, { protocol: '', extensions: '', url: '', deflate: null }, null)
-  connection._begin(Buffer.alloc(0))
+  sessionOf(connection).begin(Buffer.alloc(0))
   return connection
 })
 const idle = await cpuShare()
 const before = heapUsed()
-const pulses: Pulse[] = []
-pulses.length = count
 // Spread over the interval, as they are where people come and go.
-const perTick = Math.ceil(count / (pulseSettings.heartbeat!.interval / (wheel.nextTick - wheel.now)))
+const perTick = Math.ceil(count / (livenessSettings.heartbeat!.interval / (wheel.nextTick - wheel.now)))
 for (let i = 0; i < count; i++) {
-  pulses[i] = new Pulse(connections[i]!, wheel, pulseSettings)
+  const session = sessionOf(connections[i]!)
+  session.watcher = new Liveness(session, wheel, livenessSettings)
   if (i % perTick === perTick - 1) wheel._turn()
 }
 const after = heapUsed()

@@ -1,26 +1,17 @@
 import { Duplex, type DuplexOptions } from 'node:stream'
 import type { WebSocketConnection } from '../../types/connection.js'
-import type { HeldMessage } from './held-message.js'
+import type { Mailbox, Subscriber } from './mailbox.js'
 
-/** A connection that tells whether it has already emitted its last event. */
-interface EndingConnection extends WebSocketConnection {
-  readonly _isOver: boolean
-  /** The bytes of the message, if `binaryType` has given it another form. */
-  readonly _converted: Buffer | null
-  _takeHeld (): HeldMessage[]
-  _viewIsFull (): void
-  _viewHasRoom (): void
-  _reportThrown (error: unknown): void
-}
-
-/** A Duplex over the messages of a connection; see `stream` in `types/connection.ts`. */
-export function createMessageStream (connection: EndingConnection, options?: DuplexOptions): Duplex {
+/**
+ * A Duplex over the messages of a connection; see `stream` in `types/connection.ts`.
+ *
+ * @param reportThrown gets an error of the stream that nobody else handles
+ */
+export function createMessageStream (connection: WebSocketConnection, mailbox: Mailbox, reportThrown: (error: unknown) => void, options?: DuplexOptions): Duplex {
   let isFull = false
-  const makeRoom = (): void => {
-    if (!isFull) return
-    isFull = false
-    connection._viewHasRoom()
-  }
+  let isOver = false
+  /** Called when the connection is over. */
+  let onOver: (() => void) | null = null
   const stream = new Duplex({
     ...options,
     autoDestroy: false,
@@ -30,52 +21,56 @@ export function createMessageStream (connection: EndingConnection, options?: Dup
       connection.send(chunk, callback)
     },
     final (callback) {
-      if (connection._isOver) return callback()
-      connection.prependOnceListener('close', () => callback())
+      if (isOver) return callback()
+      onOver = callback
       connection.close()
     },
     destroy (error, callback) {
-      makeRoom()
-      if (connection._isOver) {
-        finishDestroy()
-      } else {
-        connection.prependOnceListener('close', finishDestroy)
-        connection.terminate()
-      }
-      function finishDestroy (): void {
+      const finish = (): void => {
         callback(error)
         process.nextTick(() => stream.emit('close'))
       }
+      makeRoom()
+      if (isOver) return finish()
+      // `final`, if it waits, waits for nothing any more: a stream that is destroyed does not finish.
+      onOver = finish
+      connection.terminate()
     }
   })
 
-  // A peer shall not be able to end the process through a stream whose errors nobody watches.
+  function makeRoom (): void {
+    if (!isFull) return
+    isFull = false
+    mailbox.viewHasRoom()
+  }
+
+  const view: Subscriber = {
+    kind: 'message',
+    receive (data, isBinary) {
+      if (stream.push(stream.readableObjectMode && !isBinary ? String(data) : data) || isFull) return
+      isFull = true
+      mailbox.viewIsFull()
+    },
+    onError (error) {
+      stream.destroy(error)
+    },
+    onClose () {
+      isOver = true
+      onOver?.()
+      if (stream.destroyed) return
+      stream.push(null)
+      // Like a socket, the stream is over when both sides are.
+      if (stream.readableEnded) stream.destroy()
+      else stream.once('end', () => stream.destroy())
+    }
+  }
+
+  // A peer must not be able to end the process through a stream whose errors nobody handles.
   stream.on('error', error => {
-    if (stream.listenerCount('error') === 1) connection._reportThrown(error)
+    if (stream.listenerCount('error') === 1) reportThrown(error)
     // A write that has failed does not do that by itself.
     stream.destroy()
   })
-  const push = (data: Buffer, isBinary: boolean): boolean => stream.push(stream.readableObjectMode && !isBinary ? String(data) : data)
-  const end = (): void => {
-    if (stream.destroyed) return
-    stream.push(null)
-    // Like a socket, the stream is over when both sides are.
-    if (stream.readableEnded) stream.destroy()
-    else stream.once('end', () => stream.destroy())
-  }
-  if (connection._isOver) {
-    // What a loop has left behind.
-    for (const { data, isBinary } of connection._takeHeld()) push(data, isBinary)
-    end()
-    return stream
-  }
-  // First of all listeners: one that throws keeps the event from those behind it.
-  connection.prependListener('message', (data, isBinary) => {
-    if (push(connection._converted ?? data, isBinary) || isFull) return
-    isFull = true
-    connection._viewIsFull()
-  })
-  connection.prependOnceListener('error', error => stream.destroy(error))
-  connection.prependOnceListener('close', end)
+  mailbox.subscribe(view)
   return stream
 }

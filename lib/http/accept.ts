@@ -3,7 +3,9 @@ import { TLSSocket } from 'node:tls'
 import type { OriginPolicy, VerifyClient } from '../../types/options.js'
 import { captureContext, runInContext } from '../async-context.js'
 import { noop } from '../common.js'
-import { Connection, type Agreement } from '../connection/connection.js'
+import { Connection, sessionOf } from '../connection/connection.js'
+import type { Session } from '../connection/session.js'
+import type { Agreement } from '../connection/settings.js'
 import type { PluginSettings, RouteSettings } from '../options/settings.js'
 import { createError, describe, HandshakeError } from '../errors.js'
 import type { ExtensionOffer } from '../protocol/header-fields.js'
@@ -52,11 +54,12 @@ export function createAccept (settings: PluginSettings, server: Registry, upgrad
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
         server.add(connection, route.connections)
-        host.watch(connection, route.settings)
+        const session = sessionOf(connection)
+        host.watch(session, route.settings)
         publishOpened(() => ({ server, connection, request }))
-        announce(server, connection, request)
-        run(route, connection, instance, request)
-        connection._begin(early)
+        announce(server, session, request)
+        run(route, session, instance, request)
+        session.begin(early)
       }, undefined))
       return reply.code(proposal.statusCode).headers(proposal.headers).send()
     }
@@ -69,28 +72,29 @@ function isRequestLogged ({ initialConfig: { disableRequestLogging } }: FastifyI
 }
 
 /** Tells those who listen to the server. */
-function announce (server: Registry, connection: Connection, request: FastifyRequest): void {
+function announce (server: Registry, session: Session, request: FastifyRequest): void {
   try {
-    server.emit('connection', connection, request.raw)
+    server.emit('connection', session.connection, request.raw)
   } catch (error) {
-    connection._reportThrown(error)
+    session.reportThrown(error)
   }
 }
 
 /** Calls the user's handler. Delivery begins when it has settled, if it did not begin before with a listener. */
-function run (route: WebSocketRoute, connection: Connection, instance: FastifyInstance, request: FastifyRequest): void {
+function run (route: WebSocketRoute, session: Session, instance: FastifyInstance, request: FastifyRequest): void {
+  const { mailbox } = session
   let result: unknown
   try {
-    result = route.handler.call(instance, connection, request)
+    result = route.handler.call(instance, session.connection, request)
   } catch (error) {
-    connection._reportThrown(error)
+    session.reportThrown(error)
   }
-  if (!isThenable(result)) return connection._startDelivery()
+  if (!isThenable(result)) return mailbox.handlerSettled()
   toPromise(result).then(
-    () => connection._startDelivery(),
+    () => mailbox.handlerSettled(),
     (error: unknown) => {
-      connection._reportThrown(error)
-      connection._startDelivery()
+      session.reportThrown(error)
+      mailbox.handlerSettled()
     }
   )
 }

@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import type { WebSocketConnection } from '../../types/connection.js'
 import type { InjectWSContext, InjectWSOptions } from '../../types/fastify.js'
 import { captureContext, runInContext } from '../async-context.js'
-import { Connection, type ConnectionSettings } from '../connection/connection.js'
+import { Connection, sessionOf } from '../connection/connection.js'
+import type { ConnectionSettings } from '../connection/settings.js'
 import { plainJson } from '../connection/json-messages.js'
 import { isHttp2Server } from './connect-listener.js'
 import { createHttp1Client } from './inject-http1.js'
@@ -66,7 +67,7 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: PendingUpgra
         const connection = new Connection(socket, settings, { protocol, extensions, url, deflate: null }, null)
         if (options.onOpen !== undefined) connection.once('open', () => options.onOpen!(connection))
         options.onInit?.(connection)
-        connection._begin(early)
+        sessionOf(connection).begin(early)
         connection.emit('open')
         resolve(connection)
       }, undefined),

@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { WebSocketHandler } from '../../types/fastify.js'
-import type { ConnectionSettings } from '../connection/connection.js'
+import type { ConnectionSettings } from '../connection/settings.js'
 import { JsonMessages } from '../connection/json-messages.js'
 import { resolveRouteOptions } from '../options/index.js'
 import type { PluginSettings, RouteSettings } from '../options/settings.js'

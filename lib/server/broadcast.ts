@@ -1,6 +1,6 @@
 import type { BroadcastOptions, WebSocketConnection, WebSocketData } from '../../types/connection.js'
 import { noop } from '../common.js'
-import type { Connection } from '../connection/connection.js'
+import { sessionOf, type Connection } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'
 import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
@@ -18,7 +18,7 @@ export function broadcast (connections: Iterable<Connection>, data: WebSocketDat
   for (const connection of connections) {
     if (!isReceiver(connection, except, options)) continue
     message ??= new SharedMessage(isBinary ? Opcode.BINARY : Opcode.TEXT, bytes, options.compress !== false)
-    if (connection._sendShared(message)) receivers++
+    if (sessionOf(connection).outbox.sendShared(message)) receivers++
   }
   return receivers
 }
@@ -34,10 +34,10 @@ export function broadcastJson (connections: Iterable<Connection>, value: unknown
   for (const connection of connections) {
     if (!isReceiver(connection, except, options)) continue
     receivers.push(connection)
-    const json = connection._json
+    const { json } = sessionOf(connection)
     if (!messages.has(json)) messages.set(json, new SharedMessage(Opcode.TEXT, toBytes(json.write(value)), options.compress !== false))
   }
-  return receivers.filter(connection => connection._sendShared(messages.get(connection._json)!)).length
+  return receivers.map(sessionOf).filter(({ outbox, json }) => outbox.sendShared(messages.get(json)!)).length
 }
 
 function isReceiver (connection: Connection, except: ReadonlySet<WebSocketConnection> | null, { filter }: BroadcastOptions): boolean {

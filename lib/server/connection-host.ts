@@ -1,12 +1,15 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocketClosed } from '../../types/diagnostics.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
-import type { Connection, ConnectionHost } from '../connection/connection.js'
+import type { Connection } from '../connection/connection.js'
+import type { ConnectionHost, HostedSession } from '../connection/host.js'
+import type { Session } from '../connection/session.js'
+import type { ConnectionCounts } from '../connection/settings.js'
 import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
 import { catchRejection } from '../thenable.js'
 import { createError, WebSocketError } from '../errors.js'
 import { publishClosed, publishFailed } from './diagnostics.js'
-import { Pulse, type PulseSettings } from './pulse.js'
+import { Liveness, type LivenessSettings } from './liveness.js'
 import type { Registry, RouteConnections } from './registry.js'
 
 /** What a user's error handler gets beside the error. Kept only where there is one, since it keeps the request alive. */
@@ -21,14 +24,14 @@ export interface ErrorHandling {
  * Logs, and closes with 1011, or with what the error itself says. What the peer did wrong has closed the
  * connection before, and is no error of ours.
  */
-function handleErrorByDefault (thrown: unknown, connection: Connection, log: FastifyBaseLogger): void {
+function handleErrorByDefault (thrown: unknown, session: HostedSession, log: FastifyBaseLogger): void {
   const error = thrown instanceof Error ? thrown : createError('FST_WS_ERR_THROWN_VALUE', `the errorHandler threw ${String(thrown)}`, { cause: thrown })
   if (error instanceof WebSocketError) {
     tell(() => log.info({ err: error }, error.message))
-    connection.close(isReceivableCloseCode(error.closeCode) ? error.closeCode : CloseCode.INTERNAL_ERROR)
+    session.close(isReceivableCloseCode(error.closeCode) ? error.closeCode : CloseCode.INTERNAL_ERROR)
   } else {
     tell(() => log.error({ err: error }, error.message))
-    connection.close(CloseCode.INTERNAL_ERROR)
+    session.close(CloseCode.INTERNAL_ERROR)
   }
 }
 
@@ -49,7 +52,7 @@ export class ServerConnectionHost implements ConnectionHost {
   private readonly logsEnd: boolean
   private readonly errorHandling: ErrorHandling | null
   private readonly openedAt = performance.now()
-  private pulse: Pulse | null = null
+  private liveness: Liveness | null = null
 
   constructor (server: Registry, route: RouteConnections, log: FastifyBaseLogger, logsEnd: boolean, errorHandling: ErrorHandling | null) {
     this.server = server
@@ -60,32 +63,33 @@ export class ServerConnectionHost implements ConnectionHost {
   }
 
   /** Looks after the connection from now on, if its route wants it. */
-  watch (connection: Connection, settings: PulseSettings): void {
-    if (settings.heartbeat !== null || settings.idleTimeout !== Infinity) this.pulse = new Pulse(connection, this.server.wheel, settings)
+  watch (session: Session, settings: LivenessSettings): void {
+    if (settings.heartbeat === null && settings.idleTimeout === Infinity) return
+    session.watcher = this.liveness = new Liveness(session, this.server.wheel, settings)
   }
 
-  onError (connection: Connection, error: Error): void {
+  onError (session: HostedSession, error: Error): void {
+    const { connection } = session
     publishFailed(() => ({ server: this.server, connection, error }))
     const handling = this.errorHandling
-    if (handling === null) return handleErrorByDefault(error, connection, this.log)
+    if (handling === null) return handleErrorByDefault(error, session, this.log)
     try {
       const { errorHandler, instance, request, reply } = handling
       const result: unknown = errorHandler.call(instance, error, connection, request, reply)
-      catchRejection(result, thrown => handleErrorByDefault(thrown, connection, this.log))
+      catchRejection(result, thrown => handleErrorByDefault(thrown, session, this.log))
     } catch (thrown) {
-      handleErrorByDefault(thrown, connection, this.log)
+      handleErrorByDefault(thrown, session, this.log)
     }
   }
 
-  onEnd (connection: Connection, code: number): void {
-    this.pulse?.stop()
-    this.server.remove(connection, this.route)
-    publishClosed(() => ({ server: this.server, connection, ...this.summarize(connection, code) }))
-    if (this.logsEnd) tell(() => this.log.info(this.summarize(connection, code), 'websocket connection closed'))
+  onEnd ({ connection, counts }: HostedSession, code: number): void {
+    this.liveness?.stop()
+    this.server.remove(connection as Connection, this.route)
+    publishClosed(() => ({ server: this.server, connection, ...this.summarize(counts, code) }))
+    if (this.logsEnd) tell(() => this.log.info(this.summarize(counts, code), 'websocket connection closed'))
   }
 
-  private summarize (connection: Connection, code: number): Pick<WebSocketClosed, 'code' | 'duration' | 'received' | 'sent'> {
-    const { messagesReceived, bytesReceived, messagesSent, bytesSent } = connection._counts
+  private summarize ({ messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts, code: number): Pick<WebSocketClosed, 'code' | 'duration' | 'received' | 'sent'> {
     return {
       code,
       duration: performance.now() - this.openedAt,

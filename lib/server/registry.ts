@@ -1,12 +1,13 @@
 import { EventEmitter } from 'node:events'
 import type { BroadcastOptions, WebSocketConnections, WebSocketData, WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketServer, WebSocketServerEvents, WebSocketServerStats } from '../../types/server.js'
-import type { Connection, ConnectionCounts } from '../connection/connection.js'
+import { sessionOf, type Connection } from '../connection/connection.js'
+import type { ConnectionCounts } from '../connection/settings.js'
 import { createError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { broadcast, broadcastJson } from './broadcast.js'
-import { HeartbeatWheel } from './heartbeat-wheel.js'
-import { waitsOf, type PulseSettings } from './pulse.js'
+import { waitsOf, type LivenessSettings } from './liveness.js'
+import { TimerWheel } from './timer-wheel.js'
 
 function addCounts (to: ConnectionCounts, { messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts): void {
   to.messagesReceived += messagesReceived
@@ -39,7 +40,7 @@ export class RouteConnections implements WebSocketRouteConnections {
 export class Registry extends EventEmitter<WebSocketServerEvents> implements WebSocketServer, WebSocketConnections {
   readonly clients: Set<Connection>
   readonly options: WebSocketServer['options'] = {}
-  readonly wheel = new HeartbeatWheel()
+  readonly wheel = new TimerWheel()
   private readonly open: Set<Connection>
   private readonly routes = new Map<string, RouteConnections>()
   private readonly closeTimeout: number
@@ -81,7 +82,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   }
 
   /** @returns the set of a route that is being declared; routes that differ only in constraints share theirs */
-  declareRoute (url: string, settings: PulseSettings): RouteConnections {
+  declareRoute (url: string, settings: LivenessSettings): RouteConnections {
     for (const wait of waitsOf(settings)) this.wheel.prepare(wait)
     let route = this.routes.get(url)
     if (route === undefined) this.routes.set(url, route = new RouteConnections(url))
@@ -108,7 +109,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
     const total = { ...this.past }
     let queued = 0
     for (const connection of this.open) {
-      addCounts(total, connection._counts)
+      addCounts(total, sessionOf(connection).counts)
       queued += connection.bufferedAmount
     }
     return {
@@ -136,7 +137,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   remove (connection: Connection, route: RouteConnections): void {
     this.open.delete(connection)
     route.clients.delete(connection)
-    addCounts(this.past, connection._counts)
+    addCounts(this.past, sessionOf(connection).counts)
     for (const [closing, done] of this.closings) {
       if (closing.delete(connection) && closing.size === 0) done()
     }
@@ -144,7 +145,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
 
   /** Reports the rejection of an async listener of `connection` (`captureRejections`). */
   [Symbol.for('nodejs.rejection')] (error: unknown, _event: string, connection: Connection): void {
-    connection._reportThrown(error)
+    sessionOf(connection).reportThrown(error)
   }
 
   async close (callback?: (error?: Error) => void): Promise<void> {
@@ -159,7 +160,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
     if (closing.size === 0) return
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
-        for (const connection of closing) connection._socket.destroy()
+        for (const connection of closing) sessionOf(connection).socket.destroy()
         // They end in later turns; the wait is over even if one of them never does.
         setImmediate(() => setImmediate(done))
       }, timeout)

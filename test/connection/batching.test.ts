@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import type { Connection } from '../../lib/connection/connection.js'
+import { sessionOf, type Connection } from '../../lib/connection/connection.js'
 import type { WebSocketConnection } from '../../lib/index.js'
 import { startApp, type Teardown } from '../support/app.js'
 import { certificate } from '../support/certificate.js'
@@ -27,10 +27,11 @@ class WriteSpy {
       this.writes.push(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)))
       writev.call(socket, chunks as Parameters<Writev>[0], callback)
     }
-    const decode = connection._decode
-    connection._decode = bytes => {
-      if (bytes !== null) this.chunks++
-      decode.call(connection, bytes)
+    const session = sessionOf(connection)
+    const { onRead } = session
+    session.onRead = bytes => {
+      this.chunks++
+      onRead.call(session, bytes)
     }
   }
 

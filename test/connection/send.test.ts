@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import t from 'tap'
+import { sessionOf, type Connection } from '../../lib/connection/connection.js'
 import type { WebSocketConnection, WebSocketData } from '../../lib/index.js'
 import { startApp, type Teardown } from '../support/app.js'
 import { close, RawClient } from '../support/raw-client.js'
@@ -231,7 +232,7 @@ t.test('callbacks of what could not be handed over get an error, once, and what 
   await new Promise(resolve => setImmediate(resolve))
   t.same(results, [], 'not yet')
   connection.send('in the batch', error => { results.push(['in the batch', error instanceof Error]) })
-  ;(connection as unknown as { _socket: { destroy: () => void } })._socket.destroy()
+  sessionOf(connection as Connection).socket.destroy()
   await closed
   // The first was handed to the socket; what Node says of a write that a destroyed socket drops is Node's.
   t.same(results.sort(), [['behind', true], ['big'], ['in the batch', true]])

@@ -1,8 +1,8 @@
 import { createHook } from 'node:async_hooks'
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { sessionOf, type Connection } from '../../lib/connection/connection.js'
 import type { WebSocketConnection, WebSocketPluginOptions } from '../../lib/index.js'
 import type { Registry } from '../../lib/server/registry.js'
 import { startApp } from '../support/app.js'
@@ -399,5 +399,5 @@ t.test('a connection that is being closed is left to closeTimeout', async t => {
   }
   await answer(control.client, 15)
   t.equal(connection.readyState, connection.CLOSING)
-  ;(connection as unknown as { _socket: Socket })._socket.destroy()
+  sessionOf(connection as Connection).socket.destroy()
 })

@@ -1,10 +1,13 @@
-import type { Connection } from '../connection/connection.js'
-import { currentPing } from '../connection/heartbeat-ping.js'
+import type { Socket } from 'node:net'
+import type { PongWatcher } from '../connection/host.js'
+import type { Session } from '../connection/session.js'
+import { writeProgressOf } from '../connection/write-progress.js'
 import type { HeartbeatSettings } from '../options/settings.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { WheelNode, type HeartbeatWheel } from './heartbeat-wheel.js'
+import { currentPing, isHeartbeatPong, type HeartbeatPing } from './heartbeat-ping.js'
+import { WheelNode, type TimerWheel } from './timer-wheel.js'
 
-export interface PulseSettings {
+export interface LivenessSettings {
   readonly heartbeat: HeartbeatSettings | null
   /** Milliseconds. `Infinity` for none. */
   readonly idleTimeout: number
@@ -16,16 +19,17 @@ const LOOKS_PER_IDLE_TIMEOUT = 4
 const NEVER = -1
 
 /** Waits of the wheel that these settings make. */
-export function waitsOf ({ heartbeat, idleTimeout }: PulseSettings): number[] {
+export function waitsOf ({ heartbeat, idleTimeout }: LivenessSettings): number[] {
   const waits = heartbeat === null ? [] : [heartbeat.interval, heartbeat.timeout]
   return idleTimeout === Infinity ? waits : [...waits, Math.ceil(idleTimeout / LOOKS_PER_IDLE_TIMEOUT)]
 }
 
-/** Looks after one connection: whether there is still somebody at its other end, and whether he has anything to say. */
-export class Pulse extends WheelNode {
-  private readonly connection: Connection
-  private readonly wheel: HeartbeatWheel
-  private readonly settings: PulseSettings
+/** Detects a peer that is dead (`heartbeat`) or idle (`idleTimeout`). */
+export class Liveness extends WheelNode implements PongWatcher {
+  latency: number | undefined = undefined
+  private readonly session: Session
+  private readonly wheel: TimerWheel
+  private readonly settings: LivenessSettings
 
   // All on the wheel's clock.
   private nextPingAt: number
@@ -38,9 +42,13 @@ export class Pulse extends WheelNode {
   private activeAt: number
   private messages = 0
 
-  constructor (connection: Connection, wheel: HeartbeatWheel, settings: PulseSettings) {
+  /** The Ping that waits for its Pong. */
+  private awaitedPing: HeartbeatPing | null = null
+  private isKeptAlive = false
+
+  constructor (session: Session, wheel: TimerWheel, settings: LivenessSettings) {
     super()
-    this.connection = connection
+    this.session = session
     this.wheel = wheel
     this.settings = settings
     this.activeAt = wheel.nextTick
@@ -53,14 +61,14 @@ export class Pulse extends WheelNode {
   }
 
   visit (): void {
-    const { connection } = this
+    const { session } = this
     // `closeTimeout` sees to the rest.
-    if (connection.readyState !== connection.OPEN) return
+    if (!session.maySend) return
     const { heartbeat, idleTimeout } = this.settings
     let delay = Infinity
     if (idleTimeout !== Infinity) {
       const left = this.timeLeft(idleTimeout)
-      if (left <= 0) return connection.close(CloseCode.GOING_AWAY, 'idle timeout')
+      if (left <= 0) return session.close(CloseCode.GOING_AWAY, 'idle timeout')
       delay = Math.min(left, idleTimeout / LOOKS_PER_IDLE_TIMEOUT)
     }
     if (heartbeat !== null) {
@@ -72,11 +80,19 @@ export class Pulse extends WheelNode {
   }
 
   judge (): void {
-    const { connection } = this
-    if (connection.readyState !== connection.OPEN) return
-    const isAlive = this.stuckAt === NEVER ? connection._hasHeard : !connection._isStuck || this.hasWritten()
+    const { session } = this
+    if (!session.maySend) return
+    const isAlive = this.stuckAt === NEVER ? session.hasHeard : !session.isStuck || this.hasWritten()
     if (isAlive) this.visit()
-    else connection._socket.destroy()
+    else session.socket.destroy()
+  }
+
+  onPong (payload: Buffer): boolean {
+    const { awaitedPing } = this
+    if (awaitedPing === null || !payload.equals(awaitedPing.payload)) return isHeartbeatPong(payload)
+    this.latency = performance.now() - awaitedPing.sentAt
+    this.awaitedPing = null
+    return true
   }
 
   private wait (delay: number): void {
@@ -85,18 +101,18 @@ export class Pulse extends WheelNode {
 
   /** @returns milliseconds until the connection has been idle for too long */
   private timeLeft (idleTimeout: number): number {
-    const { messagesReceived, messagesSent } = this.connection._counts
+    const { messagesReceived, messagesSent } = this.session.counts
     const messages = messagesReceived + messagesSent
     // What waits to be read may be a message.
-    if (messages !== this.messages || this.connection._isHeldBack) this.activeAt = this.wheel.now
+    if (messages !== this.messages || this.session.isHeldBack) this.activeAt = this.wheel.now
     this.messages = messages
     return this.activeAt + idleTimeout - this.wheel.now
   }
 
   /** @returns milliseconds until the next look; `NEVER` if there seems to be nobody any more */
   private beat ({ interval, timeout }: HeartbeatSettings): number {
-    const { connection, wheel: { now } } = this
-    if (connection._isStuck) {
+    const { session, wheel: { now } } = this
+    if (session.isStuck) {
       this.pingedAt = NEVER
       // A Ping would wait behind all that is queued already. What tells of life is that the queue moves.
       if (this.stuckAt === NEVER || this.hasWritten()) this.noteWritten()
@@ -104,31 +120,41 @@ export class Pulse extends WheelNode {
       return Math.min(interval, this.stuckAt + timeout - now)
     }
     this.stuckAt = NEVER
-    if (connection._isHeldBack) {
+    if (session.isHeldBack) {
       this.pingedAt = NEVER
       // It may have answered: we do not read. So its TCP is asked.
-      connection._keepAlive(interval)
+      this.keepAlive(interval)
       return interval
     }
-    if (this.pingedAt !== NEVER && !connection._hasHeard) {
+    if (this.pingedAt !== NEVER && !session.hasHeard) {
       const left = this.pingedAt + timeout - now
       return left <= 0 ? NEVER : Math.min(interval, left)
     }
     this.pingedAt = NEVER
     if (now < this.nextPingAt) return this.nextPingAt - now
-    connection._sendHeartbeat(currentPing())
+    session.hasHeard = false
+    this.awaitedPing = currentPing()
+    session.outbox.sendPing(this.awaitedPing.payload)
     this.pingedAt = now
     this.nextPingAt = now + interval
     return Math.min(interval, timeout)
   }
 
+  /** Lets TCP find out whether the peer is there, after a time without a packet. */
+  private keepAlive (delay: number): void {
+    const { socket } = this.session
+    if (this.isKeptAlive || !('setKeepAlive' in socket)) return
+    this.isKeptAlive = true
+    ;(socket as Socket).setKeepAlive(true, delay)
+  }
+
   private hasWritten (): boolean {
-    const { written, unwritten } = this.connection._writeProgress
+    const { written, unwritten } = writeProgressOf(this.session.socket)
     return written !== this.written || unwritten !== this.unwritten
   }
 
   private noteWritten (): void {
-    const { written, unwritten } = this.connection._writeProgress
+    const { written, unwritten } = writeProgressOf(this.session.socket)
     this.written = written
     this.unwritten = unwritten
     this.stuckAt = this.wheel.now

@@ -41,7 +41,7 @@ class Bucket extends WheelNode {
  * Its clock counts ticks that came, not time that went by: while the event loop is blocked it stands still, for then nobody
  * could have been heard.
  */
-export class HeartbeatWheel {
+export class TimerWheel {
   private readonly buckets = Array.from({ length: BUCKETS }, () => new Bucket())
   private tickLength = LONGEST_TICK
   private tick = 0
@@ -142,14 +142,14 @@ function moveAll (from: WheelNode, to: WheelNode): void {
   from._next = from._previous = from
 }
 
-function start (wheel: HeartbeatWheel, interval: number): NodeJS.Timeout {
+function start (wheel: TimerWheel, interval: number): NodeJS.Timeout {
   return setInterval(turn, interval, wheel).unref()
 }
 
-function turn (wheel: HeartbeatWheel): void {
+function turn (wheel: TimerWheel): void {
   wheel._turn()
 }
 
-function judgeAll (wheel: HeartbeatWheel): void {
+function judgeAll (wheel: TimerWheel): void {
   wheel._judgeAll()
 }

@@ -2,7 +2,7 @@ import { createHook } from 'node:async_hooks'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { HeartbeatWheel, WheelNode } from '../../lib/server/heartbeat-wheel.js'
+import { TimerWheel, WheelNode } from '../../lib/server/timer-wheel.js'
 
 /** Does what it is told when its time has come. */
 class Node extends WheelNode {
@@ -23,8 +23,8 @@ function stayAlive (t: Test): void {
 }
 
 /** A wheel that the test turns itself, though a timer does so too. */
-function turning (tickLength: number): { wheel: HeartbeatWheel, turn: (ticks: number) => void } {
-  const wheel = new HeartbeatWheel()
+function turning (tickLength: number): { wheel: TimerWheel, turn: (ticks: number) => void } {
+  const wheel = new TimerWheel()
   wheel.prepare(tickLength * 4)
   return { wheel, turn: ticks => { for (let i = 0; i < ticks; i++) wheel._turn() } }
 }
@@ -73,7 +73,7 @@ t.test('a visit may put its node back, take others off and put others on, in the
 
 t.test('the shortest wait says how fine it is, and a quarter of a second is the coarsest', async t => {
   for (const [wait, tick] of [[30_000, 250], [1000, 250], [999, 249], [20, 5], [3, 1], [1, 1]] as const) {
-    const wheel = new HeartbeatWheel()
+    const wheel = new TimerWheel()
     wheel.prepare(wait)
     wheel.prepare(60_000)
     t.equal(wheel.nextTick - wheel.now, tick)
@@ -91,7 +91,7 @@ t.test('one timer for all, none without anybody', async t => {
     },
     destroy (id) { timers.delete(id) }
   }).enable()
-  const wheel = new HeartbeatWheel()
+  const wheel = new TimerWheel()
   const nodes = Array.from({ length: 1000 }, () => new Node(() => {}))
   for (const node of nodes) wheel.schedule(node, 3_600_000)
   t.equal(made, 1)
@@ -107,7 +107,7 @@ t.test('one timer for all, none without anybody', async t => {
 t.test('one that waits alone and always again keeps its timer', async t => {
   stayAlive(t)
   let made = 0
-  const wheel = new HeartbeatWheel()
+  const wheel = new TimerWheel()
   wheel.prepare(4)
   const hook = createHook({ init (_id, type) { if (type === 'Timeout') made++ } }).enable()
   await new Promise<void>(resolve => {
@@ -124,7 +124,7 @@ t.test('one that waits alone and always again keeps its timer', async t => {
 
 t.test('while the event loop is blocked the clock stands still', async t => {
   stayAlive(t)
-  const wheel = new HeartbeatWheel()
+  const wheel = new TimerWheel()
   wheel.prepare(4)
   const before = wheel.now
   await new Promise<void>(resolve => {
@@ -136,7 +136,7 @@ t.test('while the event loop is blocked the clock stands still', async t => {
 })
 
 t.test('who is condemned is judged when what came was read', async t => {
-  const wheel = new HeartbeatWheel()
+  const wheel = new TimerWheel()
   const log: string[] = []
   const nodes = [1, 2].map(i => new Node(() => {}, () => log.push(`judged ${i}`)))
   await new Promise<void>(resolve => {
@@ -151,9 +151,9 @@ t.test('who is condemned is judged when what came was read', async t => {
 
 t.test('it keeps no process alive', async t => {
   const program = `
-    import { HeartbeatWheel, WheelNode } from ${JSON.stringify(new URL('../../lib/server/heartbeat-wheel.ts', import.meta.url).href)}
+    import { TimerWheel, WheelNode } from ${JSON.stringify(new URL('../../lib/server/timer-wheel.ts', import.meta.url).href)}
     class Node extends WheelNode { visit () {} judge () {} }
-    new HeartbeatWheel().schedule(new Node(), 3_600_000)
+    new TimerWheel().schedule(new Node(), 3_600_000)
   `
   const { stdout } = await promisify(execFile)('env', ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', '--input-type=module', '-e', `${program}; console.log('done')`])
   t.equal(stdout.trim(), 'done')

@@ -1,0 +1,26 @@
+import type { WebSocketConnection, WebSocketRouteConnections } from '../../types/connection.js'
+import type { ConnectionCounts } from './settings.js'
+
+/** What a connection's surroundings see of it. */
+export interface HostedSession {
+  readonly connection: WebSocketConnection
+  readonly counts: ConnectionCounts
+  close (code: number): void
+}
+
+/** Receives the errors and the end of a connection. */
+export interface ConnectionHost {
+  readonly route: WebSocketRouteConnections | null
+  /** Something that a listener or a send callback threw, or a rule that the peer broke. */
+  onError (session: HostedSession, error: Error): void
+  /** The socket is closed. Once. */
+  onEnd (session: HostedSession, code: number): void
+}
+
+/** Watches whether the peer is alive. */
+export interface PongWatcher {
+  /** Milliseconds that the last answered Ping of the server took; `undefined` before the first. */
+  readonly latency: number | undefined
+  /** @returns whether the Pong answers a Ping of the watcher, and not one of the app */
+  onPong (payload: Buffer): boolean
+}

@@ -1,0 +1,281 @@
+import type { BinaryType, WebSocketConnection, WebSocketConnectionEvents } from '../../types/connection.js'
+import type { InvalidMessageError, WebSocketError } from '../errors.js'
+import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
+import type { JsonMessages, Validation } from './json-messages.js'
+import { PauseReason } from './pause-reason.js'
+
+/** A view of the connection that gets its messages besides the listeners: a loop or a stream. */
+export interface Subscriber {
+  /** All messages, or those that are JSON. */
+  readonly kind: 'message' | 'json'
+  /** @param parsed for `json` the value */
+  receive (message: Buffer, isBinary: boolean, parsed: unknown): void
+  onError (error: Error): void
+  /** Nothing more will come. */
+  onClose (): void
+}
+
+/** The connection that a mailbox belongs to. */
+export interface MailboxOwner {
+  readonly connection: WebSocketConnection
+  readonly json: JsonMessages
+  /** Bits of `PauseReason`. */
+  readonly pauseReasons: number
+  /** Whether the socket is closed. */
+  readonly isClosed: boolean
+  /** Whether messages may still be delivered. */
+  readonly mayDeliver: boolean
+  /** Calls code of the app, and reports what it throws. */
+  call<Args extends unknown[]> (thisArg: unknown, fn: (...args: Args) => unknown, ...args: Args): void
+  emit (event: keyof WebSocketConnectionEvents, ...args: unknown[]): void
+  /** Adds or removes reasons not to read, and reads accordingly. */
+  setPaused (reason: number, isPaused: boolean): void
+  onInvalidMessage (error: InvalidMessageError, data: Buffer): void
+  reportFailure (error: WebSocketError): void
+  reportThrown (error: unknown): void
+  /** Emits `close`. */
+  emitClose (): void
+}
+
+/**
+ * The messages of a connection on their way to listeners, loops and streams. They wait, in order and bounded, while the
+ * handler runs and nobody listens; an error and `close` follow the messages that came before them.
+ */
+export class Mailbox {
+  binaryType: BinaryType = 'nodebuffer'
+  private readonly owner: MailboxOwner
+  /** Whether the handler has settled: then messages wait for nobody. */
+  private isHandlerDone = false
+  /** `shut`: later messages are dropped. `over`: `close` was emitted, and nothing more will be. */
+  private stage: 'open' | 'shut' | 'over' = 'open'
+  private held: HeldMessage[] | null = null
+  private heldBytes = 0
+  private isDelivering = false
+  /** The failure that is to be reported behind the messages that wait. */
+  private failure: WebSocketError | null = null
+  /** Replaced when it changes, so that it may change while it is gone through. */
+  private subscribers: readonly Subscriber[] | null = null
+  private fullViews = 0
+  /** Whether anybody has ever listened for JSON: connections without such listeners pay nothing for them. */
+  private mayHearJson = false
+
+  constructor (owner: MailboxOwner) {
+    this.owner = owner
+  }
+
+  /** Whether somebody hears messages, or messages have nobody to wait for. */
+  get isHeard (): boolean {
+    if (this.isHandlerDone || this.subscribers !== null) return true
+    const { connection } = this.owner
+    return connection.listenerCount('message') > 0 || connection.listenerCount('json') > 0
+  }
+
+  /** Whether a loop or a stream holds the peer back. */
+  get hasFullView (): boolean {
+    return this.fullViews > 0
+  }
+
+  // --- what comes in
+
+  /** Delivers a message, or keeps it. */
+  receive (data: Buffer, isBinary: boolean): void {
+    if (this.held === null && this.stage === 'open' && this.isReady) return this.emitMessage(data, isBinary)
+    if (this.stage !== 'open') return
+    const held = this.held ??= []
+    const message = holdMessage(data, isBinary, held.at(-1))
+    held.push(message)
+    this.heldBytes += message.cost
+    this.updatePaused()
+  }
+
+  /** Reports a failure of the connection, behind the messages that came before it. */
+  fail (error: WebSocketError): void {
+    if (this.held !== null) this.failure = error
+    else this.report(error)
+  }
+
+  /** Drops what waits, and takes nothing more. */
+  shut (): void {
+    if (this.stage === 'open') this.stage = 'shut'
+    this.drop()
+    this.updatePaused()
+  }
+
+  private drop (): void {
+    this.held = null
+    this.heldBytes = 0
+  }
+
+  /** The handler has settled, and whoever listens does so now. */
+  handlerSettled (): void {
+    this.isHandlerDone = true
+    this.deliver()
+  }
+
+  /** The socket is closed. @returns whether messages still wait */
+  socketClosed (): boolean {
+    if (this.held === null) {
+      this.conclude()
+      return false
+    }
+    // What is left is bounded: views take it, however much they contain.
+    if (this.fullViews > 0) process.nextTick(deliver, this)
+    return true
+  }
+
+  /** Nobody has asked for the messages that wait. */
+  giveUp (): void {
+    this.shut()
+    this.conclude()
+  }
+
+  // --- who hears it
+
+  /** A listener was added. Delivery starts in the next tick, so that others added in this one hear everything too. */
+  listenerAdded (event: string | symbol): void {
+    if (this.stage === 'over') return
+    if (event === 'json') this.mayHearJson = true
+    const isForMessages = event === 'message' || event === 'json'
+    if (isForMessages ? this.held !== null || this.owner.isClosed : event === 'close' && this.owner.isClosed && this.held === null) {
+      process.nextTick(deliver, this)
+    }
+  }
+
+  /** Adds a view. When everything is over it gets what another view has left, and its end. */
+  subscribe (subscriber: Subscriber): void {
+    if (subscriber.kind === 'json') this.mayHearJson = true
+    if (this.stage === 'over') return this.handOver(subscriber)
+    this.subscribers = [...this.subscribers ?? [], subscriber]
+    if (this.held !== null || this.owner.isClosed) process.nextTick(deliver, this)
+  }
+
+  /** @param unread messages that the view has not given to its reader: if nobody else hears messages, they wait again */
+  unsubscribe (subscriber: Subscriber, unread: HeldMessage[]): void {
+    const others = this.subscribers?.filter(other => other !== subscriber)
+    this.subscribers = others === undefined || others.length === 0 ? null : others
+    if (unread.length === 0 || this.isHeard || this.stage === 'shut') return
+    this.held = this.held === null ? unread : [...unread, ...this.held]
+    for (const message of unread) this.heldBytes += message.cost
+    if (!this.owner.isClosed) this.updatePaused()
+  }
+
+  private handOver (subscriber: Subscriber): void {
+    const held = this.held ?? []
+    this.drop()
+    for (const { data, isBinary } of held) {
+      // Nothing can be done any more about a message that is not valid.
+      const read = subscriber.kind === 'json' ? this.owner.json.read(data, isBinary) : { value: undefined }
+      if ('value' in read) subscriber.receive(data, isBinary, read.value)
+    }
+    subscriber.onClose()
+  }
+
+  /** A view contains more than it should: the peer is held back until `viewHasRoom`. */
+  viewIsFull (): void {
+    if (this.fullViews++ === 0) this.owner.setPaused(PauseReason.VIEW, true)
+  }
+
+  viewHasRoom (): void {
+    if (--this.fullViews === 0) process.nextTick(makeRoom, this)
+  }
+
+  /** @internal */
+  _makeRoom (): void {
+    this.deliver()
+    this.owner.setPaused(PauseReason.VIEW, this.fullViews > 0)
+  }
+
+  // --- delivery
+
+  /** Whether a message may be delivered now. */
+  private get isReady (): boolean {
+    const { owner } = this
+    return (owner.pauseReasons & PauseReason.APP) === 0 && this.isHeard && (this.fullViews === 0 || owner.isClosed)
+  }
+
+  /** Delivers the messages that wait, as far as somebody hears them, and behind them the failure and `close`. */
+  deliver (): void {
+    // A listener that is called from here may lead here again: the handler may settle.
+    if (this.isDelivering) return
+    if (this.stage === 'over') {
+      // Nothing is emitted behind `close`: what a loop has left is for the next view, while the handler runs.
+      if (this.isHandlerDone) this.drop()
+      return
+    }
+    if (this.held !== null) {
+      this.isDelivering = true
+      while (this.held !== null && this.isReady) {
+        const message: HeldMessage = this.held.shift()!
+        this.heldBytes -= message.cost
+        this.emitMessage(message.data, message.isBinary)
+        if (this.held?.length === 0) this.held = null
+      }
+      this.isDelivering = false
+      this.updatePaused()
+    }
+    if (this.held === null) this.conclude()
+  }
+
+  /** No message waits any more. */
+  private conclude (): void {
+    if (this.failure !== null) {
+      const { failure } = this
+      this.failure = null
+      this.report(failure)
+    }
+    // `close` too waits, until the handler has settled or somebody listens.
+    if (!this.owner.isClosed || this.stage === 'over' || !(this.isHeard || this.owner.connection.listenerCount('close') > 0)) return
+    this.stage = 'over'
+    this.owner.emitClose()
+    for (const subscriber of this.subscribers ?? []) this.owner.call(subscriber, subscriber.onClose)
+  }
+
+  private report (error: WebSocketError): void {
+    for (const subscriber of this.subscribers ?? []) this.owner.call(subscriber, subscriber.onError, error)
+    this.owner.reportFailure(error)
+  }
+
+  private updatePaused (): void {
+    this.owner.setPaused(PauseReason.MAILBOX, this.heldBytes > MAX_HELD)
+  }
+
+  private emitMessage (data: Buffer, isBinary: boolean): void {
+    const { owner } = this
+    owner.emit('message', isBinary && this.binaryType !== 'nodebuffer' ? convert(data, this.binaryType) : data, isBinary)
+    if (this.subscribers !== null) this.give('message', data, isBinary, undefined)
+    if (this.mayHearJson && owner.mayDeliver) owner.call(this, this.emitJson, data, isBinary)
+  }
+
+  private give (kind: Subscriber['kind'], data: Buffer, isBinary: boolean, parsed: unknown): void {
+    for (const subscriber of this.subscribers ?? []) {
+      if (subscriber.kind === kind) this.owner.call(subscriber, subscriber.receive, data, isBinary, parsed)
+    }
+  }
+
+  private isHeardAs (kind: Subscriber['kind']): boolean {
+    return this.owner.connection.listenerCount(kind) > 0 || this.subscribers?.some(subscriber => subscriber.kind === kind) === true
+  }
+
+  private emitJson (data: Buffer, isBinary: boolean): void {
+    // Binary messages are for other listeners, if there are any.
+    if (!this.isHeardAs('json') || (isBinary && this.isHeardAs('message'))) return
+    const read: Validation = this.owner.json.read(data, isBinary)
+    if ('error' in read) return this.owner.onInvalidMessage(read.error, data)
+    this.owner.emit('json', read.value)
+    this.give('json', data, isBinary, read.value)
+  }
+}
+
+function deliver (mailbox: Mailbox): void {
+  mailbox.deliver()
+}
+
+function makeRoom (mailbox: Mailbox): void {
+  mailbox._makeRoom()
+}
+
+function convert (data: Buffer, type: BinaryType): unknown {
+  if (type === 'fragments') return [data]
+  if (type === 'blob') return new Blob([data])
+  return data.buffer.slice(data.byteOffset, data.byteOffset + data.length)
+}

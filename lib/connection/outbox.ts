@@ -1,0 +1,219 @@
+import type { Duplex } from 'node:stream'
+import type { SendCallback, SendOptions, WebSocketData } from '../../types/connection.js'
+import { createError, type WebSocketError } from '../errors.js'
+import { encodeClosePayload } from '../protocol/close-payload.js'
+import { frameHeaderLength } from '../protocol/frame-encoder.js'
+import { Opcode } from '../protocol/opcodes.js'
+import { DeflatingWriter } from './deflating-writer.js'
+import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
+import { OrderedWriter } from './ordered-writer.js'
+import { toBytesOrBlob, toControlPayload, type BlobLike } from './payload.js'
+import { PauseReason } from './pause-reason.js'
+import type { Agreement, ConnectionCounts, ConnectionSettings } from './settings.js'
+import type { SharedMessage } from './shared-message.js'
+
+/**
+ * Stop reading from a peer once this many bytes are queued for it, so that it cannot make the queue grow. Less where
+ * `maxBufferedAmount` is small: a peer that only receives replies is throttled before it is disconnected.
+ */
+const READ_STOPS_ABOVE = 1024 * 1024
+
+/** The connection that an outbox belongs to. */
+export interface OutboxOwner {
+  readonly counts: ConnectionCounts
+  readonly readyState: number
+  /** Whether data may be sent. */
+  readonly maySend: boolean
+  /** Bits of `PauseReason`. */
+  readonly pauseReasons: number
+  setPaused (reason: number, isPaused: boolean): void
+  emit (event: 'drain'): void
+  callBack (callback: SendCallback, error?: Error | null): void
+  /** The peer does not read, and too much is queued to it. */
+  onSlowReader (error: WebSocketError): void
+  /** A message cannot be sent, and nothing that was to follow it was. */
+  onUnsendable (error: Error): void
+}
+
+/** What a connection sends: messages, control frames and their order; and how much may be queued to a peer. */
+export class Outbox implements FrameWriterOwner {
+  private readonly owner: OutboxOwner
+  private readonly socket: Duplex
+  private readonly role: ConnectionSettings['role']
+  private writer: FrameWriter
+  private readonly maxBufferedAmount: number
+  private readonly readStopsAbove: number
+  /** Whether a message is begun whose last fragment is still to come. */
+  private isFragmenting = false
+  /** Whether `send` has returned `false`, and `drain` is due. */
+  private needsDrain = false
+  private pendingPong: Buffer | null = null
+
+  constructor (owner: OutboxOwner, socket: Duplex, { role, maxBufferedAmount }: ConnectionSettings, deflate: Agreement['deflate']) {
+    this.owner = owner
+    this.socket = socket
+    this.role = role
+    const isClient = role === 'client'
+    this.writer = deflate === null ? new FrameWriter(socket, isClient, this) : new DeflatingWriter(socket, isClient, this, deflate.sending)
+    // Below its high-water mark a socket is not full, and never emits `drain`.
+    this.maxBufferedAmount = Math.max(maxBufferedAmount, socket.writableHighWaterMark)
+    this.readStopsAbove = Math.max(Math.min(READ_STOPS_ABOVE, maxBufferedAmount / 2), socket.writableHighWaterMark)
+  }
+
+  get bufferedAmount (): number { return this.writer.bufferedAmount }
+  /** Whether the peer takes nothing more now. */
+  get isSaturated (): boolean { return this.writer.isSaturated }
+
+  send (data: WebSocketData | Blob, options: SendOptions | undefined, callback: SendCallback | undefined): boolean {
+    const isText = typeof data === 'string'
+    const payload = isText ? null : toBytesOrBlob(data)
+    const { owner } = this
+    if (!owner.maySend) return this.refuse(callback)
+
+    const fin = options?.fin !== false
+    const isBinary = options?.binary ?? !isText
+    const opcode = this.isFragmenting ? Opcode.CONTINUATION : isBinary ? Opcode.BINARY : Opcode.TEXT
+    const compress = options?.compress !== false
+    this.isFragmenting = !fin
+    if (fin) owner.counts.messagesSent++
+    const length = payload === null
+      ? this.writer.writeText(opcode, data as string, fin, callback, compress)
+      : this.write(opcode, payload, fin, callback, compress)
+    owner.counts.bytesSent += length
+    if (!this.writer.isSaturated) return true
+    this.needsDrain = true
+    this.limit(length)
+    return false
+  }
+
+  /** Queues a message that is made once for many. @returns whether it was */
+  sendShared (message: SharedMessage): boolean {
+    const { owner } = this
+    // A fragmented message cannot be interrupted by another (RFC 6455 §5.4).
+    if (!owner.maySend || this.isFragmenting) return false
+    owner.counts.messagesSent++
+    owner.counts.bytesSent += message.payload.length
+    this.writer.writeShared(message)
+    if (this.writer.isSaturated) this.limit(message.payload.length)
+    return true
+  }
+
+  /** Sends a Ping or Pong of the app. */
+  sendControl (opcode: number, data: unknown, callback: SendCallback | undefined): void {
+    const payload = toControlPayload(data)
+    if (!this.owner.maySend) {
+      this.refuse(callback)
+      return
+    }
+    const length = this.write(opcode, payload, true, callback, false)
+    if (this.writer.isSaturated) this.limit(length)
+  }
+
+  /** Sends a Ping of the server's own, at once. */
+  sendPing (payload: Buffer): void {
+    this.writer.hold()
+    this.writer.writeBytes(Opcode.PING, payload, true, undefined)
+    this.writer.release()
+  }
+
+  /**
+   * Answers a Ping. RFC 6455 §5.5.3 lets us answer only the latest: a peer that does not read cannot make us queue more than
+   * one Pong, and the answer to an earlier Ping never follows that to a later one.
+   */
+  answer (ping: Buffer): void {
+    this.pendingPong = null
+    if (this.writer.isSaturated) this.pendingPong = Buffer.from(ping)
+    else this.writer.writeBytes(Opcode.PONG, ping, true, undefined)
+  }
+
+  /** Sends a Close frame behind everything that was sent before. */
+  sendClose (code: number | undefined, reason: Uint8Array): void {
+    this.writer.writeBytes(Opcode.CLOSE, encodeClosePayload(code, reason), true, undefined)
+    this.writer.flush()
+  }
+
+  /** Refuses to send on a connection that is not open. */
+  refuse (callback: SendCallback | undefined): false {
+    if (callback !== undefined) {
+      process.nextTick(() => this.owner.callBack(callback, createError('FST_WS_ERR_NOT_OPEN', `WebSocket is not open: readyState is ${this.owner.readyState}`)))
+    }
+    return false
+  }
+
+  hold (): void { this.writer.hold() }
+  release (): void { this.writer.release() }
+  flush (): void { this.writer.flush() }
+  /** Ends the socket behind everything that was sent. */
+  end (): void { this.writer.end() }
+
+  /** The socket is closed. */
+  discard (): void {
+    this.pendingPong = null
+    this.writer.discard()
+  }
+
+  /** Stops reading from a peer for which too much is queued. Only the server does: two sides that wait for each other would wait for ever. */
+  chokeIfOverLimit (): void {
+    if (this.writer.queuedCost > this.readStopsAbove && this.role === 'server') this.owner.setPaused(PauseReason.QUEUE, true)
+  }
+
+  /** Some of what was queued was written. */
+  drain (): void {
+    const { owner } = this
+    if (this.pendingPong !== null) {
+      if (owner.maySend) this.writer.writeBytes(Opcode.PONG, this.pendingPong, true, undefined)
+      this.pendingPong = null
+    }
+    if (this.writer.queuedCost <= this.readStopsAbove) owner.setPaused(PauseReason.QUEUE, false)
+    if (!this.needsDrain || this.writer.isSaturated || !owner.maySend) return
+    this.needsDrain = false
+    owner.emit('drain')
+  }
+
+  /** @returns bytes of the payload */
+  private write (opcode: number, payload: Buffer | BlobLike, fin: boolean, callback: SendCallback | undefined, compress: boolean): number {
+    if (Buffer.isBuffer(payload)) {
+      this.writer.writeBytes(opcode, payload, fin, callback, compress)
+      return payload.length
+    }
+    // A Blob is read asynchronously, and what is sent behind it has to wait: few connections need a writer that can.
+    if (!(this.writer instanceof OrderedWriter)) {
+      this.writer.write()
+      this.writer = new OrderedWriter(this.socket, this.role === 'client', this)
+    }
+    (this.writer as OrderedWriter).writeBlob(opcode, payload, fin, callback, compress)
+    return payload.size
+  }
+
+  /**
+   * Ends a peer that does not read. What was queued last does not count: one message that is longer than the limit
+   * says nothing about its receiver.
+   *
+   * @param added bytes of the payload that was queued last
+   */
+  private limit (added: number): void {
+    const waiting = this.writer.bufferedAmount - added - frameHeaderLength(added, false)
+    if (waiting <= this.maxBufferedAmount) this.chokeIfOverLimit()
+    else this.owner.onSlowReader(createError('FST_WS_ERR_SLOW_READER', `${waiting} bytes wait for a peer that does not read`))
+  }
+
+  // --- what the writer reports
+
+  onFlushed (): void {
+    // The socket emits `drain` only if it was filled; otherwise the batch alone, or what was to be compressed, was too large.
+    const isAwaited = this.needsDrain || this.pendingPong !== null || (this.owner.pauseReasons & PauseReason.QUEUE) !== 0
+    if (isAwaited && !this.writer.isSaturated) process.nextTick(drain, this)
+  }
+
+  onUnsendable (error: Error): void {
+    this.owner.onUnsendable(error)
+  }
+
+  callBack (callback: SendCallback, error?: Error | null): void {
+    this.owner.callBack(callback, error)
+  }
+}
+
+function drain (outbox: Outbox): void {
+  outbox.drain()
+}

@@ -1,0 +1,43 @@
+import type { Duplex } from 'node:stream'
+import { lendReads } from './lent-reads.js'
+
+/** Hears what happens to a socket. */
+export interface SocketUser {
+  /** @param bytes a chunk, or how many bytes there are in the kernel's */
+  onRead (bytes: Buffer | number): void
+  onEnd (): void
+  onSocketDrain (): void
+  onSocketClose (): void
+}
+
+const kUser = Symbol('fastify-ws-routes.session')
+
+/** The listeners of all sockets are the same functions, which find their user here: closures would cost each connection memory. */
+interface UsedSocket extends Duplex {
+  [kUser]: SocketUser
+}
+
+export function listenToSocket (socket: Duplex, user: SocketUser): void {
+  const used = socket as UsedSocket
+  used[kUser] = user
+  // Node ends a TLS socket when its peer has, and drops what the app has not asked for yet.
+  used.allowHalfOpen = true
+  used.on('error', onError)
+  used.on('close', onClose)
+  used.on('end', onEnd)
+  used.on('drain', onDrain)
+}
+
+/** Begins to read. */
+export function readSocket (socket: Duplex): void {
+  socket.on('data', onData)
+  lendReads(socket as UsedSocket, onLentRead)
+}
+
+function onData (this: UsedSocket, chunk: Buffer): void { this[kUser].onRead(chunk) }
+function onLentRead (this: UsedSocket, length: number): void { this[kUser].onRead(length) }
+function onEnd (this: UsedSocket): void { this[kUser].onEnd() }
+function onDrain (this: UsedSocket): void { this[kUser].onSocketDrain() }
+function onClose (this: UsedSocket): void { this[kUser].onSocketClose() }
+/** A broken transport is an ending, not an error of the connection: `close` has 1006 (RFC 6455 §7.1.5). */
+function onError (this: UsedSocket): void { this.destroy() }
