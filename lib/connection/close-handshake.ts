@@ -4,39 +4,45 @@
  */
 
 /** How far the end of a connection has come. */
-export type CloseState =
-  | 'open'
+export const CLOSE_STATES = [
+  'open',
   /** Our Close frame is sent; that of the peer is awaited (§7.1.2). */
-  | 'closeSent'
+  'closeSent',
   /** We failed the connection for what the peer sent, but still understand it: its Close frame is awaited. */
-  | 'failed'
+  'failed',
   /** Both Close frames are sent: the socket is being ended (§7.1.1). */
-  | 'bothSent'
+  'bothSent',
   /** The socket is being ended without a Close frame of the peer. */
-  | 'ending'
+  'ending',
   /** The app has destroyed the socket. */
-  | 'terminated'
+  'terminated',
   /** The socket is closed, and the handshake was complete (§7.1.4). */
-  | 'closedCleanly'
+  'closedCleanly',
   /** The socket is closed, and the handshake was not complete. */
-  | 'closedAbnormally'
+  'closedAbnormally'
+] as const
 
-export type CloseEvent =
+export type CloseState = typeof CLOSE_STATES[number]
+
+export const CLOSE_EVENTS = [
   /** The app closes. */
-  | 'close'
+  'close',
   /** The peer's Close frame has arrived. */
-  | 'closeReceived'
+  'closeReceived',
   /** The peer broke a limit: what follows is still understood. */
-  | 'refuse'
+  'refuse',
   /** The peer broke the framing: what follows means nothing (§7.1.7). */
-  | 'fail'
+  'fail',
   /** A message of ours cannot be sent, and a Close frame that was queued behind it is dropped. */
-  | 'unsendable'
+  'unsendable',
   /** The peer has ended its side of the socket. */
-  | 'endReceived'
+  'endReceived',
   /** The app terminates. */
-  | 'terminate'
-  | 'socketClosed'
+  'terminate',
+  'socketClosed'
+] as const
+
+export type CloseEvent = typeof CLOSE_EVENTS[number]
 
 export type CloseAction = 'sendClose' | 'endSocket' | 'destroySocket'
 

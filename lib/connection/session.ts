@@ -46,7 +46,7 @@ export class Session extends AppCalls implements Roles {
   private state: CloseState = 'open'
   private failure: WebSocketError | null = null
   private closeCode: number = CloseCode.ABNORMAL_CLOSURE
-  private closeReason = EMPTY
+  private closeReason: Buffer = EMPTY
   private closeTimer: NodeJS.Timeout | null = null
   private abortController: AbortController | null = null
 
@@ -383,22 +383,9 @@ export class Session extends AppCalls implements Roles {
   }
 }
 
-function destroySocket (socket: Duplex): void {
-  socket.destroy()
-}
-
-function giveUp (mailbox: Mailbox): void {
-  mailbox.giveUp()
-}
-
-function resumed (session: Session): void {
-  session._resumed()
-}
-
-function reportFailure (mailbox: Mailbox, error: WebSocketError): void {
-  mailbox.fail(error)
-}
-
-function rethrow (thrown: unknown): never {
-  throw thrown
-}
+// Shared by all sessions, where closures would cost each of them memory.
+function destroySocket (socket: Duplex): void { socket.destroy() }
+function giveUp (mailbox: Mailbox): void { mailbox.giveUp() }
+function resumed (session: Session): void { session._resumed() }
+function reportFailure (mailbox: Mailbox, error: WebSocketError): void { mailbox.fail(error) }
+function rethrow (thrown: unknown): never { throw thrown }

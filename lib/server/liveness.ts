@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net'
 import type { PongWatcher } from '../connection/host.js'
 import type { Session } from '../connection/session.js'
 import { writeProgressOf } from '../connection/write-progress.js'
@@ -143,9 +142,9 @@ export class Liveness extends WheelNode implements PongWatcher {
   /** Lets TCP find out whether the peer is there, after a time without a packet. */
   private keepAlive (delay: number): void {
     const { socket } = this.session
-    if (this.isKeptAlive || !('setKeepAlive' in socket)) return
+    if (this.isKeptAlive || !('setKeepAlive' in socket && typeof socket.setKeepAlive === 'function')) return
     this.isKeptAlive = true
-    ;(socket as Socket).setKeepAlive(true, delay)
+    socket.setKeepAlive(true, delay)
   }
 
   private hasWritten (): boolean {

@@ -1,5 +1,6 @@
 import { access, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { CLOSE_EVENTS, CLOSE_STATES, transition } from '../../lib/connection/close-handshake.js'
 import { LAYERS } from '../../scripts/layers.js'
 import { cellsOf, ROOT } from '../support/examples.js'
 import { runChecks } from './support.js'
@@ -23,6 +24,17 @@ runChecks({
     ])
     t.strictSame(cellsOf(text), rows)
     t.strictSame([...there].filter(name => !LAYERS.some(layer => layer.name === name)), [], 'each has a place')
+  },
+
+  // The diagram has each transition of the table to another state, and no other.
+  async 'closing handshake' (t, { text }) {
+    const drawn = [...text.matchAll(/^ *(\w+) --> (\w+): (.+)$/gm)]
+      .flatMap(([, from, to, events]) => events!.split(', ').map(event => `${from} ${event} ${to}`))
+    const expected = CLOSE_STATES.flatMap(from => CLOSE_EVENTS.flatMap(event => {
+      const next = transition(from, event)
+      return next === null || next.state === from ? [] : [`${from} ${event} ${next.state}`]
+    }))
+    t.strictSame(drawn.toSorted(), expected.toSorted())
   }
 })
 
