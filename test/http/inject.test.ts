@@ -159,7 +159,7 @@ t.test('B11: hooks: onTimeout, handlerTimeout, onRequestAbort, onResponse', asyn
     })
     app.get('/', { websocket: true, onRequest: async () => turns(2) }, () => { calls.push('handler') })
     app.get('/held', { websocket: true, preHandler: () => held.passed }, () => { calls.push('held handler') })
-  }, {}, { handlerTimeout: 50 })
+  }, {}, { handlerTimeout: 500 })
   const connection = await app.injectWS()
   await responded.passed
   t.same(calls.sort(), ['handler', 'onResponse 101'])

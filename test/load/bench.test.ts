@@ -4,15 +4,15 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { compileLoad } from '../bench/build.js'
-import { packFrames, makeRequest } from '../bench/frames.js'
-import type { Report } from '../bench/results.js'
-import { encodeFrame } from '../lib/protocol/frame-encoder.js'
-import { encodeAnyFrame } from './support/encode-frame.js'
-import { Opcode } from '../lib/protocol/opcodes.js'
+import { compileLoad } from '../../bench/build.js'
+import { packFrames, makeRequest } from '../../bench/frames.js'
+import type { Report } from '../../bench/results.js'
+import { encodeFrame } from '../../lib/protocol/frame-encoder.js'
+import { encodeAnyFrame } from '../support/encode-frame.js'
+import { Opcode } from '../../lib/protocol/opcodes.js'
 
-const RUN = fileURLToPath(new URL('../bench/run.ts', import.meta.url))
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const RUN = fileURLToPath(new URL('../../bench/run.ts', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 interface Outcome {
   code: number | null
@@ -24,7 +24,7 @@ function bench (...args: string[]): Promise<Outcome> {
   return new Promise(resolve => {
     // tap adds its loader to NODE_OPTIONS of every child process; `env -u` takes it out again
     const command = ['-u', 'NODE_OPTIONS', process.execPath, '--import', 'tsx', RUN, ...args]
-    const child = execFile('env', command, { cwd: ROOT, timeout: 50_000 }, (_error, stdout, stderr) => {
+    const child = execFile('env', command, { cwd: ROOT, timeout: 150_000 }, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, stdout, stderr })
     })
   })
