@@ -20,8 +20,6 @@ interface UsedSocket extends Duplex {
 export function listenToSocket (socket: Duplex, user: SocketUser): void {
   const used = socket as UsedSocket
   used[kUser] = user
-  // Node ends a TLS socket when its peer has, and drops what the app has not asked for yet.
-  used.allowHalfOpen = true
   used.on('error', onError)
   used.on('close', onClose)
   used.on('end', onEnd)

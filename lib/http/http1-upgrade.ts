@@ -5,7 +5,7 @@ import { pauseReads } from '../connection/pause-reads.js'
 import { computeAccept, validateHandshake } from '../protocol/handshake.js'
 import { keepAddressOfSocket } from './kept-address.js'
 import { afterEarlierResponses } from './pending-response.js'
-import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
+import { PendingUpgrade, type AcceptCallback, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
 import type { Dispatch } from './pending-upgrades.js'
 
 /** Bytes from which on the client is held back; Node reads up to 64 KiB at once, which may come on top. */
@@ -61,6 +61,13 @@ export class Http1Upgrade extends PendingUpgrade {
     const { key, subprotocols, extensions } = validateHandshake(this.request)
     const headers = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Accept': computeAccept(key) }
     return { subprotocols, extensions, statusCode: 101, headers }
+  }
+
+  override whenAccepted (callback: AcceptCallback): void {
+    // Unless this is set, as it is for TCP, Node ends a TLS socket when its client has: what waits for the app would be
+    // dropped, and the client's Close frame not answered.
+    this.socket.allowHalfOpen = true
+    super.whenAccepted(callback)
   }
 
   protected isAcceptance (statusCode: number): boolean {

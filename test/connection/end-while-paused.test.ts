@@ -153,3 +153,17 @@ for (const [ending, code, last] of [['without a Close frame', 1006, Buffer.alloc
     })
   }
 }
+
+t.test('over TLS, and the client has left right behind its Close frame, while the 101 was on its way: it is answered', async t => {
+  let heard: Heard | undefined
+  const { port } = await startApp(t, app => {
+    app.get('/', { websocket: true }, connection => { heard = listen(connection) })
+  }, {}, { https: certificate })
+  const client = await connectSecure(port)
+  client.write(Buffer.concat([Buffer.from(upgradeRequest()), LAST_WORDS]))
+  client.end()
+  t.equal((await client.head()).status, 101)
+  t.same(await client.closeFrame(), { code: 4000, reason: '' })
+  await client.ended
+  t.same(heard!.events.slice(0, 3), ['1', '2', '3'])
+})
