@@ -132,13 +132,14 @@ function callback (app: Performer, what: string, then?: () => void): SendCallbac
 }
 
 function send (app: Performer, act: Act & { do: 'send' }, id: number): void {
-  const { connection, outgoing } = app
+  const { log, connection, outgoing } = app
   // A second message within the first would be a mistake of the app's own.
   if (outgoing.isFragmenting) return
   const isText = act.memory === 'string' || !act.isBinary
   const bytes = contentOf(id, act.size, !isText)
   const event: WireEvent = { type: 'message', bytes, isBinary: act.isBinary }
-  if (act.fragments === 1) {
+  // As it would be to write to a stream meanwhile.
+  if (act.fragments === 1 || log.streamed !== null) {
     note(app, event)
     return sendPart(app, act, bytes, { binary: act.isBinary, compress: act.compress })
   }

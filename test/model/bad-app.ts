@@ -54,7 +54,7 @@ export class BadApp implements Performer {
       log.appIsOver = true
       throw error
     }
-    const phases = opened instanceof Promise && isAsync ? opened.then(() => runPhases(this)) : runPhases(this)
+    const phases = opened !== undefined && isAsync ? Promise.resolve(opened).then(async () => runPhases(this)) : runPhases(this)
     const done = (): void => {
       log.appIsOver = true
     }
@@ -126,7 +126,8 @@ export class BadApp implements Performer {
         log.owesDrain = false
         break
       default:
-        if (connection.isPaused) log.fault(`${event} while paused`)
+        // A view of a connection that is closed takes what is left, however full it is.
+        if (connection.isPaused && connection.readyState !== connection.CLOSED) log.fault(`${event} while paused`)
     }
   }
 }

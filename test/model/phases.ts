@@ -101,7 +101,7 @@ async function consumeStream (app: BadApp, phase: Phase): Promise<void> {
     // It has no messages, and no empty ones at all: what comes is the next bytes.
     streamed.push(chunk)
     log.tell(`app: got ${chunk.length} bytes by its stream`)
-    if (got < 2) stream.write(Buffer.from(`${WRITTEN} ${got}`))
+    if (got < 2 && !app.outgoing.isFragmenting) stream.write(Buffer.from(`${WRITTEN} ${got}`))
     app.fire('message', { mayThrow: false })
     if (++got !== phase.count) return
     log.otherCloses.push({ code: 1005, reason: '' })
