@@ -7,7 +7,8 @@ const HELD_BACK_FROM = 4 * 1024
 /** Milliseconds in which a client that was held back sends more, once it may: a round trip with room to spare. */
 const MORE_WITHIN = 1000
 
-type State = 'idle' | 'starting' | 'turns' | 'timer'
+/** `turns` counts turns of the event loop; `expired` and `last` are two more behind the timer. */
+type State = 'idle' | 'starting' | 'turns' | 'timer' | 'expired' | 'last'
 
 /** Finds out when a connection has read all that queued up while the app held its client back. */
 export class Backlog {
@@ -49,17 +50,25 @@ export class Backlog {
   private enter (state: State): void {
     if (this.immediate !== null) clearImmediate(this.immediate)
     if (this.timer !== null) clearTimeout(this.timer)
-    this.immediate = state === 'starting' || state === 'turns' ? setImmediate(backlog => backlog.step(), this as Backlog) : null
-    this.timer = state === 'timer' ? setTimeout(backlog => backlog.step(), MORE_WITHIN, this as Backlog).unref() : null
+    this.immediate = this.timer = null
+    if (state === 'timer') this.timer = setTimeout(step, MORE_WITHIN, this as Backlog).unref()
+    else if (state !== 'idle') this.immediate = setImmediate(step, this as Backlog)
     this.state = state
     this.hasRead = false
   }
 
-  /** A turn of the loop has polled the socket, or the time is over. */
-  private step (): void {
+  /** @internal A turn of the loop has polled the socket, or the time is over. */
+  _step (): void {
     if (this.state === 'starting' || this.hasRead) return this.enter('turns')
     if (this.state === 'turns' && this.bytes >= HELD_BACK_FROM) return this.enter('timer')
+    // A loop that was blocked runs its timers before it polls the sockets, which may have more.
+    if (this.state === 'timer') return this.enter('expired')
+    if (this.state === 'expired') return this.enter('last')
     this.enter('idle')
     this.onRead()
   }
+}
+
+function step (backlog: Backlog): void {
+  backlog._step()
 }

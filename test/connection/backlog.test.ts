@@ -47,6 +47,12 @@ t.test('a client that may have been held back by flow control has a second to go
   await turns(5)
   t.equal(timers.length, 1, 'and has another second')
   timers.pop()!()
+  // A loop that was blocked runs the timer before it reads.
+  backlog.noteRead(1)
+  await turns(5)
+  t.equal(count(), 0)
+  timers.pop()!()
+  await turns(5)
   t.equal(count(), 1)
 })
 
