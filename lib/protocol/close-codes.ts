@@ -26,7 +26,7 @@ export const CloseCode = Object.freeze({
  * Whether a peer may put `code` into a Close frame; any other code is a
  * protocol error.
  *
- * Those are the codes of the registry that are not reserved for local use
+ * Valid are the codes of the registry that are not reserved for local use
  * (RFC 6455 §7.4.1), the range for libraries and frameworks (3000-3999) and
  * the one for private use (4000-4999, §7.4.2). 1004 has no meaning yet, and
  * 1016-2999 are kept for later revisions of the protocol.

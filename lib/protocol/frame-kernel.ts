@@ -9,20 +9,20 @@ interface KernelExports {
   scan (at: number, end: number, max: number): number
 }
 
-/** Bytes of each of its places: of a chunk that is scanned, and of what is unmasked at once. */
+/** Bytes of each part of its memory: the chunk, the table, and the scratch memory. */
 export const KERNEL_PAGE = 0x10000
 
 /** The WebAssembly of the decoder, with its memory: one for all decoders of this thread. */
 export interface FrameKernel {
   /** The chunk for `scan`, and where its frames are unmasked. */
   readonly chunk: Buffer
-  /** What `scan` found: for each frame the offset of the payload, and its length * 4 + (1 if binary) * 2 + (1 if not ASCII). */
+  /** The result of `scan`: for each frame the offset of the payload, and its length * 4 + (1 if binary) * 2 + (1 if not ASCII). */
   readonly table: Int32Array
-  /** A place for the bytes of others that are to be unmasked. */
+  /** Scratch memory: bytes from elsewhere are copied here to be unmasked. */
   readonly bytes: Buffer
   /** Unmasks bytes of `chunk`, in place. */
   unmaskChunk (start: number, end: number, key: number): void
-  /** Unmasks so many of the first bytes of `bytes`, in place. */
+  /** Unmasks the first `length` bytes of `bytes`, in place. */
   unmaskBytes (length: number, key: number): void
   /**
    * Unmasks whole, uncompressed data messages of one frame and at most `max` bytes (less than 64 KiB) in the range of `chunk`,
@@ -31,7 +31,7 @@ export interface FrameKernel {
   readonly scan: (at: number, end: number, max: number) => number
 }
 
-/** `null` where there is no WebAssembly with SIMD (`node --jitless`), or its memory has another order of bytes than ours. */
+/** `null` where there is no WebAssembly with SIMD (`node --jitless`), or the machine is big-endian. */
 export const kernel: FrameKernel | null = isWanted('simd') && isLittleEndian() ? instantiate() : null
 
 function isLittleEndian (): boolean {
@@ -57,7 +57,7 @@ function instantiate (): FrameKernel | null {
   }
 }
 
-/** As much of it as is used here: Node's types leave it to those of the DOM. */
+/** The part of WebAssembly's types that is used here: Node's types leave it to those of the DOM. */
 interface WebAssemblyApi {
   Module: new (bytes: Uint8Array) => object
   Instance: new (module: object) => { exports: unknown }

@@ -1,18 +1,18 @@
 import type { WebSocketError } from '../errors.js'
 
-/** What the decoder found, in the order of the bytes. */
+/** Receives the events of a decoder, in the order of the bytes. */
 export interface FrameSink {
-  /** A whole message, put together from its fragments. The bytes belong to the receiver. */
+  /** A whole message, joined from its fragments. The bytes belong to the receiver. */
   onMessage (data: Buffer, isBinary: boolean): void
   /** A whole message that is compressed (RFC 7692 §6): still to be inflated and, if it is text, to be checked. */
   onCompressedMessage (data: Buffer, isBinary: boolean): void
   onPing (data: Buffer): void
   onPong (data: Buffer): void
-  /** The Close frame. `code` is 1005 if it had none. Nothing follows. */
+  /** The Close frame. `code` is 1005 if it had none. It is the last event. */
   onClose (code: number, reason: Buffer): void
   /**
-   * The peer broke a rule or a limit; `error.closeCode` says how to fail the connection. Nothing follows, but `onClose`
-   * behind a message that was too big: there the peer is still understood.
+   * The peer broke a rule or a limit; `error.closeCode` is the close code to fail the connection with. It is the last
+   * event, unless the peer is over a limit: its frames can still be told apart, and `onClose` may follow.
    */
   onError (error: WebSocketError): void
 }
@@ -24,14 +24,14 @@ export interface FrameDecoderOptions {
   maxPayload: number
 }
 
-/** What the peer may still send. */
+/** Limits how much a peer sends. */
 export interface FrameBudget {
   /**
    * Counts a frame, by its header alone.
    *
    * @param asksForWork whether it begins a message or is a Ping
-   * @param bytes on the wire, announced for the most part
-   * @returns whether it was still within the limit
+   * @param bytes of the whole frame, most of which have not arrived yet
+   * @returns whether the frame is within the limit
    */
   spend (asksForWork: boolean, bytes: number): boolean
 }

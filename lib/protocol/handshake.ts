@@ -5,7 +5,7 @@
  */
 
 import { hash, randomBytes } from 'node:crypto'
-import { HandshakeError, type ErrorCode } from '../errors.js'
+import { createError, type HandshakeError } from '../errors.js'
 import { hasToken, parseExtensions, parseSubprotocols, type ExtensionOffer } from './header-fields.js'
 
 /** Appended to the key before hashing (RFC 6455 §1.3). */
@@ -26,7 +26,7 @@ const KEY_PATTERN = /^[A-Za-z0-9+/]{21}[AQgw]==$/
 /** Header fields as Node gives them: names in lower case, repeated lines joined. */
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
 
-/** What the handshake rules look at; Node's `IncomingMessage` fits. */
+/** The parts of a request that the handshake rules read; Node's `IncomingMessage` fits. */
 export interface HandshakeRequest {
   readonly method?: string | undefined
   readonly httpVersionMajor: number
@@ -36,7 +36,7 @@ export interface HandshakeRequest {
   readonly rawHeaders: readonly string[]
 }
 
-/** What a client asks for beside the connection. */
+/** Subprotocols and extensions that a client offers. */
 export interface Offers {
   /** Subprotocols offered, the client's favourite first; empty if none. */
   readonly subprotocols: string[]
@@ -44,7 +44,7 @@ export interface Offers {
   readonly extensions: ExtensionOffer[]
 }
 
-/** What a valid handshake over HTTP/1.1 says. */
+/** The contents of a valid handshake over HTTP/1.1. */
 export interface Handshake extends Offers {
   /** `Sec-WebSocket-Key`, for {@link computeAccept}. */
   readonly key: string
@@ -70,32 +70,27 @@ function fieldLines (rawHeaders: readonly string[], name: string): string[] {
   return values
 }
 
-function badRequest (message: string, code: ErrorCode): HandshakeError {
-  return new HandshakeError(message, code, 400)
-}
-
 /**
  * The 426 that says how to go on: with an upgrade to WebSocket, version 13.
  * It is the answer to a handshake of another version (RFC 6455 §4.4) and to
  * a plain request for something only WebSocket can give.
  *
- * A 426 must carry `Upgrade` (RFC 9110 §15.5.22), and whoever sends `Upgrade`
+ * A 426 must carry `Upgrade` (RFC 9110 §15.5.22), and a sender of `Upgrade`
  * must name it in `Connection` (§7.8). A caller that also closes the
  * connection has to add `close` to that list, not replace it. HTTP/2 has
  * neither field (RFC 9113 §8.2.2).
  *
- * @param httpVersionMajor that of the request
- * @param message what the client reads
- * @param code defaults to `FST_WS_ERR_HANDSHAKE_UPGRADE_REQUIRED`
+ * @param httpVersionMajor the major HTTP version of the request
  */
 export function createUpgradeRequiredError (
   httpVersionMajor = 1,
-  message = 'Upgrade to WebSocket required',
-  code: ErrorCode = 'FST_WS_ERR_HANDSHAKE_UPGRADE_REQUIRED'
+  code: 'FST_WS_ERR_HANDSHAKE_UPGRADE_REQUIRED' | 'FST_WS_ERR_HANDSHAKE_VERSION' = 'FST_WS_ERR_HANDSHAKE_UPGRADE_REQUIRED'
 ): HandshakeError {
-  return new HandshakeError(message, code, 426, {
-    ...(httpVersionMajor < 2 ? { Connection: 'Upgrade', Upgrade: 'websocket' } : {}),
-    'Sec-WebSocket-Version': PROTOCOL_VERSION
+  return createError(code, undefined, {
+    headers: {
+      ...(httpVersionMajor < 2 ? { Connection: 'Upgrade', Upgrade: 'websocket' } : {}),
+      'Sec-WebSocket-Version': PROTOCOL_VERSION
+    }
   })
 }
 
@@ -111,11 +106,11 @@ export function isWebSocketUpgrade (headers: HeaderFields): boolean {
 /** RFC 6455 §4.2.1 item 1: a GET request, HTTP/1.1 or higher. */
 function checkRequestLine (request: HandshakeRequest): void {
   if (request.method !== 'GET') {
-    throw new HandshakeError('A WebSocket handshake must use GET', 'FST_WS_ERR_HANDSHAKE_METHOD', 405, { Allow: 'GET' })
+    throw createError('FST_WS_ERR_HANDSHAKE_METHOD', undefined, { headers: { Allow: 'GET' } })
   }
   const { httpVersionMajor: major, httpVersionMinor: minor } = request
   if (major < 1 || (major === 1 && minor < 1)) {
-    throw badRequest('A WebSocket handshake needs HTTP/1.1 or higher', 'FST_WS_ERR_HANDSHAKE_HTTP_VERSION')
+    throw createError('FST_WS_ERR_HANDSHAKE_HTTP_VERSION')
   }
 }
 
@@ -123,17 +118,17 @@ function checkRequestLine (request: HandshakeRequest): void {
 function checkHost ({ rawHeaders }: HandshakeRequest): void {
   const hosts = fieldLines(rawHeaders, 'host')
   if (hosts.length !== 1 || hosts[0] === '') {
-    throw badRequest('A WebSocket handshake must have exactly one Host', 'FST_WS_ERR_HANDSHAKE_HOST')
+    throw createError('FST_WS_ERR_HANDSHAKE_HOST')
   }
 }
 
 /** RFC 6455 §4.2.1 items 3 and 4. */
 function checkUpgrade ({ headers }: HandshakeRequest): void {
   if (!isWebSocketUpgrade(headers)) {
-    throw badRequest('Upgrade must contain websocket', 'FST_WS_ERR_HANDSHAKE_UPGRADE')
+    throw createError('FST_WS_ERR_HANDSHAKE_UPGRADE')
   }
   if (!hasToken(fieldValue(headers, 'connection'), 'upgrade')) {
-    throw badRequest('Connection must contain Upgrade', 'FST_WS_ERR_HANDSHAKE_CONNECTION')
+    throw createError('FST_WS_ERR_HANDSHAKE_CONNECTION')
   }
 }
 
@@ -149,21 +144,20 @@ function isZero (contentLength: string): boolean {
 function checkNoBody ({ rawHeaders }: HandshakeRequest): void {
   if (fieldLines(rawHeaders, 'transfer-encoding').length > 0 ||
     !fieldLines(rawHeaders, 'content-length').every(isZero)) {
-    throw badRequest('A WebSocket handshake must not have a body', 'FST_WS_ERR_HANDSHAKE_BODY')
+    throw createError('FST_WS_ERR_HANDSHAKE_BODY')
   }
 }
 
 /**
- * RFC 6455 §4.2.1 item 6. Another version, or none, is told the right one
- * (§4.4); repeating the field, even with equal values, is malformed (§11.3.5).
+ * RFC 6455 §4.2.1 item 6. The answer to another version, or none, names the right
+ * one (§4.4); repeating the field, even with equal values, is malformed (§11.3.5).
  */
 function checkVersion ({ httpVersionMajor, headers, rawHeaders }: HandshakeRequest): void {
   if (fieldLines(rawHeaders, 'sec-websocket-version').length > 1) {
-    throw badRequest('Sec-WebSocket-Version must not be repeated', 'FST_WS_ERR_HANDSHAKE_VERSION')
+    throw createError('FST_WS_ERR_HANDSHAKE_VERSION', 'Sec-WebSocket-Version must not be repeated', { statusCode: 400 })
   }
   if (fieldValue(headers, 'sec-websocket-version') !== PROTOCOL_VERSION) {
-    throw createUpgradeRequiredError(
-      httpVersionMajor, `Sec-WebSocket-Version must be ${PROTOCOL_VERSION}`, 'FST_WS_ERR_HANDSHAKE_VERSION')
+    throw createUpgradeRequiredError(httpVersionMajor, 'FST_WS_ERR_HANDSHAKE_VERSION')
   }
 }
 
@@ -178,7 +172,7 @@ function readKey ({ headers, rawHeaders }: HandshakeRequest): string | null {
  * `Origin`, subprotocols and extensions are left to the route's options.
  *
  * The version is checked before the key, so that clients of the drafts, whose
- * keys look different, are told the version instead of a bad key.
+ * keys look different, get an answer about the version and not about the key.
  *
  * @throws HandshakeError 400 if the request is malformed; 405 with `Allow` if
  *   it is not a GET; 426 with `Sec-WebSocket-Version` if it is not of version 13
@@ -190,22 +184,22 @@ export function validateHandshake (request: HandshakeRequest): Handshake {
   checkNoBody(request)
   checkVersion(request)
   const key = readKey(request)
-  if (key === null) throw badRequest('Sec-WebSocket-Key must be there once, 16 bytes in base64', 'FST_WS_ERR_HANDSHAKE_KEY')
+  if (key === null) throw createError('FST_WS_ERR_HANDSHAKE_KEY')
   return { key, ...readOffers(request) }
 }
 
 /**
  * Checks a client's opening handshake over HTTP/2, an extended CONNECT for
- * `websocket` (RFC 8441 §5): as over HTTP/1.1, but for what HTTP/2 has its own
- * ways to say. It has no key; but there are clients (undici 7 and 8) that send
- * one, and want their answer.
+ * `websocket` (RFC 8441 §5): as over HTTP/1.1, except for the fields that HTTP/2
+ * replaces. It needs no key, but some clients (undici 7 and 8) send one and
+ * check the answer to it.
  *
  * @throws HandshakeError 400 if the request is malformed; 426 with
  *   `Sec-WebSocket-Version` if it is not of version 13
  */
 export function validateExtendedConnect (request: HandshakeRequest): Offers & { readonly key: string | null } {
   if (!request.headers[':authority']) {
-    throw badRequest('A WebSocket handshake must have an :authority', 'FST_WS_ERR_HANDSHAKE_HOST')
+    throw createError('FST_WS_ERR_HANDSHAKE_HOST', 'A WebSocket handshake must have an :authority')
   }
   checkNoBody(request)
   checkVersion(request)
@@ -231,8 +225,8 @@ export function computeAccept (key: string): string {
 }
 
 /**
- * The subprotocol both sides speak that the server likes best, or `false` if
- * there is none. The field must then be missing from the answer; the
+ * The server's favourite among the subprotocols that both sides speak, or `false`
+ * if there is none. The field must then be missing from the answer; the
  * connection may still be opened (RFC 6455 §4.2.2 item 5.5).
  *
  * @param offered what the client offers

@@ -1,12 +1,12 @@
 /**
  * Header field values of the opening handshake, read the way RFC 9110 §5.6
- * defines them. Every function here walks its input once, by character code
- * and without regular expressions, because the input is the first thing a
- * stranger sends: time and memory are linear in its length whatever it holds.
+ * defines them. Every function reads its input once, by character code and
+ * without regular expressions, because any client can send this input: time and
+ * memory are linear in its length whatever it contains.
  * Names from the peer never become property keys.
  */
 
-import { HandshakeError, type ErrorCode } from '../errors.js'
+import { createError } from '../errors.js'
 
 /**
  * A parameter of an extension offer: its name, and its value unquoted, or
@@ -20,7 +20,7 @@ export interface ExtensionOffer {
   readonly name: string
   /**
    * In the order sent and with duplicates: RFC 7692 §7.1 declines an offer
-   * that repeats a parameter, so whoever negotiates has to see it.
+   * that repeats a parameter, so the negotiation has to see it.
    */
   readonly params: readonly ExtensionParameter[]
 }
@@ -102,18 +102,20 @@ export function hasToken (value: string | undefined, token: string): boolean {
   return false
 }
 
+type FieldErrorCode = 'FST_WS_ERR_HANDSHAKE_SUBPROTOCOL' | 'FST_WS_ERR_HANDSHAKE_EXTENSIONS'
+
 /**
  * Reads the value of one field of the handshake from left to right; it never
  * goes back.
  */
 class FieldReader {
   readonly #fieldName: string
-  readonly #errorCode: ErrorCode
+  readonly #errorCode: FieldErrorCode
   readonly #value: string
   #offset = 0
 
   /** @param errorCode the `code` of the HandshakeError where the value breaks its grammar */
-  constructor (fieldName: string, errorCode: ErrorCode, value: string) {
+  constructor (fieldName: string, errorCode: FieldErrorCode, value: string) {
     this.#fieldName = fieldName
     this.#errorCode = errorCode
     this.#value = value
@@ -123,9 +125,9 @@ class FieldReader {
     return this.#offset === this.#value.length
   }
 
-  /** Refuses the handshake: the value does not go on as it must. */
+  /** Refuses the handshake: the next characters break the grammar. */
   fail (): never {
-    throw new HandshakeError(`${this.#fieldName} is malformed at offset ${this.#offset}`, this.#errorCode, 400)
+    throw createError(this.#errorCode, `${this.#fieldName} is malformed at offset ${this.#offset}`)
   }
 
   /** Steps over whitespace and, if it comes next, `delimiter` with the whitespace behind it. */
@@ -230,7 +232,7 @@ export function parseSubprotocols (value: string): string[] {
   const code = 'FST_WS_ERR_HANDSHAKE_SUBPROTOCOL'
   const subprotocols = readList(new FieldReader('Sec-WebSocket-Protocol', code, value), readToken)
   if (new Set(subprotocols).size !== subprotocols.length) {
-    throw new HandshakeError('Sec-WebSocket-Protocol names a subprotocol more than once', code)
+    throw createError(code, 'Sec-WebSocket-Protocol contains a subprotocol more than once')
   }
   return subprotocols
 }
@@ -238,8 +240,7 @@ export function parseSubprotocols (value: string): string[] {
 /**
  * The offers of a `Sec-WebSocket-Extensions` field, in the client's order of
  * preference. The same extension may be offered several times (RFC 7692 §5).
- * What a parameter means, and whether it may be there, is for the extension
- * to judge.
+ * The extension decides what a parameter means and whether it is allowed.
  *
  * @param value the field's value; several field lines joined by commas
  * @throws HandshakeError 400 (`FST_WS_ERR_HANDSHAKE_EXTENSIONS`) if the value

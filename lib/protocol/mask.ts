@@ -25,8 +25,8 @@ export function applyMask (bytes: Uint8Array, start: number, end: number, key: n
 }
 
 /**
- * The same, with the result written elsewhere; the bytes in the range may change as well. In the same memory it may be
- * written onto the range or before it, but not to a place that begins within the range.
+ * The same, with the result written to `target`; the bytes in the range may change as well. In the same memory `at` may be
+ * at or before the start of the range, but not within it.
  */
 export function maskInto (target: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number, key: number): void {
   if (kernel !== null && end - start >= KERNEL_FROM && bytes !== kernel.chunk) {
@@ -43,7 +43,7 @@ export function rotateKey (key: number, length: number): number {
   return key >>> bits | key << (32 - bits)
 }
 
-/** By way of the kernel's own memory, in pieces. Pieces but the last are whole words, so that the key is the same for each. */
+/** Masks in the kernel's own memory, piece by piece. All pieces but the last are whole words, so the key is the same for each. */
 function maskThroughKernel (
   { bytes: memory, unmaskBytes }: FrameKernel, target: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number, key: number
 ): void {

@@ -8,7 +8,7 @@ const canTranscode = isWanted('transcode') && typeof transcode === 'function'
 const DECODES = canTranscode && NODE_MAJOR < 24
 const ENCODES = canTranscode && NODE_MAJOR < 26
 
-/** Bytes of UTF-8 from which on, and code units up to which and from which on, it is worth the way. */
+/** Size limits, in bytes and in code units, within which the detour through UTF-16 is faster. */
 const DECODE_FROM = 1024
 const ENCODE_FROM = 16 * 1024
 const UP_TO = 16 * 1024 * 1024
