@@ -2,11 +2,11 @@ import { UniqueNames } from './names.js'
 
 /** A part of the path that varies. */
 export interface PathParameter {
-  /** As the address has it. */
+  /** Its name in the address. */
   readonly name: string
-  /** As `request.params` has it. */
+  /** Its name in `request.params`. */
   readonly key: string
-  /** The regular expression that the route wants it to match. */
+  /** The regular expression that it must match. */
   readonly pattern: string | null
 }
 
@@ -16,10 +16,10 @@ export interface Address {
   readonly parameters: readonly PathParameter[]
 }
 
-// As in find-my-way, whose routes with one are two.
+// find-my-way registers a route with an optional parameter as two routes.
 const OPTIONAL_PARAMETER = /(\/:[^/()]*?)\?(\/?)/
 
-/** What a URL of Fastify's stands for. */
+/** The addresses that a URL of Fastify's stands for. */
 export function addressesOf (url: string): Address[] {
   if (!OPTIONAL_PARAMETER.test(url)) return [parse(url)]
   return [parse(url.replace(OPTIONAL_PARAMETER, '$1$2')), parse(url.replace(OPTIONAL_PARAMETER, '$2') || '/')]
@@ -66,7 +66,7 @@ function closingParenthesis (url: string, start: number): number {
   return url.length - 1
 }
 
-/** Braces are those of parameters, and AsyncAPI allows neither query nor fragment. */
+/** AsyncAPI reserves braces for parameters, and allows neither query nor fragment. */
 function escapeLiteral (character: string): string {
   return '{}?#'.includes(character) ? encodeURIComponent(character) : character
 }

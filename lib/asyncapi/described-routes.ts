@@ -9,7 +9,7 @@ import { asObject } from './json-schema.js'
 
 /** Gives the app `asyncapi()`, and the route that serves what it returns. */
 export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, route: { protocols } }: PluginSettings): void {
-  // Fastify goes on to use the same options for other URLs, the one with a slash at its end for one.
+  // Fastify uses the same options object again for other URLs, such as the one with a trailing slash.
   const declared: Array<{ readonly instance: FastifyInstance, readonly url: string, readonly options: RouteOptions }> = []
   let isReady = false
   let served = ''
@@ -28,14 +28,14 @@ export function describeRoutes (fastify: FastifyInstance, { asyncapi: settings, 
   })
 
   function document (): AsyncApiDocument {
-    if (!isReady) throw createError('FST_WS_ERR_ASYNCAPI', 'app.asyncapi() knows all routes when the app is ready: await app.ready()')
+    if (!isReady) throw createError('FST_WS_ERR_ASYNCAPI', 'app.asyncapi() describes all routes, which are known after await app.ready()')
     return describe(declared.map(({ instance, url, options }): DescribedRoute => {
       const subprotocols = (typeof options.websocket === 'object' ? options.websocket.protocols : undefined) ?? protocols ?? []
       return {
         url,
         schema: isHiddenSchema(options.schema) ? {} : asObject(options.schema),
         sharedSchemas: instance.getSchemas(),
-        // Where nobody has declared any, there is nothing to tell.
+        // Nothing is known of subprotocols that no option declares.
         subprotocols: typeof subprotocols === 'function' ? 'any' : subprotocols ?? [],
         constraints: asObject(options.constraints)
       }

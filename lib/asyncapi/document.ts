@@ -15,12 +15,12 @@ import { toJsonSchema } from './to-json-schema.js'
 
 /** A WebSocket route, as it was declared. */
 export interface DescribedRoute {
-  /** With its prefix. */
+  /** The URL with the prefix. */
   readonly url: string
   readonly schema: SchemaObject
-  /** By id: those that its schemas can refer to. */
+  /** Shared schemas by id, which the route's schemas can refer to. */
   readonly sharedSchemas: SchemaObject
-  /** Best first; `'any'` if a function chooses. */
+  /** Subprotocols, best first; `'any'` if a function chooses. */
   readonly subprotocols: readonly string[] | 'any'
   readonly constraints: SchemaObject
 }
@@ -44,7 +44,7 @@ const SUMMARIES: Record<Direction, string> = {
 /**
  * Describes routes as an AsyncAPI document: a channel for each address, an operation for each direction.
  *
- * @throws {AsyncApiError} if a schema refers to what is not there, or a route to a security scheme that is not
+ * @throws {AsyncApiError} if a schema refers to a missing schema, or a route to a missing security scheme
  */
 export function describe (routes: readonly DescribedRoute[], settings: AsyncApiSettings): AsyncApiDocument {
   const components = new SchemaComponents()
@@ -63,7 +63,7 @@ export function describe (routes: readonly DescribedRoute[], settings: AsyncApiS
     return [channel.key, describeChannel(channel, [...named.receive, ...named.send], components)]
   })
   const schemas = components.toObject()
-  // Whoever gets it may change it.
+  // The caller may change the document.
   return structuredClone<AsyncApiDocument>({
     asyncapi: '3.0.0',
     ...(settings.id !== null && { id: settings.id }),
@@ -102,7 +102,7 @@ function prepare (route: DescribedRoute, address: Address, keys: UniqueNames, co
 
   function messagesFor (kind: Direction, suffix: string): AsyncApiMessage[] {
     const place = placeOf(kind, route.schema[kind])
-    // Nothing at all goes that way.
+    // No message is valid in this direction.
     if (place !== null && isNever(place)) return []
     const messages = place === null ? [ANY_MESSAGE] : messagesOf(place, `${key}${suffix}`, components)
     return route.schema.deprecated === true ? messages.map(message => ({ ...message, deprecated: true })) : messages
@@ -147,7 +147,7 @@ function tagsOf ({ schema: { tags } }: DescribedRoute): { tags?: AsyncApiTag[] }
 }
 
 /**
- * `schema.security` as OpenAPI has it. One of what it lists is enough; that several are needed together AsyncAPI cannot say.
+ * `schema.security` in OpenAPI's form. AsyncAPI requires one of the schemes listed, and cannot require several together.
  */
 function securityOf ({ url, schema: { security } }: DescribedRoute, { securitySchemes }: AsyncApiSettings): Array<AsyncApiReference | AsyncApiSecurityScheme> {
   const requirements = Array.isArray(security) ? security.filter(isObject).flatMap(Object.entries) : []

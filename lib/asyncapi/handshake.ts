@@ -7,7 +7,7 @@ import type { SchemaPlace } from './schema-scope.js'
 
 const SUBPROTOCOL_HEADER = 'Sec-WebSocket-Protocol'
 
-/** What has a place in parameters of AsyncAPI, or says nothing of the value. */
+/** Keywords that AsyncAPI's parameters can express, or that do not restrict the value. */
 const OF_PARAMETERS: ReadonlySet<string> = new Set(['title', 'description', 'default', 'examples'])
 
 /** The parameters of an address, from the route's schema for them. */
@@ -32,7 +32,7 @@ function describeParameter (place: SchemaPlace, components: SchemaComponents): A
   }
 }
 
-/** Whether the route wants more than a string, or one of some strings. */
+/** Whether the schema restricts the parameter further than to a string, or to one of some strings. */
 function saysMore (values: readonly unknown[] | null, schema: AsyncApiSchema): boolean {
   if (!isObject(schema)) return schema === false
   const keywords = Object.keys(withoutAnnotations(schema)).filter(keyword => !(keyword === 'type' && schema.type === 'string'))
@@ -44,7 +44,7 @@ function withoutAnnotations (schema: AsyncApiSchema): AsyncApiSchema & object {
   return Object.fromEntries(Object.entries(schema).filter(([keyword]) => !OF_PARAMETERS.has(keyword)))
 }
 
-/** The values that a schema lists, one way or another. */
+/** The values that a schema lists, by `enum`, `const` or a union. */
 function valuesOf (place: SchemaPlace): unknown[] | null {
   const { schema } = follow(place)
   const { const: constant, enum: values, anyOf, oneOf, type } = asObject(schema)
@@ -94,7 +94,7 @@ function subprotocolHeader (subprotocols: readonly string[] | 'any'): AsyncApiSc
   }
 }
 
-/** The bindings want a schema of an object, with `properties`, and where it stands. */
+/** The bindings require the schema of an object with `properties`, and no reference to it. */
 function describeObject (place: SchemaPlace, components: SchemaComponents): { [keyword: string]: unknown } {
   const schema = components.describeHere(follow(place))
   return isObject(schema) && !('$ref' in schema) ? { properties: {}, ...schema, type: 'object' } : { type: 'object', properties: {}, allOf: [schema] }

@@ -2,7 +2,7 @@ export type SchemaObject = Readonly<Record<string, unknown>>
 
 export type JsonSchema = boolean | SchemaObject
 
-// Keywords of draft-07 and of those after it. Whatever is in others is data.
+// Keywords of draft-07 and later drafts whose values are schemas. The values of all others are data.
 
 const SCHEMA_MAPS: ReadonlySet<string> = new Set([
   'properties', 'patternProperties', 'dependencies', 'dependentSchemas', 'definitions', '$defs'
@@ -26,7 +26,7 @@ export function isJsonSchema (value: unknown): value is JsonSchema {
 }
 
 /**
- * What a keyword of a schema has as its value, with its subschemas replaced; data is copied.
+ * Copies the value of a keyword, with its subschemas replaced.
  */
 export function mapSubschemas (keyword: string, value: unknown, replace: (subschema: JsonSchema) => unknown): unknown {
   const replaceIfSchema = (one: unknown): unknown => isJsonSchema(one) ? replace(one) : toData(one)
@@ -37,7 +37,7 @@ export function mapSubschemas (keyword: string, value: unknown, replace: (subsch
   return toData(value)
 }
 
-/** What JSON has of a value. */
+/** The part of a value that JSON can express. */
 function toData (value: unknown): unknown {
   const json = JSON.stringify(value, (_key, one: unknown) => typeof one === 'bigint' ? Number(one) : one)
   return json === undefined ? undefined : JSON.parse(json)

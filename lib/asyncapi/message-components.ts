@@ -3,10 +3,10 @@ import { toComponentName, UniqueNames } from './names.js'
 
 export const DIRECTIONS = ['receive', 'send'] as const
 
-/** As the server sees it. */
+/** The direction, from the server's point of view. */
 export type Direction = typeof DIRECTIONS[number]
 
-/** A message, and what it is called in its channel and among the components of the document. */
+/** A message with its names: in its channel, and among the components of the document. */
 export interface NamedMessage {
   readonly inChannel: string
   readonly inComponents: string
@@ -21,8 +21,8 @@ interface Draft {
 const ORIGINS: Record<Direction, string> = { receive: 'fromClient', send: 'fromServer' }
 
 /**
- * Names the messages of all channels. One that is the same everywhere has its own name; where another has that too, the
- * channel stands before it, and the direction behind it if need be. So no name depends on which route was declared first.
+ * Names the messages of all channels. A message keeps its own name if all messages of that name are the same. Otherwise the
+ * name gets the channel as a prefix and, if needed, the direction as a suffix, so it does not depend on the order of routes.
  */
 export class MessageComponents {
   private readonly components = new Map<string, Draft>()
@@ -50,7 +50,7 @@ export class MessageComponents {
     })
   }
 
-  /** All that were named. */
+  /** All messages, by name. */
   toObject (): Record<string, AsyncApiMessage> {
     return Object.fromEntries([...this.components].map(([name, { message }]) => [name, message]))
   }

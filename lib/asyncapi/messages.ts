@@ -6,20 +6,20 @@ import { idOf, type SchemaPlace } from './schema-scope.js'
 
 /** One of the schemas that a message may have. */
 interface Alternative {
-  /** As it is written in the union: a reference, perhaps. */
+  /** The schema as written in the union, which may be a reference. */
   readonly written: SchemaPlace
-  /** What it comes to. */
+  /** The schema with its reference resolved. */
   readonly meant: SchemaPlace
-  /** What the unions that it is in want of it besides. */
+  /** The schemas that the enclosing unions require in addition. */
   readonly besides: readonly SchemaPlace[]
 }
 
-/** What is in a schema that a message need not satisfy. */
+/** Keywords that do not restrict a message. */
 const ANNOTATIONS: ReadonlySet<string> = new Set([
   '$id', '$anchor', '$schema', '$defs', 'definitions', '$comment', 'title', 'description', 'examples', 'default', 'deprecated', 'discriminator'
 ])
 
-/** Anything that a route says nothing about. */
+/** The schema of messages about which the route says nothing. */
 export const ANY_MESSAGE: AsyncApiMessage = {
   name: 'any',
   title: 'Any message',
@@ -55,7 +55,7 @@ function describe ({ written, meant, besides }: Alternative, name: string, compo
   }
 }
 
-/** The schema of what satisfies both: one of its own, if they do not get into each other's way. */
+/** The schema of messages that satisfy both: a merged one, if their keywords do not conflict. */
 function both (common: AsyncApiSchema, own: AsyncApiSchema): AsyncApiSchema {
   if (!isObject(common) || !isObject(own)) return { allOf: [common, own] }
   const isEasy = !('$ref' in common) && !('$ref' in own) && Object.keys(common).every(keyword =>
@@ -65,14 +65,14 @@ function both (common: AsyncApiSchema, own: AsyncApiSchema): AsyncApiSchema {
   return { ...common, ...own, ...(required.size > 0 && { required: [...required] }) }
 }
 
-/** Whether nothing is valid. */
+/** Whether no message is valid. */
 export function isNever (place: SchemaPlace): boolean {
   const { schema } = follow(place)
   if (!isObject(schema)) return !schema
   return schema.not === true || (isObject(schema.not) && Object.keys(schema.not).length === 0)
 }
 
-/** What a schema that is nothing but a reference refers to. */
+/** Resolves a schema that consists of a reference only. */
 export function follow (place: SchemaPlace): SchemaPlace {
   const seen = new Set<JsonSchema>()
   let followed = place
@@ -100,7 +100,7 @@ function alternativesOf (alternative: Alternative, unions: readonly SchemaObject
   })
 }
 
-/** The property that the union itself says tells its members from each other. */
+/** The property that the union names as its discriminator. */
 function discriminatorOf ({ schema }: SchemaPlace): string[] {
   const { discriminator } = asObject(schema)
   const name = isObject(discriminator) ? discriminator.propertyName : discriminator
@@ -135,7 +135,7 @@ function onlyTagOf (place: SchemaPlace): string | null {
   return tags.length === 1 ? tags[0]! : null
 }
 
-/** What a message has to have as this property, if that is one value. */
+/** The only valid value of this property, if there is exactly one. */
 function tagOf (place: SchemaPlace, property: string): string | null {
   const found = propertiesOf(place).get(property)
   const { schema } = found === undefined ? { schema: {} } : follow(found)
@@ -145,7 +145,7 @@ function tagOf (place: SchemaPlace, property: string): string | null {
   return typeof value === 'number' || typeof value === 'boolean' ? `${property}-${value}` : null
 }
 
-/** The properties that a schema names, those of schemas that it is made of too. */
+/** The properties that a schema names, including those of the schemas it is composed of. */
 export function propertiesOf (place: SchemaPlace): Map<string, SchemaPlace> {
   const found = new Map<string, SchemaPlace>()
   collectProperties(place, found, new Set())

@@ -1,8 +1,8 @@
-/** Names in one part of the document, where each can be there once. */
+/** Unique names in one part of the document. */
 export class UniqueNames {
   private readonly taken = new Set<string>()
 
-  /** @returns the name, with a number behind it if there is one already */
+  /** @returns the name, with a number appended if it is taken */
   take (name: string): string {
     let unique = name
     for (let count = 2; this.taken.has(unique); count++) unique = `${name}_${count}`
@@ -11,7 +11,7 @@ export class UniqueNames {
   }
 }
 
-/** `/chat/{room}` → `chatRoom`: what generators of code can make an identifier of. */
+/** `/chat/{room}` → `chatRoom`: a name that code generators can use as an identifier. */
 export function toCamelCase (text: string): string {
   const [first = '', ...others] = text.normalize('NFD').replace(/\p{M}/gu, '').match(/[A-Za-z0-9]+/g) ?? []
   return first.charAt(0).toLowerCase() + first.slice(1) + others.map(capitalize).join('')

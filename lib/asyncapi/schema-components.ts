@@ -9,15 +9,15 @@ interface Component {
   schema: AsyncApiSchema
 }
 
-/** JSON Schema has no others. */
+/** The types of JSON Schema. */
 const TYPES = ['null', 'boolean', 'object', 'array', 'number', 'integer', 'string']
 
-/** What says how a schema is identified, not what it means. */
+/** Keywords that identify a schema and do not restrict values. */
 const IDENTIFIERS: ReadonlySet<string> = new Set(['$id', '$anchor', '$schema', '$defs', 'definitions'])
 
 /**
- * Makes schemas of AsyncAPI, which are of draft-07, of those of routes. What has an id, or is referred to, gets a place among
- * the components of the document, once.
+ * Converts the schemas of routes to those of AsyncAPI, which are of draft-07. A schema that has an id, or is referred to, is
+ * added to the components of the document once.
  */
 export class SchemaComponents {
   private readonly byName = new Map<string, Component[]>()
@@ -28,7 +28,7 @@ export class SchemaComponents {
     if (idOf(place.schema) !== null) return this.refer(place.scope.locate(place))
     const schema = this.describeHere(place)
     const { root } = place.scope
-    // What contains itself by now is there already.
+    // A schema that contains itself has been added meanwhile.
     const component = place.schema === root.schema ? this.findComponent(root) : undefined
     return component === undefined ? schema : referenceTo(component)
   }
@@ -47,12 +47,12 @@ export class SchemaComponents {
     if (typeof schema.$ref !== 'string') return Object.fromEntries(keywords)
     const reference = this.refer(place.scope.resolve(schema.$ref, located.base))
     if (keywords.size === 0) return reference
-    // In draft-07 nothing that stands beside a reference counts.
+    // Draft-07 ignores all keywords next to a reference.
     const allOf = keywords.get('allOf')
     return Object.fromEntries(keywords.set('allOf', [reference, ...(Array.isArray(allOf) ? allOf : [])]))
   }
 
-  /** All that were referred to, by name. */
+  /** All schemas that were referred to, by name. */
   toObject (): Record<string, AsyncApiSchema> {
     return Object.fromEntries([...this.byName.values()].flat().map(({ name, schema }) => [name, schema]))
   }
@@ -62,7 +62,7 @@ export class SchemaComponents {
     if (known !== undefined) return referenceTo(known)
     const name = toComponentName(place.name)
     const component: Component = { name: this.names.take(name), place, schema: true }
-    // Before what is in it, which may refer to it.
+    // Added before its subschemas are converted, since they may refer to it.
     this.byName.set(name, [...(this.byName.get(name) ?? []), component])
     component.schema = toObjectSchema(this.describeHere(place))
     return referenceTo(component)
@@ -83,7 +83,7 @@ function referenceTo ({ name }: Component): { $ref: string } {
   return { $ref: `#/components/schemas/${name}` }
 }
 
-/** Whether two schemas are written alike, and what they refer to too. @param compared those that are being compared already */
+/** Whether two schemas, and the schemas they refer to, are written alike. @param compared pairs whose comparison has begun */
 function isSamePlace (a: SchemaPlace, b: SchemaPlace, compared: Map<JsonSchema, Set<JsonSchema>>): boolean {
   if (a.schema === b.schema && (a.scope === b.scope || typeof a.schema === 'boolean')) return true
   const others = compared.get(a.schema) ?? new Set()
@@ -107,7 +107,7 @@ function isSame (x: unknown, y: unknown, a: SchemaPlace, b: SchemaPlace, compare
   })
 }
 
-/** Says in the words of draft-07 what later drafts, OpenAPI and Ajv have other words for. */
+/** Replaces keywords of later drafts, OpenAPI and Ajv by those of draft-07. */
 function modernize (schema: SchemaObject): SchemaObject {
   const { nullable, prefixItems, dependentRequired, dependentSchemas, discriminator, ...changed } = schema as Record<string, unknown>
   if (Array.isArray(prefixItems) && prefixItems.length > 0) {

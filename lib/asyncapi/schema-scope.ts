@@ -1,28 +1,28 @@
 import { createError } from '../errors.js'
 import { isJsonSchema, isObject, mapSubschemas, type JsonSchema } from './json-schema.js'
 
-/** A schema where it stands. */
+/** A schema and its place. */
 export interface SchemaPlace {
   readonly schema: JsonSchema
   /** The URI that references in it are relative to. */
   readonly base: string
   readonly scope: SchemaScope
-  /** What to call it where it stands alone. */
+  /** Its name as a component. */
   readonly name: string
 }
 
-// Schemas of Fastify may have ids like `user`: relative, though there is nothing that they could be relative to.
+// Ids of Fastify's schemas, like `user`, may be relative without a base.
 const ROOT = 'http://schemas.invalid/'
 
-/** A schema of a route and all that its references may mean: the schemas that are shared where the route is, and parts of these. */
+/** A schema of a route with the schemas that its references can resolve to: those shared in the route's context, and their parts. */
 export class SchemaScope {
   readonly root: SchemaPlace
   private readonly owner: string
   private readonly places = new Map<string, SchemaPlace>()
 
   /**
-   * @param name what to call the schema if it has no id
-   * @param owner what it is, for errors
+   * @param name of the schema if it has no id
+   * @param owner names the schema in errors
    */
   constructor (schema: JsonSchema, shared: SchemaObjects, name: string, owner: string) {
     this.owner = owner
@@ -34,7 +34,7 @@ export class SchemaScope {
     this.index({ schema, base: ROOT, scope: this, name })
   }
 
-  /** @returns what the reference means, or `null` if there is nothing like that */
+  /** @returns the schema that the reference resolves to, or `null` if there is none */
   find (reference: string, base: string): SchemaPlace | null {
     const [resource, fragment] = split(toAbsolute(reference, base))
     if (fragment !== '' && !fragment.startsWith('/')) return this.places.get(`${resource}#${fragment}`) ?? null
@@ -42,11 +42,11 @@ export class SchemaScope {
     return place === undefined ? null : walk(place, fragment)
   }
 
-  /** @throws {AsyncApiError} if there is nothing like that */
+  /** @throws {AsyncApiError} if the reference cannot be resolved */
   resolve (reference: string, base: string): SchemaPlace {
     const place = this.find(reference, base)
     if (place !== null) return place
-    throw createError('FST_WS_ERR_ASYNCAPI', `${this.owner} has a reference to '${reference}', which is neither in it nor among the shared schemas: app.addSchema() adds one`)
+    throw createError('FST_WS_ERR_ASYNCAPI', `${this.owner} refers to '${reference}', which is neither part of it nor a shared schema: add it with app.addSchema()`)
   }
 
   /** The place with the base that the schema's own id makes. */
@@ -57,7 +57,7 @@ export class SchemaScope {
     return { ...place, base, name: nameOf(base) }
   }
 
-  /** Notes all ids and anchors. */
+  /** Collects all ids and anchors. */
   private index (place: SchemaPlace): void {
     const { schema } = place
     if (!isObject(schema)) return
@@ -72,7 +72,7 @@ export class SchemaScope {
 
 export type SchemaObjects = Readonly<Record<string, unknown>>
 
-/** The id that makes a schema one of its own, and not only an anchor. */
+/** The id of a schema, unless it is only an anchor. */
 export function idOf (schema: unknown): string | null {
   const id = isObject(schema) ? schema.$id : undefined
   return typeof id === 'string' && id !== '' && !id.startsWith('#') ? id : null

@@ -2,7 +2,7 @@ import type { AsyncApiSchemaKind, AsyncApiTransform } from '../../types/asyncapi
 import { unwrap } from '../http/message-schemas.js'
 import { isJsonSchema, isObject, type JsonSchema } from './json-schema.js'
 
-/** https://standardschema.dev/json-schema: what schemas of Zod, ArkType and others have as `~standard`. */
+/** https://standardschema.dev/json-schema: the `~standard` property of schemas of Zod, ArkType and others. */
 interface StandardProperties {
   readonly vendor?: unknown
   readonly jsonSchema?: {
@@ -13,16 +13,16 @@ interface StandardProperties {
 
 type StandardConverter = (options: { target: string, libraryOptions?: Record<string, unknown> }) => unknown
 
-// That of AsyncAPI's own schemas.
+// The draft of AsyncAPI's own schemas.
 const TARGET = 'draft-07'
 
-/** What is described, and for which route. */
+/** The part of a route that a schema describes. */
 export interface SchemaContext {
   readonly url: string
   readonly kind: AsyncApiSchemaKind
 }
 
-/** The JSON Schema of a route's schema. One that there is none of may be anything, and says why. */
+/** Converts a route's schema to JSON Schema. One that cannot be converted allows any value, with the reason as its description. */
 export function toJsonSchema (declared: unknown, context: SchemaContext, transform: AsyncApiTransform | null): JsonSchema {
   const schema = unwrap(transform?.(declared, context) ?? declared)
   if (typeof schema === 'boolean') return schema
@@ -31,7 +31,7 @@ export function toJsonSchema (declared: unknown, context: SchemaContext, transfo
   return isJsonSchema(schema) && isPlain(schema) ? schema : undescribed('is of a library that does not convert it to JSON Schema')
 }
 
-/** Whether it is an object as literals make it, in this realm or another; those of Joi, for one, are not. */
+/** Whether it is an object as literals make it, in this realm or another; Joi's schemas are not. */
 function isPlain (schema: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(schema)
   return prototype === null || Object.getPrototypeOf(prototype) === null
@@ -41,12 +41,12 @@ function convert ({ vendor, jsonSchema }: StandardProperties, { kind }: SchemaCo
   const name = typeof vendor === 'string' ? vendor : 'a library'
   if (jsonSchema === undefined) return undescribed(`is of ${name}, which does not convert it to JSON Schema by itself`)
   const { input, output } = jsonSchema
-  // What clients send is not parsed yet. What they get is; but where a codec has made something of it that JSON has no
-  // word for, the way back has to be the right one.
+  // Clients send the input form of a schema and receive its output form. A codec's output may be a value that JSON cannot
+  // express, such as a Date: then the input form describes it.
   const attempts = kind === 'send' ? [() => output({ target: TARGET }), () => input({ target: TARGET })] : [() => input({ target: TARGET })]
-  // Parts that JSON has no words for need not take the others with them.
+  // A part that JSON Schema cannot express allows any value; the other parts are kept.
   if (vendor === 'zod') attempts.push(() => input({ target: TARGET, libraryOptions: { unrepresentable: 'any' } }))
-  let reason = 'what it converts it to is no object'
+  let reason = 'the result of the conversion is not an object'
   for (const attempt of attempts) {
     try {
       const schema = attempt()

@@ -112,7 +112,7 @@ t.test('a reference to nothing is an error that names the route, the schema and 
   for (const [$ref, shared] of [['ghost#', {}], ['#/definitions/ghost', {}], ['user#/definitions/ghost', { user: { $id: 'user' } }], ['#ghost', {}], ['user#/title', { user: { $id: 'user', title: 'x' } }]] as const) {
     t.throws(() => documentOf([{ url: '/rooms/:id', schema: { send: { items: { $ref } } }, sharedSchemas: shared }]), {
       code: 'FST_WS_ERR_ASYNCAPI',
-      message: `/rooms/:id: schema.send has a reference to '${$ref}', which is neither in it nor among the shared schemas: app.addSchema() adds one`
+      message: `/rooms/:id: schema.send refers to '${$ref}', which is neither part of it nor a shared schema: add it with app.addSchema()`
     })
   }
   t.throws(() => documentOf([{ url: '/x', schema: { security: [{ bearer: [] }] } }]), { code: 'FST_WS_ERR_ASYNCAPI', message: /^\/x: schema.security names 'bearer'/ })
