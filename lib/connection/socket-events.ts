@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
-import { lendReads } from './lent-reads.js'
+import { chunkWasOverwritten, sharedChunk } from '../protocol/frame-scanner.js'
+import { createLender } from '../socket/lent-reads.js'
 
 /** Hears what happens to a socket. */
 export interface SocketUser {
@@ -29,8 +30,11 @@ export function listenToSocket (socket: Duplex, user: SocketUser): void {
 /** Begins to read. */
 export function readSocket (socket: Duplex): void {
   socket.on('data', onData)
-  lendReads(socket as UsedSocket, onLentRead)
+  lendReads(socket as UsedSocket)
 }
+
+/** Plain sockets read where the scanner of frames has its bytes anyway. */
+const lendReads = createLender(sharedChunk, onLentRead, chunkWasOverwritten)
 
 function onData (this: UsedSocket, chunk: Buffer): void { this[kUser].onRead(chunk) }
 function onLentRead (this: UsedSocket, length: number): void { this[kUser].onRead(length) }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { EMPTY } from '../common.js'
-import { joinUnread } from '../connection/pause-reads.js'
+import { joinUnread } from '../socket/pause-reads.js'
 import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
 import type { ConnectExchange } from './connect-exchange.js'

@@ -1,6 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { stopJoining } from '../connection/pause-reads.js'
+import { stopJoining } from '../socket/pause-reads.js'
 import type { Offers } from '../protocol/handshake.js'
 import type { Dispatch } from './pending-upgrades.js'
 

@@ -1,6 +1,6 @@
 import type { PongWatcher } from '../connection/host.js'
 import type { Session } from '../connection/session.js'
-import { writeProgressOf } from '../connection/write-progress.js'
+import { writeProgressOf } from '../socket/write-progress.js'
 import type { HeartbeatSettings } from '../options/settings.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { currentPing, isHeartbeatPong, type HeartbeatPing } from './heartbeat-ping.js'

@@ -111,15 +111,17 @@ function portOf (app: FastifyInstance): number {
   return (app.server.address() as { port: number }).port
 }
 
-type LentReads = typeof import('../../lib/connection/lent-reads.js')
+type LentReads = typeof import('../../lib/socket/lent-reads.js') & Pick<typeof import('../../lib/protocol/frame-scanner.js'), 'sharedChunk'>
 
-/** The module in a copy of its own, which finds out anew what there is. */
+/** The modules in copies of their own, which find out anew what there is. */
 async function importAnew (): Promise<LentReads> {
-  return await tsImport('../../lib/connection/lent-reads.ts', import.meta.url) as LentReads
+  const { createLender } = await tsImport('../../lib/socket/lent-reads.ts', import.meta.url) as LentReads
+  const { sharedChunk } = await tsImport('../../lib/protocol/frame-scanner.ts', import.meta.url) as LentReads
+  return { createLender, sharedChunk }
 }
 
 /** What a socket of a server does whose reads are lent, if they are: how many bytes came each way. */
-async function tryOn (t: Teardown, { lendReads }: LentReads): Promise<{ lent: number, data: number }> {
+async function tryOn (t: Teardown, { createLender, sharedChunk }: LentReads): Promise<{ lent: number, data: number }> {
   const server: Server = createServer()
   t.teardown(() => server.close())
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -127,7 +129,7 @@ async function tryOn (t: Teardown, { lendReads }: LentReads): Promise<{ lent: nu
   const [socket] = await once(server, 'connection') as [Socket]
   const bytes = { lent: 0, data: 0 }
   socket.on('data', chunk => { bytes.data += chunk.length })
-  lendReads(socket, length => { bytes.lent += length })
+  createLender(sharedChunk, length => { bytes.lent += length }, () => {})(socket)
   client.end('hello')
   await once(socket, 'end')
   socket.destroy()

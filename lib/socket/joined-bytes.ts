@@ -1,11 +1,12 @@
 import { EMPTY } from '../common.js'
+
 /** Bytes of the first buffer. */
 const SMALLEST_BUFFER = 1024
 
-/** A bound on what is allocated beyond what is needed; and how much is copied again, on the whole, does not depend on how much there is. */
+/** Bounds the room that is not needed, and keeps the bytes that are copied again proportional to those that were added. */
 const GROWTH = 1.25
 
-/** Chunks that wait, in one buffer: as a chunk of its own a single byte takes some 400, and part of a larger buffer keeps that alive. */
+/** Chunks that wait, in one buffer. As a chunk of its own a single byte takes some 400, and a part of a larger buffer keeps that alive. */
 export class JoinedBytes {
   length = 0
   private buffer = EMPTY

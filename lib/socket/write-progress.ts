@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 
-/** How far writing to a socket has come. Two that are equal mean: nothing was taken by the other side in between. */
+/** How far writing to a socket has come. Two equal values mean that the other side has taken nothing in between. */
 export interface WriteProgress {
   /** Bytes of writes that are done. */
   readonly written: number
@@ -16,12 +16,12 @@ interface CountingSocket extends Duplex {
 }
 
 /**
- * Node hands all that is queued to the operating system in one write, and tells when that is done: to a slow reader
- * of many megabytes after minutes. How much of it is left only its handle knows, which is not documented (Node's own
- * `socket.setTimeout` asks it too). Without it, only writes that are done count as progress.
+ * Node hands everything that is queued to the operating system in one write, and calls back when all of it was taken: with a
+ * slow reader of many megabytes after minutes. Only the socket's handle knows how much is left, which is not documented
+ * (Node's own `socket.setTimeout` reads it too). Without it, only writes that are done count as progress.
  *
- * Of a stream of HTTP/2 nothing is known but what its session may send: that moves with each frame, of this stream or
- * another, and stands still if nothing is taken from any.
+ * Of a stream of HTTP/2 only the window of its session is known. It moves with each frame of any stream, and stands still
+ * while the peer takes none.
  */
 export function writeProgressOf (socket: Duplex): WriteProgress {
   const { bytesWritten = 0, writableLength, _handle, session } = socket as CountingSocket

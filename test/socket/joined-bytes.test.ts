@@ -1,5 +1,5 @@
 import t from 'tap'
-import { JoinedBytes } from '../../lib/connection/joined-bytes.js'
+import { JoinedBytes } from '../../lib/socket/joined-bytes.js'
 
 t.test('what comes in chunks of any size is one, in order, and kept once', async t => {
   for (const sizes of [[], [1], [70_000], [1, 1, 1], [3, 5000, 2, 40_000, 0, 7], Array<number>(3000).fill(1)]) {

@@ -6,8 +6,8 @@ const kUnread = Symbol('fastify-ws-routes.unread')
 type JoiningSocket = Duplex & { [kUnread]?: JoinedBytes }
 
 /**
- * Pauses any socket. What `net.Socket` itself would do differently for one that reads into a lent buffer is to
- * stop at once, and to be deaf to its end.
+ * Pauses any socket. `net.Socket.pause()` would also stop the handle of one that reads into a lent buffer, and so miss the
+ * peer's FIN.
  */
 export function pauseReads (socket: Duplex): void {
   joinUnread(socket)
@@ -15,9 +15,9 @@ export function pauseReads (socket: Duplex): void {
 }
 
 /**
- * What comes while a socket does not flow waits in its Readable, which counts bytes, up to its `highWaterMark`, and over
- * HTTP/2 a window more. But chunks of one byte each, or TLS records, or DATA frames, cost a hundred to four hundred times
- * that. From now on all but the first are joined until the socket flows.
+ * Joins the chunks that wait in the Readable of a socket that does not flow, all but the first. A Readable counts bytes, up to
+ * its `highWaterMark`, and over HTTP/2 a window more; but a chunk of one byte, a TLS record or a DATA frame takes a hundred to
+ * four hundred times as much memory.
  */
 export function joinUnread (socket: Duplex): void {
   const joining = socket as JoiningSocket
@@ -39,7 +39,7 @@ export function stopJoining (socket: Duplex): void {
 
 function pushJoined (this: JoiningSocket, chunk: Uint8Array | null): boolean {
   const unread = this[kUnread]!
-  // The first goes where Node and we look for whether there is anything.
+  // The first goes where Node looks for whether there is anything.
   const isFirst = unread.length === 0 && (this.readableFlowing === true || this.readableLength === 0)
   if (chunk === null) pushUnread.call(this)
   if (chunk === null || isFirst) return push(this, chunk)
