@@ -97,10 +97,10 @@ export class Session extends AppCalls implements Roles {
   }
 
   terminate (): void {
-    if (this.isClosed) return
-    // An app that does this asks for no more messages.
+    // An app that does this asks for no more messages, also for none of those that wait when the peer was faster.
     this.decoder.end()
     this.mailbox.shut()
+    if (this.isClosed) return process.nextTick(giveUp, this.mailbox)
     this.outbox.flush()
     this.change('terminate')
   }

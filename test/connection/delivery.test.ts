@@ -337,6 +337,26 @@ t.test('B9: terminate while messages wait: close is told without them', async t 
   await client.ended
 })
 
+t.test('B9: terminate while messages wait, and the client has left: close is told without them', async t => {
+  const events: string[] = []
+  const told = gate()
+  const { port } = await serve(t, async connection => {
+    await once(connection.signal, 'abort')
+    connection.terminate()
+    connection.on('message', data => events.push(data.toString()))
+    connection.on('close', code => {
+      events.push(`close ${code}`)
+      told.open()
+    })
+  }, 60_000)
+  const client = await open(t, port, Buffer.concat([...numbered(0, 4), close(4000)]))
+  await client.ended
+  client.end()
+  await told.passed
+  await turns()
+  t.same(events, ['close 4000'])
+})
+
 t.test('B9: pause and resume while waiting messages are delivered', async t => {
   const messages: string[] = []
   const ready = gate()
