@@ -23,19 +23,19 @@ export class Delivery {
     this.mayHaveGap = true
   }
 
-  /** @returns the message that came, or `null` if it is none that may come now */
-  take (isIt: (message: Message) => boolean): Message | null {
+  /** @returns the messages of which one came: none, if none of them may come now */
+  take (isIt: (message: Message) => boolean): Message[] {
     const places = new Set<number>()
-    let found: Message | null = null
+    const found: Message[] = []
     const first = Math.min(...this.places)
     for (let place = first; place < this.sent.length; place++) {
       if (!this.mayHaveGap && !this.places.has(place)) continue
       const message = this.sent[place]!
       if (!isIt(message)) continue
       places.add(place + 1)
-      found ??= message
+      found.push(message)
     }
-    if (found === null) return null
+    if (found.length === 0) return found
     this.places = places
     this.mayHaveGap = false
     return found

@@ -6,7 +6,8 @@ import type { Plan } from './plan.js'
 /** A message that somebody has got, and keeps: it has to be the same at the end. */
 export interface Kept {
   readonly data: Buffer | ArrayBuffer | Blob
-  readonly expected: Buffer
+  /** One of these: of a Blob only the size is known when it comes. */
+  readonly expected: readonly Buffer[]
   readonly what: string
 }
 

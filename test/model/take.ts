@@ -10,12 +10,12 @@ export function take (app: BadApp, data: unknown, isBinary: boolean, by: string,
   const isIt = ({ bytes, isBinary: isSentBinary }: Message): boolean =>
     bytes.length === length && isBinary === isSentBinary && (got instanceof Blob || got.equals(bytes))
   const { place } = delivery
-  const message = delivery.take(isIt)
+  const messages = delivery.take(isIt)
   const words = `${isBinary ? 'binary' : 'text'} of ${length} bytes by ${by}`
-  if (message === null) return log.fault(`got ${words}, ${got instanceof Blob ? 'a Blob' : JSON.stringify(got.subarray(0, 40).toString('latin1'))}, instead of message ${place} of ${log.sent.length}`)
+  if (messages.length === 0) return log.fault(`got ${words}, ${got instanceof Blob ? 'a Blob' : JSON.stringify(got.subarray(0, 40).toString('latin1'))}, instead of message ${place} of ${log.sent.length}`)
   log.tell(`app: got message ${place}, ${words}`)
   const kept = typeof data === 'object' && !by.startsWith('json') ? data as Buffer | Buffer[] : null
-  if (kept !== null) run.kept.push({ data: Array.isArray(kept) ? kept[0]! : kept, expected: message.bytes, what: `${log.name}: ${words}` })
+  if (kept !== null) run.kept.push({ data: Array.isArray(kept) ? kept[0]! : kept, expected: messages.map(message => message.bytes), what: `${log.name}: ${words}` })
 }
 
 function bytesOf (data: unknown): Buffer | Blob {
