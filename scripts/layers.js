@@ -15,9 +15,8 @@ export const LAYERS = [
   { name: 'asyncapi', packages: ['fastify'] },
   { name: 'shutdown.ts', node: ['http', 'http2'], packages: ['fastify'] },
   { name: 'inject', node: ['events', 'http', 'http2', 'net', 'stream', 'stream/consumers'], packages: ['fastify'] },
-  { name: 'routes', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify'] },
-  { name: 'upgrade', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
-  { name: 'http', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'stream/consumers', 'tls'], packages: ['fastify', 'find-my-way'] },
+  { name: 'routes', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify'] },
+  { name: 'upgrade', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
   { name: 'fastify-internals.ts', packages: ['fastify'], node: ['http', 'http2'] },
   { name: 'server', node: ['crypto', 'diagnostics_channel', 'events', 'http', 'stream'], packages: ['fastify'] },
   { name: 'connection', node: ['events', 'http', 'net', 'stream', 'tls', 'util/types', 'worker_threads'], packages: ['secure-json-parse'] },
@@ -38,7 +37,7 @@ export const EXCEPTIONS = {
 }
 
 /** Layers that are being split: those that come of one may import from each other until it is gone. */
-export const SPLIT = { http: ['shutdown.ts', 'inject', 'routes', 'upgrade', 'http', 'fastify-internals.ts'] }
+export const SPLIT = {}
 
 /** @param {string} file below the root, with slashes */
 export function layerOf (file) {

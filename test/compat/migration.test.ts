@@ -582,7 +582,7 @@ const BROKEN_FRAMES: Record<string, Buffer> = {
 const ELSEWHERE: Record<string, string> = {
   'Silent clients': 'test/server/heartbeat.test.ts',
   'Slow readers': 'test/connection/max-buffered-amount.test.ts',
-  'Slow handshakes': 'test/http/pending-upgrade.test.ts',
+  'Slow handshakes': 'test/upgrade/pending-upgrade.test.ts',
   '`perMessageDeflate`': 'test/options-per-message-deflate.test.ts',
   '`threshold`': 'test/compression/message-deflater.test.ts',
   'Error thrown by a listener': 'test/connection/errors.test.ts',

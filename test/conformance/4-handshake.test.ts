@@ -6,7 +6,7 @@ import { expectBytes, serverFrame } from './support.js'
 
 /*
  * The opening handshake as it is over HTTP/1.1, to the byte. The rules alone are in test/protocol/handshake.test.ts,
- * what Fastify does with the request before them in test/http/.
+ * what Fastify does with the request before them in test/routes/ and test/upgrade/.
  */
 
 async function listen (t: Test): Promise<{ connect: () => Promise<RawClient>, port: number }> {

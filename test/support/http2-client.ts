@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type OutgoingHttpHeaders, type SecureClientSessionOptions } from 'node:http2'
 import { text } from 'node:stream/consumers'
-import { cancelWhenDestroyed } from '../../lib/http/cancel-stream.js'
+import { cancelWhenDestroyed } from '../../lib/upgrade/http2/cancel-stream.js'
 import { RawClient } from './raw-client.js'
 import type { Teardown } from './app.js'
 

@@ -9,9 +9,9 @@ import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import type { Registry, RouteConnections } from '../server/registry.js'
 import { createHiddenSchema } from './hidden-schema.js'
 import { MessageSchemas, parsePolicyOf } from './message-schemas.js'
-import { getUpgrade, type PendingUpgrade } from './pending-upgrade.js'
-import type { RouteTable } from './route-table.js'
-import { findHttpRoutes, isHead, isHttpRoute, isWebSocketRoute, markAsSeen } from './unseen-routes.js'
+import { getUpgrade, type PendingUpgrade } from '../upgrade/pending-upgrade.js'
+import type { RouteTable } from '../upgrade/route-table.js'
+import { findHttpRoutes, isHead, isHttpRoute, isWebSocketRoute, markAsSeen } from './declared-routes.js'
 
 const kRoute = Symbol('fastify-ws-routes.route')
 

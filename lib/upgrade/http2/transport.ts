@@ -1,13 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
-import { EMPTY } from '../common.js'
-import { joinUnread } from '../socket/pause-reads.js'
-import { computeAccept, validateExtendedConnect } from '../protocol/handshake.js'
+import { EMPTY } from '../../common.js'
+import { joinUnread } from '../../socket/pause-reads.js'
+import { computeAccept, validateExtendedConnect } from '../../protocol/handshake.js'
 import { cancelWhenDestroyed } from './cancel-stream.js'
-import type { ConnectExchange } from './connect-exchange.js'
-import { keepAddressOfStream } from './kept-address.js'
-import { PendingUpgrade, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
-import type { Dispatch } from './pending-upgrades.js'
+import type { ConnectExchange } from './exchange.js'
+import { keepAddressOfStream } from '../kept-address.js'
+import { PendingUpgrade, type Dispatch, type Proposal, type UpgradeOwner } from '../pending-upgrade.js'
 
 /** An extended CONNECT of HTTP/2 (RFC 8441): the socket is a stream, and its end is not that of others. */
 export class Http2Upgrade extends PendingUpgrade {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Server as HttpServer } from 'node:http'
-import { readInternal } from './fastify-internals.js'
+import { readInternal } from '../fastify-internals.js'
 
 /**
  * The servers that Fastify has started for the other addresses of `localhost`. No public API has them: Fastify itself

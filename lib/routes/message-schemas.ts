@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaValidationError, RouteOptions } from 'fastify'
 import type { JsonMessages, ParsePolicy, Validation } from '../connection/json-messages.js'
 import { createError, type InvalidMessageError } from '../errors.js'
+import { readInternal } from '../fastify-internals.js'
 import { isWanted } from '../optimizations.js'
-import { readInternal } from './fastify-internals.js'
 
 /** What the app has told Fastify about the JSON of request bodies. */
 export function parsePolicyOf ({ initialConfig: { onProtoPoisoning, onConstructorPoisoning } }: FastifyInstance): ParsePolicy {

@@ -1,11 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { isWebSocketUpgrade } from '../protocol/handshake.js'
-import { Http1Upgrade } from './http1-upgrade.js'
-import { interceptEvents } from './intercept-events.js'
-import { Members, type Member } from './ownership.js'
-import { afterEarlierResponses, hasResponseTo } from './pending-response.js'
+import { isWebSocketUpgrade } from '../../protocol/handshake.js'
+import { Http1Upgrade } from './transport.js'
+import { interceptEvents } from '../intercept-events.js'
+import { Members, type Member } from '../ownership.js'
+import { afterEarlierResponses, hasResponseTo } from './pipelining.js'
 import { serveAsPlainRequest } from './plain-request.js'
 
 const listeners = new WeakMap<HttpServer, UpgradeListener>()

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { WebSocketConnection } from '../../types/connection.js'
 import type { InjectWSContext, InjectWSOptions } from '../../types/fastify.js'
@@ -7,35 +7,16 @@ import { captureContext, runInContext } from '../async-context.js'
 import { Connection, sessionOf } from '../connection/connection.js'
 import type { ConnectionSettings } from '../connection/settings.js'
 import { plainJson } from '../connection/json-messages.js'
-import { isHttp2Server } from './connect-listener.js'
-import { createHttp1Client } from './inject-http1.js'
-import { createHttp2Client } from './inject-http2.js'
-import { MemorySocket } from './inject-socket-pair.js'
-import type { PendingUpgrades } from './pending-upgrades.js'
+import { isHttp2Server } from '../upgrade/http2/listener.js'
+import type { InjectingClient } from './handshake.js'
+import { createHttp1Client } from './http1-client.js'
+import { createHttp2Client } from './http2-client.js'
+import { MemorySocket } from './socket-pair.js'
+import type { PendingUpgrades } from '../upgrade/upgrades.js'
 
 const DEFAULT_HOST = 'localhost:80'
 
 export type InjectWS = (path?: string, context?: InjectWSContext, options?: InjectWSOptions) => Promise<WebSocketConnection>
-
-/** The handshake of a client: without what is only of one version of HTTP. */
-export interface InjectedHandshake {
-  readonly path: string
-  /** `host` among them. */
-  readonly headers: OutgoingHttpHeaders
-  /** The ends of a connection in memory. */
-  readonly clientSocket: Duplex
-  readonly serverSocket: Duplex
-}
-
-/** Who is told what it was answered with. */
-export interface HandshakeResult {
-  /** @param early what was read behind the answer */
-  onAccepted (socket: Duplex, headers: IncomingHttpHeaders, early: Buffer): void
-  onFailed (error: Error): void
-}
-
-/** Does the handshake, with a server of its own: the app's may speak TLS. */
-export type InjectingClient = (handshake: InjectedHandshake, result: HandshakeResult) => void
 
 /**
  * Makes `app.injectWS`: a real HTTP server, parser and all, on a pair of in-memory streams, so that the request is

@@ -1,13 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.js'
-import type { PendingUpgrade, UpgradeOwner, UpgradeTimeouts } from './pending-upgrade.js'
+import type { Dispatch, PendingUpgrade, UpgradeOwner, UpgradeTimeouts } from './pending-upgrade.js'
 
 /** As what is thrown where a handshake gets that far. */
 const CLOSING: ErrorCode = 'FST_WS_ERR_CLOSING'
-
-/** Sends a request through Fastify's router: `fastify.routing`. */
-export type Dispatch = (request: IncomingMessage, response: ServerResponse) => void
 
 /** The handshakes under way, whatever they came with. */
 export class PendingUpgrades implements UpgradeOwner {

@@ -16,8 +16,8 @@ import { publishOpened } from '../server/diagnostics.js'
 import type { Registry } from '../server/registry.js'
 import { catchRejection, isThenable, toPromise, whenSettled } from '../thenable.js'
 import { isOriginAllowed } from './origin.js'
-import type { PendingUpgrades } from './pending-upgrades.js'
-import type { Accept, WebSocketRoute } from './routes.js'
+import type { PendingUpgrades } from '../upgrade/upgrades.js'
+import type { Accept, WebSocketRoute } from './register.js'
 import { isAllowed } from './verdict.js'
 
 /**

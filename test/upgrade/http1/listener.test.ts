@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { echo, startApp } from '../support/app.js'
-import { certificate } from '../support/certificate.js'
-import { startOnLocalhost } from '../support/localhost.js'
-import { close, RawClient, text, upgradeRequest } from '../support/raw-client.js'
-import { connectSecure, gate, ServerSockets, turns } from '../support/server-sockets.js'
+import { echo, startApp } from '../../support/app.js'
+import { certificate } from '../../support/certificate.js'
+import { startOnLocalhost } from '../../support/localhost.js'
+import { close, RawClient, text, upgradeRequest } from '../../support/raw-client.js'
+import { connectSecure, gate, ServerSockets, turns } from '../../support/server-sockets.js'
 
 async function refused (port: number, request: string): Promise<{ status: number, body: string }> {
   const client = await RawClient.connect(port)

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { echo, startApp } from '../support/app.js'
-import { close, RawClient, text, upgradeRequest } from '../support/raw-client.js'
-import { gate, ServerSockets, turns } from '../support/server-sockets.js'
+import { echo, startApp } from '../../support/app.js'
+import { close, RawClient, text, upgradeRequest } from '../../support/raw-client.js'
+import { gate, ServerSockets, turns } from '../../support/server-sockets.js'
 
 const get = (path: string, headers = ''): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n`
 

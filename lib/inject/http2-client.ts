@@ -3,11 +3,11 @@ import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { EMPTY } from '../common.js'
 import { createError, UnexpectedResponseError } from '../errors.js'
-import { cancelWhenDestroyed } from './cancel-stream.js'
-import { ConnectExchange } from './connect-exchange.js'
-import { Http2Upgrade } from './http2-upgrade.js'
-import type { InjectingClient } from './inject.js'
-import type { PendingUpgrades } from './pending-upgrades.js'
+import { cancelWhenDestroyed } from '../upgrade/http2/cancel-stream.js'
+import { ConnectExchange } from '../upgrade/http2/exchange.js'
+import { Http2Upgrade } from '../upgrade/http2/transport.js'
+import type { InjectingClient } from './handshake.js'
+import type { PendingUpgrades } from '../upgrade/upgrades.js'
 
 /** Extended CONNECT (RFC 8441), each on a session of its own. */
 export function createHttp2Client (upgrades: PendingUpgrades): InjectingClient {

@@ -1,12 +1,11 @@
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { JoinedBytes } from '../socket/joined-bytes.js'
-import { pauseReads } from '../socket/pause-reads.js'
-import { computeAccept, validateHandshake } from '../protocol/handshake.js'
-import { keepAddressOfSocket } from './kept-address.js'
-import { afterEarlierResponses } from './pending-response.js'
-import { PendingUpgrade, type AcceptCallback, type Proposal, type UpgradeOwner } from './pending-upgrade.js'
-import type { Dispatch } from './pending-upgrades.js'
+import { JoinedBytes } from '../../socket/joined-bytes.js'
+import { pauseReads } from '../../socket/pause-reads.js'
+import { computeAccept, validateHandshake } from '../../protocol/handshake.js'
+import { keepAddressOfSocket } from '../kept-address.js'
+import { afterEarlierResponses } from './pipelining.js'
+import { PendingUpgrade, type AcceptCallback, type Dispatch, type Proposal, type UpgradeOwner } from '../pending-upgrade.js'
 
 /** Bytes from which on the client is held back; Node reads up to 64 KiB at once, which may come on top. */
 const ENOUGH = 32 * 1024

@@ -1,4 +1,4 @@
-import type { PendingUpgrades } from './pending-upgrades.js'
+import type { PendingUpgrades } from './upgrades.js'
 import type { RouteTable } from './route-table.js'
 
 /** An instance of this plugin, as the servers that its routes are on know it. */

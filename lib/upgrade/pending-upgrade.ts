@@ -2,13 +2,15 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Duplex } from 'node:stream'
 import { stopJoining } from '../socket/pause-reads.js'
 import type { Offers } from '../protocol/handshake.js'
-import type { Dispatch } from './pending-upgrades.js'
 
 const kUpgrade = Symbol('fastify-ws-routes.upgrade')
 
 interface UpgradeRequest extends IncomingMessage {
   [kUpgrade]?: PendingUpgrade
 }
+
+/** Sends a request through Fastify's router: `fastify.routing`. */
+export type Dispatch = (request: IncomingMessage, response: ServerResponse) => void
 
 /** Milliseconds. */
 export interface UpgradeTimeouts {

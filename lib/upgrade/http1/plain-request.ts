@@ -1,7 +1,7 @@
 import { ServerResponse, type IncomingMessage, type Server as HttpServer } from 'node:http'
 import { Server as TlsServer } from 'node:tls'
 import type { Duplex } from 'node:stream'
-import { NODE_MAJOR } from '../common.js'
+import { NODE_MAJOR } from '../../common.js'
 
 /** Whether Node parses the body of an upgrade request. No API tells; an empty body looks the same either way. */
 const PARSES_BODY = NODE_MAJOR >= 26

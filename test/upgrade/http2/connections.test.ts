@@ -5,11 +5,11 @@ import { connect as connectTcp, createServer, type AddressInfo, type Socket } fr
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t, { type Test } from 'tap'
-import type { WebSocketConnection, WebSocketPluginOptions } from '../../lib/index.js'
-import { echo, startApp, type TestApp } from '../support/app.js'
-import { connectHttp2, extendedConnect, openHttp2, refusal, responseHeaders } from '../support/http2-client.js'
-import { binary, close, ping, RawClient, text } from '../support/raw-client.js'
-import { gate, ServerSockets, turns } from '../support/server-sockets.js'
+import type { WebSocketConnection, WebSocketPluginOptions } from '../../../lib/index.js'
+import { echo, startApp, type TestApp } from '../../support/app.js'
+import { connectHttp2, extendedConnect, openHttp2, refusal, responseHeaders } from '../../support/http2-client.js'
+import { binary, close, ping, RawClient, text } from '../../support/raw-client.js'
+import { gate, ServerSockets, turns } from '../../support/server-sockets.js'
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants
 

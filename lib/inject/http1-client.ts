@@ -3,9 +3,10 @@ import type { Duplex } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { createError, UnexpectedResponseError } from '../errors.js'
 import { createKey, verifyAccept } from '../protocol/handshake.js'
-import type { InjectingClient } from './inject.js'
-import { Http1Upgrade } from './http1-upgrade.js'
-import type { Dispatch, PendingUpgrades } from './pending-upgrades.js'
+import type { InjectingClient } from './handshake.js'
+import { Http1Upgrade } from '../upgrade/http1/transport.js'
+import type { Dispatch } from '../upgrade/pending-upgrade.js'
+import type { PendingUpgrades } from '../upgrade/upgrades.js'
 
 /** Upgrades of HTTP/1.1. */
 export function createHttp1Client (dispatch: Dispatch, upgrades: PendingUpgrades): InjectingClient {

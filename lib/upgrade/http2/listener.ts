@@ -1,11 +1,11 @@
 import { STATUS_CODES, type Server as HttpServer } from 'node:http'
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
-import { noop } from '../common.js'
-import { ConnectExchange } from './connect-exchange.js'
-import { Http2Sessions } from './http2-sessions.js'
-import { Http2Upgrade } from './http2-upgrade.js'
-import { interceptEvents } from './intercept-events.js'
-import { Members, type Member } from './ownership.js'
+import { noop } from '../../common.js'
+import { ConnectExchange } from './exchange.js'
+import { Http2Sessions } from './sessions.js'
+import { Http2Upgrade } from './transport.js'
+import { interceptEvents } from '../intercept-events.js'
+import { Members, type Member } from '../ownership.js'
 
 type StreamArguments = [stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]]
 

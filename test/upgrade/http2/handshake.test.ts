@@ -7,13 +7,13 @@ import { Writable } from 'node:stream'
 import { text as readText } from 'node:stream/consumers'
 import { deflateRawSync } from 'node:zlib'
 import t, { type Test } from 'tap'
-import type { WebSocketPluginOptions, WebSocketRefused } from '../../lib/index.js'
-import { echo, startApp, type TestApp } from '../support/app.js'
-import { certificate } from '../support/certificate.js'
-import { connectHttp2, extendedConnect, openHttp2, refusal, responseHeaders } from '../support/http2-client.js'
-import { startOnLocalhost } from '../support/localhost.js'
-import { ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
-import { connectSecure, gate, turns } from '../support/server-sockets.js'
+import type { WebSocketPluginOptions, WebSocketRefused } from '../../../lib/index.js'
+import { echo, startApp, type TestApp } from '../../support/app.js'
+import { certificate } from '../../support/certificate.js'
+import { connectHttp2, extendedConnect, openHttp2, refusal, responseHeaders } from '../../support/http2-client.js'
+import { startOnLocalhost } from '../../support/localhost.js'
+import { ping, RawClient, text, upgradeRequest } from '../../support/raw-client.js'
+import { connectSecure, gate, turns } from '../../support/server-sockets.js'
 
 type Configure = (app: FastifyInstance) => unknown
 
@@ -207,7 +207,7 @@ t.test('B1: a connect listener of the user has what is not for our routes', asyn
 t.test('two encapsulated contexts with the plugin, each with its routes', async t => {
   const app = Fastify({ http2: true }) as unknown as FastifyInstance
   t.teardown(() => app.close())
-  const { default: websocket } = await import('../../lib/index.js')
+  const { default: websocket } = await import('../../../lib/index.js')
   for (const prefix of ['/a', '/b']) {
     await app.register(async scope => {
       await scope.register(websocket)
@@ -357,7 +357,7 @@ t.test('extended CONNECT is offered in the first SETTINGS frame', async t => {
 t.test('injectWS speaks HTTP/2 to an app of HTTP/2', async t => {
   const app = Fastify({ http2: true, https: certificate }) as unknown as FastifyInstance
   t.teardown(() => app.close())
-  const { default: websocket } = await import('../../lib/index.js')
+  const { default: websocket } = await import('../../../lib/index.js')
   await app.register(websocket)
   const ended: number[] = []
   app.get('/', { websocket: { protocols: ['a'] } }, (connection, request) => {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
-import { readInternal } from './fastify-internals.js'
+import { readInternal } from '../fastify-internals.js'
 
 type RewriteUrl = (this: FastifyInstance, request: IncomingMessage) => string
 
