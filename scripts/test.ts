@@ -24,7 +24,7 @@ interface Suite {
 
 const SUITES: Record<string, Suite> = {
   unit: { about: 'the library itself', folders: [] },
-  load: { about: 'bounds on memory and time, on a quiet machine', folders: ['test/load'], tap: ['--jobs=1'] },
+  load: { about: 'bounds on memory and time, on a quiet machine', folders: ['test/load'], tap: ['--jobs=1', '--timeout=600'] },
   interop: {
     about: 'other clients, proxies, plugins and libraries',
     folders: ['test/interop'],
