@@ -123,14 +123,13 @@ export const PROGRAMS: Program[] = [
     run: out => ['mono', `${out}/Client.exe`]
   },
   { name: 'lua-http', language: 'Lua', packages: ['lua-http', 'lua5.2'], run: () => ['lua5.2', 'lua/client.lua'] },
-  { name: 'tcllib websocket', language: 'Tcl', packages: ['tcllib', 'tcl'], run: () => ['tclsh', 'tcl/client.tcl'] },
+  { name: 'tcllib websocket', language: 'Tcl', packages: ['tcllib', 'tcl'], run: () => ['tclsh', '-encoding', 'utf-8', 'tcl/client.tcl'] },
   {
     name: 'websockets (Haskell)',
     language: 'Haskell',
     packages: ['libghc-websockets-dev', 'ghc'],
     build: out => [['ghc', '-O0', '-outputdir', `${out}/haskell`, '-o', `${out}/haskell-client`, 'haskell/Client.hs']],
-    run: out => [`${out}/haskell-client`],
-    env: { LC_ALL: 'C.UTF-8' }
+    run: out => [`${out}/haskell-client`]
   }
 ]
 

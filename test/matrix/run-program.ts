@@ -40,7 +40,8 @@ async function runCommand (command: string[], env: Record<string, string>, timeo
   // NODE_OPTIONS is how tap loads itself into programs of Node.
   const { NODE_OPTIONS, ...inherited } = process.env
   const child = spawn(program, args, {
-    cwd: CLIENTS, env: { ...inherited, ...env }, timeout, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe']
+    // Sources and output are UTF-8, whatever the locale is here.
+    cwd: CLIENTS, env: { ...inherited, LC_ALL: 'C.UTF-8', ...env }, timeout, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe']
   })
   let stdout = ''
   let stderr = ''
