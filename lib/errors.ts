@@ -94,7 +94,7 @@ export class SlowReaderError extends WebSocketError {
  * `FST_WS_ERR_INVALID_JSON` (1007) or `FST_WS_ERR_BINARY_MESSAGE` (1003).
  */
 export class InvalidMessageError extends WebSocketError implements InvalidMessage {
-  /** What the validator found, as in Fastify's own validation errors; `undefined` if it does not report details. */
+  /** The rules that the message breaks, as in Fastify's own validation errors; `undefined` if it does not report details. */
   readonly validation: readonly InvalidMessagePart[] | undefined
   /** The part that was validated, as in Fastify's own validation errors. */
   readonly validationContext: 'message' | undefined
@@ -226,10 +226,10 @@ export class OptionError extends TypeError {
 
 /** Whatever an error has besides its code and its message. */
 export interface ErrorDetails extends ErrorOptions {
-  /** Of a `HandshakeError`: its header fields, and a status other than that of the catalogue. */
+  /** For a `HandshakeError`: its header fields, and a status other than that of the catalogue. */
   headers?: Record<string, string>
   statusCode?: number
-  /** Of an `InvalidMessageError`. */
+  /** For an `InvalidMessageError`. */
   validation?: readonly InvalidMessagePart[] | undefined
 }
 

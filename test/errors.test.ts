@@ -1,5 +1,8 @@
 import t from 'tap'
 import Fastify from 'fastify'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import * as api from '../lib/index.js'
 import websocket from '../lib/index.js'
@@ -19,6 +22,8 @@ import {
   WebSocketError,
   type ErrorCode
 } from '../lib/errors.js'
+
+const LIB = fileURLToPath(new URL('../lib', import.meta.url))
 
 t.test('every error has its class, name, code and close code', async t => {
   const cases = [
@@ -155,4 +160,13 @@ t.test('what an app gets thrown, rejected or passed to a callback has a code', a
   thrower.terminate()
   t.match(handled, [{ name: 'ThrownValueError', code: 'FST_WS_ERR_THROWN_VALUE', cause: 'no Error' }])
   await t.rejects(app.injectWS('/nowhere'), { name: 'UnexpectedResponseError', code: 'FST_WS_ERR_UNEXPECTED_RESPONSE', statusCode: 404 })
+})
+
+t.test('no module makes an error without a code', async t => {
+  // The ends of `injectWS` and the native handle of zlib make errors as Node does, with its codes.
+  const own = ['errors.ts', 'compression/zlib-context.ts']
+  for (const name of await readdir(LIB, { recursive: true })) {
+    if (!name.endsWith('.ts') || own.includes(name) || name.endsWith('socket-pair.ts')) continue
+    t.notMatch(await readFile(join(LIB, name), 'utf8'), /new (Type|Range)?Error\(|extends (Type|Range)?Error\b/, name)
+  }
 })

@@ -13,7 +13,7 @@ export interface AsyncApiReference {
 /** JSON Schema draft-07 with the additions of AsyncAPI. */
 export type AsyncApiSchema = boolean | { [keyword: string]: unknown }
 
-/** Who documents what elsewhere. */
+/** A link to documentation elsewhere. */
 export interface AsyncApiExternalDocs extends AsyncApiExtensions {
   url: string
   description?: string
@@ -26,10 +26,10 @@ export interface AsyncApiTag extends AsyncApiExtensions {
   externalDocs?: AsyncApiExternalDocs
 }
 
-/** What the document is about. */
+/** Title, version and contact of the API. */
 export interface AsyncApiInfo extends AsyncApiExtensions {
   title: string
-  /** That of the API, not of AsyncAPI. */
+  /** The version of the API, not of AsyncAPI. */
   version: string
   description?: string
   termsOfService?: string
@@ -45,7 +45,7 @@ export interface AsyncApiServer extends AsyncApiExtensions {
   host: string
   /** `ws` or `wss`. */
   protocol: string
-  /** What the addresses of all channels begin with there. */
+  /** Prefix of the addresses of all channels on this server. */
   pathname?: string
   protocolVersion?: string
   title?: string
@@ -57,21 +57,21 @@ export interface AsyncApiServer extends AsyncApiExtensions {
   externalDocs?: AsyncApiExternalDocs
 }
 
-/** How clients prove who they are. Not quite those of OpenAPI: a key in a header, for one, has the type `httpApiKey`. */
+/** A way for clients to authenticate. The types differ from OpenAPI's: a key in a header has the type `httpApiKey`. */
 export interface AsyncApiSecurityScheme extends AsyncApiExtensions {
   type: 'userPassword' | 'apiKey' | 'X509' | 'symmetricEncryption' | 'asymmetricEncryption' | 'httpApiKey' | 'http' |
     'oauth2' | 'openIdConnect' | 'plain' | 'scramSha256' | 'scramSha512' | 'gssapi'
   description?: string
-  /** Of `httpApiKey`: the header, query parameter or cookie. */
+  /** For `httpApiKey`: the name of the header, query parameter or cookie. */
   name?: string
-  /** Of `httpApiKey`: `header`, `query` or `cookie`. */
+  /** For `httpApiKey`: `header`, `query` or `cookie`. */
   in?: string
-  /** Of `http`: `bearer`, for one. */
+  /** For `http`: the scheme, such as `bearer`. */
   scheme?: string
   bearerFormat?: string
   openIdConnectUrl?: string
   flows?: Record<string, unknown>
-  /** Those that are needed, of the ones that `flows` has as `availableScopes`. */
+  /** The required scopes, out of the `availableScopes` of `flows`. */
   scopes?: string[]
 }
 
@@ -128,7 +128,7 @@ export interface AsyncApiOperation extends AsyncApiExtensions {
   security?: Array<AsyncApiReference | AsyncApiSecurityScheme>
 }
 
-/** What `app.asyncapi()` returns. */
+/** The document that `app.asyncapi()` returns. */
 export interface AsyncApiDocument extends AsyncApiExtensions {
   asyncapi: '3.0.0'
   id?: string
@@ -153,7 +153,7 @@ export type AsyncApiSchemaKind = 'params' | 'querystring' | 'headers' | 'receive
  */
 export type AsyncApiTransform = (schema: unknown, context: { readonly url: string, readonly kind: AsyncApiSchemaKind }) => unknown
 
-/** What `app.asyncapi()` says beyond what the routes say. */
+/** Parts of the document that the routes do not declare. */
 export interface AsyncApiOptions {
   /** Default: the title `'WebSocket API'` and the version `'1.0.0'`. */
   info?: Partial<AsyncApiInfo>
@@ -161,11 +161,11 @@ export interface AsyncApiOptions {
   servers?: Record<string, AsyncApiServer>
   /** A URI that identifies the application. */
   id?: string
-  /** Of messages of routes without schemas; those with schemas are `application/json`. */
+  /** The content type of messages of routes without schemas; with a schema it is `application/json`. */
   defaultContentType?: string
   /** By the names that the routes have in `schema.security`. */
   securitySchemes?: Record<string, AsyncApiSecurityScheme>
-  /** The URL of a route that serves the document as JSON, `'/asyncapi.json'` for one. Default `false`: there is none. */
+  /** The URL of a route that serves the document as JSON, such as `'/asyncapi.json'`. Default `false`: no route serves it. */
   route?: string | false
   /** For schemas that neither are JSON Schema nor convert themselves to it, as those of Standard JSON Schema do. */
   transform?: AsyncApiTransform

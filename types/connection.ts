@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex, DuplexOptions } from 'node:stream'
 
-/** What `send`, `ping`, `pong` and `broadcast` accept; the first three take a `Blob` too. A view is read through its own offset and length. */
+/** Data that `send`, `ping`, `pong` and `broadcast` accept; the first three take a `Blob` too. A view is read through its own offset and length. */
 export type WebSocketData = string | Buffer | ArrayBuffer | SharedArrayBuffer | ArrayBufferView
 
 /** Called once the bytes were handed to the socket, which has no more use for the memory, or with the error that prevented it. */
@@ -31,8 +31,8 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
   /** A whole message. `data` is a Buffer, for text too (as in `ws`); binary data is what `binaryType` says. */
   message: [data: Buffer, isBinary: boolean]
   /**
-   * A text message that is JSON, parsed, and valid if the route has a `receive` schema; in the form that its validator
-   * has given it, with defaults for one. What is not valid comes to no listener; see `onInvalidMessage`.
+   * A parsed JSON message, validated if the route has a `receive` schema, with the changes that its validator made, such as
+   * defaults. Listeners get no invalid message; see `onInvalidMessage`.
    */
   json: [message: Receive]
   /** The connection is over. 1005: the Close frame had no code; 1006: there was no Close frame (RFC 6455 §7.1.5). */
@@ -44,7 +44,7 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
   error: [error: Error]
   /** The peer sent a Ping (RFC 6455 §5.5.2). It is answered without a listener. */
   ping: [data: Buffer]
-  /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. The answers to the server's heartbeat are not told. */
+  /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. Heartbeat Pongs are not emitted. */
   pong: [data: Buffer]
   /** More may be sent, after `send` returned `false`. */
   drain: []
@@ -52,7 +52,7 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
   open: []
 }
 
-/** What `addEventListener` and the `on…` properties give to their listeners, as browsers have them. */
+/** The events that listeners of `addEventListener` and the `on…` properties get, as in browsers. */
 export interface WebSocketEvent {
   readonly type: string
   readonly target: WebSocketConnection
@@ -249,7 +249,7 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
 
   /**
    * The messages as they come, strings for text and Buffers for binary. The peer is held back while
-   * the loop's body runs. Ends when the connection is closed; throws what `error` would have told.
+   * the loop's body runs. Ends when the connection is closed; throws the error that `error` listeners get.
    */
   [Symbol.asyncIterator] (): AsyncIterableIterator<string | Buffer>
 

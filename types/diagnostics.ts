@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { WebSocketConnection } from './connection.js'
 import type { WebSocketServer, WebSocketTraffic } from './server.js'
 
-// What is published on the channels of `node:diagnostics_channel`, if somebody has subscribed to them.
+// Messages published on the channels of `node:diagnostics_channel`, if they have subscribers.
 
 /** On `fastify-ws-routes.open`: a connection, before the route's handler is called. */
 export interface WebSocketOpened {

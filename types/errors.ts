@@ -18,7 +18,7 @@ export interface InvalidMessage extends Error {
   readonly code: string
   /** The close code that the connection is closed with by default: 1008, 1007 or 1003 (RFC 6455 §7.4.1). */
   readonly closeCode: number
-  /** What the validator found; `undefined` if it did not run, or does not report details. */
+  /** The rules that the message breaks; `undefined` if it did not run, or does not report details. */
   readonly validation: readonly InvalidMessagePart[] | undefined
   /** `'message'` if the validator of the `receive` schema found the error. */
   readonly validationContext: 'message' | undefined

@@ -9,7 +9,7 @@ import type { WebSocketConnection } from './connection.js'
 import type { WebSocketRouteOptions } from './options.js'
 import type { WebSocketServer } from './server.js'
 
-/** What a route receives: `Receive` of its generics, or what its `receive` schema stands for to the type provider. */
+/** The messages that a route receives: `Receive` of its generics, or the type of its `receive` schema by the type provider. */
 export type ReceivedMessage<
   RouteGeneric extends RouteGenericInterface,
   SchemaCompiler extends FastifySchema,
@@ -18,7 +18,7 @@ export type ReceivedMessage<
   ? Receive
   : SchemaCompiler extends { receive: infer Schema } ? (TypeProvider & { schema: Schema })['validator'] : unknown
 
-/** What a route sends: `Send` of its generics, or what its `send` schema stands for to the type provider. */
+/** The messages that a route sends: `Send` of its generics, or the type of its `send` schema by the type provider. */
 export type SentMessage<
   RouteGeneric extends RouteGenericInterface,
   SchemaCompiler extends FastifySchema,
@@ -46,17 +46,17 @@ export type WebSocketHandler<
   request: FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
 ) => unknown
 
-/** What the upgrade request of `injectWS` carries. */
+/** The upgrade request of `injectWS`. */
 export interface InjectWSContext {
   /** Header fields of the request, `cookie` and `origin` among them. `host` is `localhost:80` by default; those of the handshake are set for you. */
   headers?: OutgoingHttpHeaders
   /** The subprotocols to offer, best first. */
   protocols?: string | readonly string[]
-  /** What `request.ip` and `request.socket.remoteAddress` say. Default `'127.0.0.1'`. */
+  /** The client's address, as `request.ip` and `request.socket.remoteAddress` report it. Default `'127.0.0.1'`. */
   remoteAddress?: string
 }
 
-/** What `injectWS` calls on its way. */
+/** Functions that `injectWS` calls. */
 export interface InjectWSOptions {
   /** Called with the client connection before any message is read. */
   onInit?: (connection: WebSocketConnection) => void
@@ -113,14 +113,14 @@ declare module 'fastify' {
 
   interface FastifySchema {
     /**
-     * What clients send to a WebSocket route, as JSON: compiled with the route's validator compiler. Messages that are
-     * not so never reach `json` listeners.
+     * Schema of the JSON messages that clients send to a WebSocket route, compiled with the route's validator compiler.
+     * Messages that it rejects never reach `json` listeners.
      */
     receive?: unknown
-    /** What a WebSocket route sends to clients, as JSON: compiled with the route's serializer compiler, for `sendJson` and `broadcastJson`. */
+    /** Schema of the JSON messages that a WebSocket route sends with `sendJson` and `broadcastJson`, compiled with the route's serializer compiler. */
     send?: unknown
 
-    // What `app.asyncapi()` reads besides. The types are those that `@fastify/swagger` declares, as they have to be where both are.
+    // `app.asyncapi()` reads these too. The types are those of `@fastify/swagger`: both may be declared in one program.
 
     /** `true` leaves the route out of `app.asyncapi()`. */
     hide?: boolean
@@ -135,9 +135,9 @@ declare module 'fastify' {
   }
 
   interface RouteGenericInterface {
-    /** The type of what clients send to a WebSocket route, where no type provider tells it. */
+    /** The type of the messages that clients send to a WebSocket route, if no type provider infers it. */
     Receive?: unknown
-    /** The type of what a WebSocket route sends, where no type provider tells it. */
+    /** The type of the messages that a WebSocket route sends, if no type provider infers it. */
     Send?: unknown
   }
 

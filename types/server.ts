@@ -24,9 +24,9 @@ export interface WebSocketServerStats {
   /** Connections that there have been so far. */
   readonly opened: number
   /**
-   * Handshakes that did not become connections, by reason: a code of this package, `FST_WS_ERR_ORIGIN` for one; `'timeout'`
+   * Handshakes that did not become connections, by reason: a code of this package, such as `FST_WS_ERR_ORIGIN`; `'timeout'`
    * for those over `handshakeTimeout`; `'aborted'` for clients that left before; `'hijacked'` where a hook called `reply.hijack()`; for what your hooks and schemas
-   * refuse the status, `'401'` for one.
+   * refuse the status, such as `'401'`.
    */
   readonly refused: Readonly<Record<string, number>>
   /** From all clients so far. */
@@ -40,7 +40,7 @@ export interface WebSocketServerStats {
 /** `app.websocketServer`: the connections of all routes. */
 export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebSocketServerEvents> {
   /**
-   * For libraries that assign `handleProtocols` as they do it with `ws`, graphql-ws for one. It chooses the
+   * For libraries that assign `handleProtocols` as they do with `ws`, such as graphql-ws. It chooses the
    * subprotocol of routes that declare no `protocols`, and of no others.
    */
   readonly options: Pick<CompatibilityOptions, 'handleProtocols'>

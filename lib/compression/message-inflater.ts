@@ -1,7 +1,7 @@
 import { constants as bufferConstants } from 'node:buffer'
 import { constants, inflateRaw, inflateRawSync, type ZlibOptions } from 'node:zlib'
 import { EMPTY } from '../common.js'
-import { InvalidPayloadError, MessageTooBigError, type WebSocketError } from '../errors.js'
+import { createError, type WebSocketError } from '../errors.js'
 import { dropContext, keepContext, noteUse, type ContextOwner } from './context-cache.js'
 import { hasDictionaries, STORED_HEADER_LENGTH, toStoredBlock } from './dictionary.js'
 import { History } from './history.js'
@@ -239,12 +239,12 @@ function outputChunk (inputLength: number): number {
   return Math.max(1024, Math.min(inputLength * 4, 64 * 1024))
 }
 
-function tooBig (maxPayload: number): MessageTooBigError {
-  return new MessageTooBigError(`message is longer than ${maxPayload} bytes`)
+function tooBig (maxPayload: number): WebSocketError {
+  return createError('FST_WS_ERR_MESSAGE_TOO_BIG', `message is longer than ${maxPayload} bytes`)
 }
 
-function tooManyFinalBlocks (): InvalidPayloadError {
-  return new InvalidPayloadError('compressed message has too many final blocks')
+function tooManyFinalBlocks (): WebSocketError {
+  return createError('FST_WS_ERR_INVALID_PAYLOAD', 'compressed message has too many final blocks')
 }
 
 /**
@@ -262,5 +262,5 @@ function isTooLarge (error: unknown): boolean {
 
 function toWebSocketError (error: unknown, maxPayload: number): WebSocketError {
   if (isTooLarge(error)) return tooBig(maxPayload)
-  return new InvalidPayloadError('compressed message cannot be inflated', undefined, undefined, { cause: error })
+  return createError('FST_WS_ERR_INVALID_PAYLOAD', 'compressed message cannot be inflated', { cause: error })
 }

@@ -4,6 +4,7 @@ import { sessionOf, type Connection } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'
 import { toBytes } from '../connection/payload.js'
 import { SharedMessage } from '../connection/shared-message.js'
+import { createError } from '../errors.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { catchRejection, isThenable } from '../thenable.js'
 
@@ -47,7 +48,7 @@ function isReceiver (connection: Connection, except: ReadonlySet<WebSocketConnec
   // A promise is true: everybody would get the message.
   if (isThenable(verdict)) {
     catchRejection(verdict, noop)
-    throw new TypeError("'filter' has to return a boolean, and not a promise")
+    throw createError('FST_WS_ERR_INVALID_ARGUMENT', "'filter' has to return a boolean, and not a promise")
   }
   return verdict
 }
