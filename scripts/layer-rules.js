@@ -1,22 +1,20 @@
 // The rules of ESLint for scripts/layers.js.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join, posix, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { EXCEPTIONS, layerOf, LAYERS, SPLIT } from './layers.js'
+import { layerOf, LAYERS } from './layers.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const TABLE = 'The table is in scripts/layers.js, the reasons in docs/architecture.md.'
 
 const names = LAYERS.map(({ name }) => name)
-const unsplit = Object.entries(SPLIT).filter(([name]) => existsSync(join(ROOT, 'lib', name))).map(([, parts]) => parts)
 
 /** Why a file may not import a module, or null. */
 function complaint (file, specifier) {
   const from = LAYERS[names.indexOf(layerOf(file))]
   if (from === undefined) return `'${layerOf(file)}' is no layer: give it a place in the table.`
   if (specifier.startsWith('.')) return complaintAboutFile(file, from.name, resolve(file, specifier))
-  if (EXCEPTIONS[file]?.includes(specifier)) return null
   if (specifier.startsWith('node:')) {
     return (from.node ?? []).includes(specifier.slice('node:'.length)) ? null : `${from.name} may not use '${specifier}'.`
   }
@@ -28,7 +26,6 @@ function complaintAboutFile (file, from, target) {
   const to = layerOf(target)
   if (!names.includes(to)) return `'${to}' is no layer: give it a place in the table.`
   if (from === to || names.indexOf(from) < names.indexOf(to)) return null
-  if (unsplit.some(parts => parts.includes(from) && parts.includes(to))) return null
   return `${from} may not import from ${to}: imports point down only, and ${to} is above ${from}.`
 }
 
@@ -105,7 +102,7 @@ export const layers = {
     circles: ruleOnImports((file, specifier) => {
       if (!specifier.startsWith('.')) return null
       const path = pathBetween(resolve(file, specifier), file)
-      if (path === null || unsplit.some(parts => path.every(name => parts.includes(layerOf(name))))) return null
+      if (path === null) return null
       return `This import closes a circle: ${[file, ...path].join(' → ')}. Move what they share into a file that both import.`
     }),
 
@@ -114,15 +111,14 @@ export const layers = {
       create (context) {
         const file = relative(ROOT, context.filename).split(sep).join('/')
         const { name, without = [], env = false } = LAYERS[names.indexOf(layerOf(file))] ?? {}
-        const isExcepted = what => EXCEPTIONS[file]?.includes(what)
         return {
           'Program:exit' (program) {
             for (const { identifier } of globalReferences(context.sourceCode.getScope(program))) {
               const { parent } = identifier
               const isEnv = identifier.name === 'process' && readsEnv(parent)
-              if (isEnv && !env && !isExcepted('process.env')) {
+              if (isEnv && !env) {
                 context.report({ node: parent, message: `Only ${LAYERS.filter(layer => layer.env).map(layer => layer.name).join()} reads the environment. ${TABLE}` })
-              } else if (without.includes(identifier.name) && !isExcepted(identifier.name)) {
+              } else if (without.includes(identifier.name)) {
                 context.report({ node: identifier, message: `${name} may not use '${identifier.name}'. ${TABLE}` })
               }
             }

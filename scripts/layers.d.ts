@@ -10,6 +10,4 @@ export interface Layer {
 }
 
 export const LAYERS: Layer[]
-export const EXCEPTIONS: Record<string, string[]>
-export const SPLIT: Record<string, string[]>
 export function layerOf (file: string): string

@@ -13,14 +13,14 @@ export const LAYERS = [
   { name: 'index.ts' },
   { name: 'plugin.ts', packages: ['fastify', 'fastify-plugin'] },
   { name: 'asyncapi', packages: ['fastify'] },
-  { name: 'shutdown.ts', node: ['http', 'http2'], packages: ['fastify'] },
-  { name: 'inject', node: ['events', 'http', 'http2', 'net', 'stream', 'stream/consumers'], packages: ['fastify'] },
-  { name: 'routes', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify'] },
+  { name: 'shutdown.ts', node: ['http'], packages: ['fastify'] },
+  { name: 'inject', node: ['http', 'http2', 'stream', 'stream/consumers'], packages: ['fastify'] },
+  { name: 'routes', node: ['diagnostics_channel', 'tls'], packages: ['fastify'] },
   { name: 'upgrade', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
-  { name: 'fastify-internals.ts', packages: ['fastify'], node: ['http', 'http2'] },
-  { name: 'server', node: ['crypto', 'diagnostics_channel', 'events', 'http', 'stream'], packages: ['fastify'] },
-  { name: 'connection', node: ['events', 'http', 'net', 'stream', 'tls', 'util/types', 'worker_threads'], packages: ['secure-json-parse'] },
-  { name: 'socket', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'] },
+  { name: 'fastify-internals.ts', packages: ['fastify'] },
+  { name: 'server', node: ['crypto', 'diagnostics_channel', 'events'], packages: ['fastify'] },
+  { name: 'connection', node: ['events', 'net', 'stream', 'tls', 'util/types', 'worker_threads'], packages: ['secure-json-parse'] },
+  { name: 'socket', node: ['net', 'stream'] },
   { name: 'compression', node: ['buffer', 'zlib'] },
   { name: 'options', node: ['http', 'https'], without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
   { name: 'async-context.ts', node: ['async_hooks'] },
@@ -31,13 +31,6 @@ export const LAYERS = [
   { name: 'errors.ts', without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
   { name: 'types', node: ['events', 'http', 'https', 'stream'], packages: ['fastify'] }
 ]
-
-/** Files that do not keep a rule yet, and which: they are being moved to where they may. */
-export const EXCEPTIONS = {
-}
-
-/** Layers that are being split: those that come of one may import from each other until it is gone. */
-export const SPLIT = {}
 
 /** @param {string} file below the root, with slashes */
 export function layerOf (file) {
