@@ -45,6 +45,16 @@ export abstract class AppCalls {
     }
   }
 
+  /** Emits a message, without the arrays that `emit` makes of its arguments. */
+  emitMessage (data: unknown, isBinary: boolean): void {
+    if (entered !== this) return this.emit('message', data, isBinary)
+    try {
+      this.connection.emit('message', data as Buffer, isBinary)
+    } catch (error) {
+      this.reportThrown(error)
+    }
+  }
+
   /** Calls a send callback. */
   callBack (callback: SendCallback, error?: Error | null): void {
     try {

@@ -2,9 +2,9 @@ import type { WebSocketConnection, WebSocketRouteConnections } from '../../types
 import type { ConnectionCounts } from './settings.js'
 
 /** What a connection's surroundings see of it. */
-export interface HostedSession {
+export interface HostedSession extends Readonly<ConnectionCounts> {
   readonly connection: WebSocketConnection
-  readonly counts: ConnectionCounts
+  readonly watcher: PongWatcher | null
   close (code: number): void
 }
 
@@ -23,4 +23,6 @@ export interface PongWatcher {
   readonly latency: number | undefined
   /** @returns whether the Pong answers a Ping of the watcher, and not one of the app */
   onPong (payload: Buffer): boolean
+  /** The connection is over. */
+  stop (): void
 }

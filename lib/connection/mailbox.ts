@@ -1,4 +1,4 @@
-import type { BinaryType, WebSocketConnection, WebSocketConnectionEvents } from '../../types/connection.js'
+import type { BinaryType, WebSocketConnection } from '../../types/connection.js'
 import type { InvalidMessageError, WebSocketError } from '../errors.js'
 import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 import type { JsonMessages, Validation } from './json-messages.js'
@@ -27,7 +27,8 @@ export interface MailboxOwner {
   readonly mayDeliver: boolean
   /** Calls code of the app, and reports what it throws. */
   call<Args extends unknown[]> (thisArg: unknown, fn: (...args: Args) => unknown, ...args: Args): void
-  emit (event: keyof WebSocketConnectionEvents, ...args: unknown[]): void
+  emit (event: 'json', message: unknown): void
+  emitMessage (data: unknown, isBinary: boolean): void
   /** Adds or removes reasons not to read, and reads accordingly. */
   setPaused (reason: number, isPaused: boolean): void
   onInvalidMessage (error: InvalidMessageError, data: Buffer): void
@@ -35,6 +36,17 @@ export interface MailboxOwner {
   reportThrown (error: unknown): void
   /** Emits `close`. */
   emitClose (): void
+}
+
+/** Messages that wait. */
+interface Queue {
+  messages: HeldMessage[]
+  /** What they cost. */
+  bytes: number
+  /** Whether they are being delivered. */
+  isDelivering: boolean
+  /** The failure that is to be reported behind them. */
+  failure: WebSocketError | null
 }
 
 /**
@@ -48,11 +60,7 @@ export class Mailbox {
   private isHandlerDone = false
   /** `shut`: later messages are dropped. `over`: `close` was emitted, and nothing more will be. */
   private stage: 'open' | 'shut' | 'over' = 'open'
-  private held: HeldMessage[] | null = null
-  private heldBytes = 0
-  private isDelivering = false
-  /** The failure that is to be reported behind the messages that wait. */
-  private failure: WebSocketError | null = null
+  private queue: Queue | null = null
   /** Replaced when it changes, so that it may change while it is gone through. */
   private subscribers: readonly Subscriber[] | null = null
   private fullViews = 0
@@ -79,31 +87,30 @@ export class Mailbox {
 
   /** Delivers a message, or keeps it. */
   receive (data: Buffer, isBinary: boolean): void {
-    if (this.held === null && this.stage === 'open' && this.isReady) return this.emitMessage(data, isBinary)
     if (this.stage !== 'open') return
-    const held = this.held ??= []
-    const message = holdMessage(data, isBinary, held.at(-1))
-    held.push(message)
-    this.heldBytes += message.cost
+    if (this.queue === null && this.isReady) return this.emitMessage(data, isBinary)
+    const queue = this.queue ??= newQueue()
+    const message = holdMessage(data, isBinary, queue.messages.at(-1))
+    queue.messages.push(message)
+    queue.bytes += message.cost
     this.updatePaused()
   }
 
   /** Reports a failure of the connection, behind the messages that came before it. */
   fail (error: WebSocketError): void {
-    if (this.held !== null) this.failure = error
+    const { queue } = this
+    if (queue !== null && (queue.messages.length > 0 || queue.isDelivering)) queue.failure = error
     else this.report(error)
   }
 
   /** Drops what waits, and takes nothing more. */
   shut (): void {
     if (this.stage === 'open') this.stage = 'shut'
-    this.drop()
+    const { queue } = this
+    if (queue === null) return
+    queue.messages = []
+    queue.bytes = 0
     this.updatePaused()
-  }
-
-  private drop (): void {
-    this.held = null
-    this.heldBytes = 0
   }
 
   /** The handler has settled, and whoever listens does so now. */
@@ -114,7 +121,7 @@ export class Mailbox {
 
   /** The socket is closed. @returns whether messages still wait */
   socketClosed (): boolean {
-    if (this.held === null) {
+    if (this.queue === null || this.queue.messages.length === 0) {
       this.conclude()
       return false
     }
@@ -136,7 +143,7 @@ export class Mailbox {
     if (this.stage === 'over') return
     if (event === 'json') this.mayHearJson = true
     const isForMessages = event === 'message' || event === 'json'
-    if (isForMessages ? this.held !== null || this.owner.isClosed : event === 'close' && this.owner.isClosed && this.held === null) {
+    if (isForMessages ? this.queue !== null || this.owner.isClosed : event === 'close' && this.owner.isClosed && this.queue === null) {
       process.nextTick(deliver, this)
     }
   }
@@ -146,7 +153,7 @@ export class Mailbox {
     if (subscriber.kind === 'json') this.mayHearJson = true
     if (this.stage === 'over') return this.handOver(subscriber)
     this.subscribers = [...this.subscribers ?? [], subscriber]
-    if (this.held !== null || this.owner.isClosed) process.nextTick(deliver, this)
+    if (this.queue !== null || this.owner.isClosed) process.nextTick(deliver, this)
   }
 
   /** @param unread messages that the view has not given to its reader: if nobody else hears messages, they wait again */
@@ -154,15 +161,16 @@ export class Mailbox {
     const others = this.subscribers?.filter(other => other !== subscriber)
     this.subscribers = others === undefined || others.length === 0 ? null : others
     if (unread.length === 0 || this.isHeard || this.stage === 'shut') return
-    this.held = this.held === null ? unread : [...unread, ...this.held]
-    for (const message of unread) this.heldBytes += message.cost
-    if (!this.owner.isClosed) this.updatePaused()
+    const queue = this.queue ??= newQueue()
+    queue.messages = [...unread, ...queue.messages]
+    for (const message of unread) queue.bytes += message.cost
+    this.updatePaused()
   }
 
   private handOver (subscriber: Subscriber): void {
-    const held = this.held ?? []
-    this.drop()
-    for (const { data, isBinary } of held) {
+    const left = this.queue?.messages ?? []
+    this.queue = null
+    for (const { data, isBinary } of left) {
       // Nothing can be done any more about a message that is not valid.
       const read = subscriber.kind === 'json' ? this.owner.json.read(data, isBinary) : { value: undefined }
       if ('value' in read) subscriber.receive(data, isBinary, read.value)
@@ -195,34 +203,33 @@ export class Mailbox {
 
   /** Delivers the messages that wait, as far as somebody hears them, and behind them the failure and `close`. */
   deliver (): void {
-    // A listener that is called from here may lead here again: the handler may settle.
-    if (this.isDelivering) return
+    const { queue } = this
     if (this.stage === 'over') {
       // Nothing is emitted behind `close`: what a loop has left is for the next view, while the handler runs.
-      if (this.isHandlerDone) this.drop()
+      if (this.isHandlerDone) this.queue = null
       return
     }
-    if (this.held !== null) {
-      this.isDelivering = true
-      while (this.held !== null && this.isReady) {
-        const message: HeldMessage = this.held.shift()!
-        this.heldBytes -= message.cost
+    if (queue !== null) {
+      // A listener that is called from here may lead here again: the handler may settle.
+      if (queue.isDelivering) return
+      queue.isDelivering = true
+      while (queue.messages.length > 0 && this.isReady) {
+        const message = queue.messages.shift()!
+        queue.bytes -= message.cost
         this.emitMessage(message.data, message.isBinary)
-        if (this.held?.length === 0) this.held = null
       }
-      this.isDelivering = false
-      this.updatePaused()
+      queue.isDelivering = false
+      if (queue.messages.length > 0) return this.updatePaused()
     }
-    if (this.held === null) this.conclude()
+    this.conclude()
+    this.updatePaused()
   }
 
   /** No message waits any more. */
   private conclude (): void {
-    if (this.failure !== null) {
-      const { failure } = this
-      this.failure = null
-      this.report(failure)
-    }
+    const { queue } = this
+    this.queue = null
+    if (queue !== null && queue.failure !== null) this.report(queue.failure)
     // `close` too waits, until the handler has settled or somebody listens.
     if (!this.owner.isClosed || this.stage === 'over' || !(this.isHeard || this.owner.connection.listenerCount('close') > 0)) return
     this.stage = 'over'
@@ -236,12 +243,12 @@ export class Mailbox {
   }
 
   private updatePaused (): void {
-    this.owner.setPaused(PauseReason.MAILBOX, this.heldBytes > MAX_HELD)
+    this.owner.setPaused(PauseReason.MAILBOX, this.queue !== null && this.queue.bytes > MAX_HELD)
   }
 
   private emitMessage (data: Buffer, isBinary: boolean): void {
     const { owner } = this
-    owner.emit('message', isBinary && this.binaryType !== 'nodebuffer' ? convert(data, this.binaryType) : data, isBinary)
+    owner.emitMessage(isBinary && this.binaryType !== 'nodebuffer' ? convert(data, this.binaryType) : data, isBinary)
     if (this.subscribers !== null) this.give('message', data, isBinary, undefined)
     if (this.mayHearJson && owner.mayDeliver) owner.call(this, this.emitJson, data, isBinary)
   }
@@ -264,6 +271,10 @@ export class Mailbox {
     this.owner.emit('json', read.value)
     this.give('json', data, isBinary, read.value)
   }
+}
+
+function newQueue (): Queue {
+  return { messages: [], bytes: 0, isDelivering: false, failure: null }
 }
 
 function deliver (mailbox: Mailbox): void {

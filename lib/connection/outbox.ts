@@ -19,8 +19,9 @@ import type { SharedMessage } from './shared-message.js'
 const READ_STOPS_ABOVE = 1024 * 1024
 
 /** The connection that an outbox belongs to. */
-export interface OutboxOwner {
-  readonly counts: ConnectionCounts
+export interface OutboxOwner extends Pick<ConnectionCounts, 'messagesSent' | 'bytesSent'> {
+  readonly socket: Duplex
+  readonly settings: ConnectionSettings
   readonly readyState: number
   /** Whether data may be sent. */
   readonly maySend: boolean
@@ -38,26 +39,18 @@ export interface OutboxOwner {
 /** What a connection sends: messages, control frames and their order; and how much may be queued to a peer. */
 export class Outbox implements FrameWriterOwner {
   private readonly owner: OutboxOwner
-  private readonly socket: Duplex
-  private readonly role: ConnectionSettings['role']
   private writer: FrameWriter
-  private readonly maxBufferedAmount: number
-  private readonly readStopsAbove: number
   /** Whether a message is begun whose last fragment is still to come. */
   private isFragmenting = false
   /** Whether `send` has returned `false`, and `drain` is due. */
   private needsDrain = false
   private pendingPong: Buffer | null = null
 
-  constructor (owner: OutboxOwner, socket: Duplex, { role, maxBufferedAmount }: ConnectionSettings, deflate: Agreement['deflate']) {
+  constructor (owner: OutboxOwner, deflate: Agreement['deflate']) {
     this.owner = owner
-    this.socket = socket
-    this.role = role
-    const isClient = role === 'client'
+    const { socket, settings } = owner
+    const isClient = settings.role === 'client'
     this.writer = deflate === null ? new FrameWriter(socket, isClient, this) : new DeflatingWriter(socket, isClient, this, deflate.sending)
-    // Below its high-water mark a socket is not full, and never emits `drain`.
-    this.maxBufferedAmount = Math.max(maxBufferedAmount, socket.writableHighWaterMark)
-    this.readStopsAbove = Math.max(Math.min(READ_STOPS_ABOVE, maxBufferedAmount / 2), socket.writableHighWaterMark)
   }
 
   get bufferedAmount (): number { return this.writer.bufferedAmount }
@@ -75,11 +68,11 @@ export class Outbox implements FrameWriterOwner {
     const opcode = this.isFragmenting ? Opcode.CONTINUATION : isBinary ? Opcode.BINARY : Opcode.TEXT
     const compress = options?.compress !== false
     this.isFragmenting = !fin
-    if (fin) owner.counts.messagesSent++
+    if (fin) owner.messagesSent++
     const length = payload === null
       ? this.writer.writeText(opcode, data as string, fin, callback, compress)
       : this.write(opcode, payload, fin, callback, compress)
-    owner.counts.bytesSent += length
+    owner.bytesSent += length
     if (!this.writer.isSaturated) return true
     this.needsDrain = true
     this.limit(length)
@@ -91,8 +84,8 @@ export class Outbox implements FrameWriterOwner {
     const { owner } = this
     // A fragmented message cannot be interrupted by another (RFC 6455 §5.4).
     if (!owner.maySend || this.isFragmenting) return false
-    owner.counts.messagesSent++
-    owner.counts.bytesSent += message.payload.length
+    owner.messagesSent++
+    owner.bytesSent += message.payload.length
     this.writer.writeShared(message)
     if (this.writer.isSaturated) this.limit(message.payload.length)
     return true
@@ -154,7 +147,7 @@ export class Outbox implements FrameWriterOwner {
 
   /** Stops reading from a peer for which too much is queued. Only the server does: two sides that wait for each other would wait for ever. */
   chokeIfOverLimit (): void {
-    if (this.writer.queuedCost > this.readStopsAbove && this.role === 'server') this.owner.setPaused(PauseReason.QUEUE, true)
+    if (this.owner.settings.role === 'server' && this.isOverReadLimit()) this.owner.setPaused(PauseReason.QUEUE, true)
   }
 
   /** Some of what was queued was written. */
@@ -164,10 +157,17 @@ export class Outbox implements FrameWriterOwner {
       if (owner.maySend) this.writer.writeBytes(Opcode.PONG, this.pendingPong, true, undefined)
       this.pendingPong = null
     }
-    if (this.writer.queuedCost <= this.readStopsAbove) owner.setPaused(PauseReason.QUEUE, false)
+    if (!this.isOverReadLimit()) owner.setPaused(PauseReason.QUEUE, false)
     if (!this.needsDrain || this.writer.isSaturated || !owner.maySend) return
     this.needsDrain = false
     owner.emit('drain')
+  }
+
+  private isOverReadLimit (): boolean {
+    const queued = this.writer.queuedCost
+    if (queued === 0) return false
+    const { settings, socket } = this.owner
+    return queued > Math.max(Math.min(READ_STOPS_ABOVE, settings.maxBufferedAmount / 2), socket.writableHighWaterMark)
   }
 
   /** @returns bytes of the payload */
@@ -179,7 +179,7 @@ export class Outbox implements FrameWriterOwner {
     // A Blob is read asynchronously, and what is sent behind it has to wait: few connections need a writer that can.
     if (!(this.writer instanceof OrderedWriter)) {
       this.writer.write()
-      this.writer = new OrderedWriter(this.socket, this.role === 'client', this)
+      this.writer = new OrderedWriter(this.owner.socket, this.owner.settings.role === 'client', this)
     }
     (this.writer as OrderedWriter).writeBlob(opcode, payload, fin, callback, compress)
     return payload.size
@@ -193,7 +193,9 @@ export class Outbox implements FrameWriterOwner {
    */
   private limit (added: number): void {
     const waiting = this.writer.bufferedAmount - added - frameHeaderLength(added, false)
-    if (waiting <= this.maxBufferedAmount) this.chokeIfOverLimit()
+    // Below its high-water mark a socket is not full, and never emits `drain`.
+    const { settings, socket } = this.owner
+    if (waiting <= Math.max(settings.maxBufferedAmount, socket.writableHighWaterMark)) this.chokeIfOverLimit()
     else this.owner.onSlowReader(createError('FST_WS_ERR_SLOW_READER', `${waiting} bytes wait for a peer that does not read`))
   }
 

@@ -18,8 +18,11 @@ import { checkClose, truncateReason } from './payload.js'
 import { HELD_BY_APP, PauseReason } from './pause-reason.js'
 import { pauseReads } from '../socket/pause-reads.js'
 import { RateLimit } from './rate-limit.js'
-import type { Agreement, ConnectionCounts, ConnectionSettings } from './settings.js'
+import type { Agreement, ConnectionSettings } from './settings.js'
 import { listenToSocket, readSocket, type SocketUser } from './socket-events.js'
+
+/** What `close` tells, in the form of a Close frame (RFC 6455 §7.1.5). */
+const NO_CLOSE_FRAME = { code: CloseCode.ABNORMAL_CLOSURE as number, reason: EMPTY as Buffer }
 
 type Roles = HostedSession & FrameSink & MailboxOwner & OutboxOwner & CompressedMessagesOwner & SocketUser
 
@@ -32,21 +35,23 @@ export class Session extends AppCalls implements Roles {
   readonly host: ConnectionHost | null
   readonly mailbox: Mailbox
   readonly outbox: Outbox
-  readonly counts: ConnectionCounts = { messagesReceived: 0, bytesReceived: 0, messagesSent: 0, bytesSent: 0 }
+  readonly settings: ConnectionSettings
+  messagesReceived = 0
+  bytesReceived = 0
+  messagesSent = 0
+  bytesSent = 0
   watcher: PongWatcher | null = null
   /** Whether anything has come since the watcher looked. */
   hasHeard = false
   /** Bits of `PauseReason`. */
   pauseReasons = 0
 
-  private readonly settings: ConnectionSettings
   private readonly decoder: FrameDecoder
   private readonly rateLimit: RateLimit | null
   private readonly compressed: CompressedMessages | null
   private state: CloseState = 'open'
   private failure: WebSocketError | null = null
-  private closeCode: number = CloseCode.ABNORMAL_CLOSURE
-  private closeReason: Buffer = EMPTY
+  private end = NO_CLOSE_FRAME
   private closeTimer: NodeJS.Timeout | null = null
   private abortController: AbortController | null = null
 
@@ -56,7 +61,7 @@ export class Session extends AppCalls implements Roles {
     this.settings = settings
     this.host = host
     this.mailbox = new Mailbox(this)
-    this.outbox = new Outbox(this, socket, settings, deflate)
+    this.outbox = new Outbox(this, deflate)
     this.rateLimit = settings.rateLimit === null ? null : new RateLimit(settings.rateLimit)
     this.decoder = new FrameDecoder(this, settings, deflate !== null, this.rateLimit, connectionMemory)
     this.compressed = deflate === null ? null : new CompressedMessages(this, deflate.receiving)
@@ -183,8 +188,8 @@ export class Session extends AppCalls implements Roles {
   // --- what the decoder finds
 
   onMessage (data: Buffer, isBinary: boolean): void {
-    this.counts.messagesReceived++
-    this.counts.bytesReceived += data.length
+    this.messagesReceived++
+    this.bytesReceived += data.length
     this.mailbox.receive(data, isBinary)
   }
 
@@ -218,8 +223,7 @@ export class Session extends AppCalls implements Roles {
   }
 
   onClose (code: number, reason: Buffer): void {
-    this.closeCode = code
-    this.closeReason = reason
+    this.end = { code, reason }
     // RFC 6455 §5.5.1 asks for the status code back. The reason goes with it, as with `ws`: it is what the `close` event
     // of a browser shows.
     this.change('closeReceived', code === CloseCode.NO_STATUS_RECEIVED ? undefined : code, reason)
@@ -358,7 +362,7 @@ export class Session extends AppCalls implements Roles {
     this.compressed?.close()
     this.outbox.discard()
     if (this.abortController !== null) this.run(this.abortController, this.abortController.abort)
-    if (this.host !== null) this.run(this.host, this.host.onEnd, this, this.closeCode)
+    if (this.host !== null) this.run(this.host, this.host.onEnd, this, this.end.code)
     // Messages come before `close`. If nobody asks for them in time, they are dropped.
     if (this.mailbox.socketClosed()) this.closeTimer = setTimeout(giveUp, this.settings.closeTimeout, this.mailbox).unref()
   }
@@ -367,7 +371,7 @@ export class Session extends AppCalls implements Roles {
 
   emitClose (): void {
     this.stopCloseTimer()
-    this.emit('close', this.closeCode, this.closeReason)
+    this.emit('close', this.end.code, this.end.reason)
   }
 
   reportThrown (thrown: unknown): void {

@@ -52,7 +52,6 @@ export class ServerConnectionHost implements ConnectionHost {
   private readonly logsEnd: boolean
   private readonly errorHandling: ErrorHandling | null
   private readonly openedAt = performance.now()
-  private liveness: Liveness | null = null
 
   constructor (server: Registry, route: RouteConnections, log: FastifyBaseLogger, logsEnd: boolean, errorHandling: ErrorHandling | null) {
     this.server = server
@@ -65,7 +64,7 @@ export class ServerConnectionHost implements ConnectionHost {
   /** Looks after the connection from now on, if its route wants it. */
   watch (session: Session, settings: LivenessSettings): void {
     if (settings.heartbeat === null && settings.idleTimeout === Infinity) return
-    session.watcher = this.liveness = new Liveness(session, this.server.wheel, settings)
+    session.watcher = new Liveness(session, this.server.wheel, settings)
   }
 
   onError (session: HostedSession, error: Error): void {
@@ -82,11 +81,12 @@ export class ServerConnectionHost implements ConnectionHost {
     }
   }
 
-  onEnd ({ connection, counts }: HostedSession, code: number): void {
-    this.liveness?.stop()
+  onEnd (session: HostedSession, code: number): void {
+    const { connection, watcher } = session
+    watcher?.stop()
     this.server.remove(connection as Connection, this.route)
-    publishClosed(() => ({ server: this.server, connection, ...this.summarize(counts, code) }))
-    if (this.logsEnd) tell(() => this.log.info(this.summarize(counts, code), 'websocket connection closed'))
+    publishClosed(() => ({ server: this.server, connection, ...this.summarize(session, code) }))
+    if (this.logsEnd) tell(() => this.log.info(this.summarize(session, code), 'websocket connection closed'))
   }
 
   private summarize ({ messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts, code: number): Pick<WebSocketClosed, 'code' | 'duration' | 'received' | 'sent'> {

@@ -100,7 +100,7 @@ export class Liveness extends WheelNode implements PongWatcher {
 
   /** @returns milliseconds until the connection has been idle for too long */
   private timeLeft (idleTimeout: number): number {
-    const { messagesReceived, messagesSent } = this.session.counts
+    const { messagesReceived, messagesSent } = this.session
     const messages = messagesReceived + messagesSent
     // What waits to be read may be a message.
     if (messages !== this.messages || this.session.isHeldBack) this.activeAt = this.wheel.now

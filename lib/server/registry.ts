@@ -109,7 +109,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
     const total = { ...this.past }
     let queued = 0
     for (const connection of this.open) {
-      addCounts(total, sessionOf(connection).counts)
+      addCounts(total, sessionOf(connection))
       queued += connection.bufferedAmount
     }
     return {
@@ -137,7 +137,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   remove (connection: Connection, route: RouteConnections): void {
     this.open.delete(connection)
     route.clients.delete(connection)
-    addCounts(this.past, sessionOf(connection).counts)
+    addCounts(this.past, sessionOf(connection))
     for (const [closing, done] of this.closings) {
       if (closing.delete(connection) && closing.size === 0) done()
     }
