@@ -1,6 +1,6 @@
 /**
  * The closing handshake (RFC 6455 §7) as a table: a state and an event give the next state and what to do. It does nothing
- * itself. `docs/architecture.md` draws it.
+ * itself. `docs/internals/decisions.md` draws it.
  */
 
 /** How far the end of a connection has come. */

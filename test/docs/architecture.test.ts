@@ -7,7 +7,7 @@ import { runChecks } from './support.js'
 
 runChecks({
   // The folders and files that the map names are there, and it forgets none.
-  async house (t, { text }) {
+  async 'source layout' (t, { text }) {
     for (const [, folder] of text.matchAll(/^(\w+)\//gm)) await access(join(ROOT, folder!))
     const listed = [...text.matchAll(/^ {2}(\S+?)\/? {2,}\S/gm)].map(([, name]) => name!).sort()
     t.strictSame(listed, (await readdir(join(ROOT, 'lib'))).sort())

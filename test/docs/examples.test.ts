@@ -16,8 +16,7 @@ t.test('every example has a check', async t => {
 })
 
 t.test('every link inside of the documentation leads somewhere', async t => {
-  const internals = (await readdir(join(ROOT, 'docs/internals'))).map(name => `docs/internals/${name}`)
-  for (const file of [...documents, 'docs/migration.md', ...internals, 'CONTRIBUTING.md', 'SECURITY.md']) {
+  for (const file of [...documents, 'docs/migration.md', 'docs/internals/requirements.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
     const text = await readFile(join(ROOT, file), 'utf8')
     for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target!)) continue

@@ -174,7 +174,7 @@ export async function namesOf (place: (unknown: object) => object): Promise<stri
 const docs = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).sort().map(name => `docs/${name}`)
 
 /** The documents with examples that are run here. Those of docs/migration.md run on both packages: test/compat. */
-export const documents = ['README.md', ...docs.filter(name => name !== 'docs/migration.md')]
+export const documents = ['README.md', ...docs.filter(name => name !== 'docs/migration.md'), 'docs/internals/decisions.md']
 
 export const examples = (await Promise.all(documents.map(examplesOf))).flat()
 for (const example of examples) {
