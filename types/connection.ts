@@ -225,7 +225,7 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    * delivered, in order, to a handler that only listens later too.
    *
    * @param code 1000–1003, 1007–1014 or 3000–4999; default none, which the peer sees as 1005
-   * @param reason at most 123 bytes of UTF-8; without a code there is no place for one, and it is not sent
+   * @param reason at most 123 bytes of UTF-8; a Close frame without a code has no reason, so it is not sent then
    * @throws {RangeError} if the code may not be sent or the reason is too long
    * @throws {TypeError} if the code is not a number, or the reason not a string or Uint8Array
    */

@@ -11,7 +11,7 @@ export interface InjectedHandshake {
   readonly serverSocket: Duplex
 }
 
-/** Who is told what it was answered with. */
+/** Receives the response to the handshake. */
 export interface HandshakeResult {
   /** @param early what was read behind the answer */
   onAccepted (socket: Duplex, headers: IncomingHttpHeaders, early: Buffer): void

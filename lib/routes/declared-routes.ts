@@ -13,8 +13,8 @@ interface DeclaredRoutes {
 
 const declaredRoutes = new WeakMap<object, DeclaredRoutes>()
 
-// `onRoute` does not run for routes that were declared before the plugin was loaded, and nothing tells of them
-// afterwards. So every instance is told about from its beginning, if this module was loaded before.
+// `onRoute` does not run for routes that were declared before the plugin was loaded, and Fastify does not list them
+// afterwards. So this module records the routes of every instance that is created after it was loaded.
 diagnosticsChannel.subscribe('fastify.initialization', message => {
   try {
     watch((message as InitializationMessage).fastify)
@@ -36,8 +36,8 @@ function watch (fastify: FastifyInstance): void {
 }
 
 /**
- * Where this module was loaded after the app was made, as by `@fastify/autoload`: at least what is declared from now
- * on is told about, wherever that is.
+ * If this module was loaded after the app was created, as by `@fastify/autoload`: records at least the routes that are
+ * declared from now on, in any instance.
  */
 export function watchFromNowOn (fastify: FastifyInstance): void {
   if (!declaredRoutes.has(fastify.server)) watch(appOf(fastify))

@@ -109,7 +109,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     const upgrade = getUpgrade(request.raw)
     if (upgrade === undefined) return done()
     const route = routeOf(request)
-    // Before any other hook of the route: who finds no place shall cost nothing.
+    // Reject clients over the limit before any hook of the app runs.
     if (route !== null) return done(takePlace(server, route, upgrade))
     if (request.method !== 'GET' && table.has(request.raw.url!)) {
       return done(blame(upgrade, createError('FST_WS_ERR_HANDSHAKE_METHOD', undefined, { headers: { Allow: 'GET' } })))

@@ -35,7 +35,7 @@ function handleErrorByDefault (thrown: unknown, session: HostedSession, log: Fas
   }
 }
 
-/** Logs. A log that cannot be written, to a disk that is full for one, shall not keep a connection from its end. */
+/** Logs. An error of the logger, such as a full disk, does not keep a connection from ending. */
 function tell (log: () => void): void {
   try {
     log()

@@ -11,7 +11,7 @@ export interface HeartbeatPing {
 const TAG_LENGTH = 4
 const PAYLOAD_LENGTH = 8
 
-/** What all of them begin with, so that a Pong that comes late is not taken for one that the user has asked for. */
+/** All heartbeat Pings begin with this, so that a late Pong is not mistaken for the answer to a Ping of the app. */
 const TAG = randomBytes(TAG_LENGTH)
 
 /** Milliseconds. */

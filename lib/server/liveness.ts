@@ -12,7 +12,7 @@ export interface LivenessSettings {
   readonly idleTimeout: number
 }
 
-/** An idle connection is looked at so many times in its `idleTimeout`: when it has last said something is not noted. */
+/** Checks of an idle connection per `idleTimeout`: the time of its last message is not recorded. */
 const LOOKS_PER_IDLE_TIMEOUT = 4
 
 const NEVER = -1

@@ -59,12 +59,12 @@ export class TimerWheel {
     return this.now + this.tickLength
   }
 
-  /** Says that there will be waits of so many milliseconds. To be called before anybody waits. */
+  /** Declares the shortest delay, in milliseconds, that will be scheduled. Call it before `schedule`. */
   prepare (wait: number): void {
     this.tickLength = Math.max(1, Math.min(this.tickLength, Math.floor(wait / TICKS_PER_WAIT)))
   }
 
-  /** Puts a node, which must not be on it, on the wheel, for so many milliseconds from the last tick on. */
+  /** Adds a node that is not on the wheel. @param delay milliseconds, counted from the last tick */
   schedule (node: WheelNode, delay: number): void {
     this.insert(node, this.tick + Math.max(1, Math.ceil(delay / this.tickLength)))
     this.size++

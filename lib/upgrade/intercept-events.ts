@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 
 /**
- * Called with each event before any listener. `emitNext` shows it to the listeners. @returns what `emit` shall
+ * Called with each event before any listener. `emitNext` passes it to the listeners. @returns the value that `emit` returns
  */
 export type Interceptor = (event: string | symbol, args: unknown[], emitNext: () => boolean) => boolean
 

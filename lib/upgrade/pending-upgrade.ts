@@ -23,7 +23,7 @@ export function getUpgrade (request: IncomingMessage): PendingUpgrade | undefine
   return (request as UpgradeRequest)[kUpgrade]
 }
 
-/** Who is told what becomes of an upgrade. */
+/** Receives the result of an upgrade. */
 export interface UpgradeOwner {
   readonly timeouts: UpgradeTimeouts
   /** It did not become a connection. `statusCode` is `null` if the client left before it was answered. Once. */

@@ -57,7 +57,7 @@ export class RouteTable {
     }
   }
 
-  /** As the router does when it adds a route, but not when it looks for one. */
+  /** As the router does when it adds a route, but not when it looks a route up. */
   private normalize (path: string): string {
     const { ignoreDuplicateSlashes = false, ignoreTrailingSlash = false } = this.options
     const single = ignoreDuplicateSlashes ? path.replace(/\/{2,}/g, '/') : path

@@ -83,8 +83,8 @@ export class UpgradeListener {
   }
 
   /**
-   * Warns, once for all instances, of listeners of others: one that decides who may connect, as with other WebSocket libraries,
-   * is not asked about our routes. Which of them do that cannot be told. Those that are added later count too.
+   * Warns, once for all instances, of other `upgrade` listeners: one that authorizes clients, as with other WebSocket libraries,
+   * does not see upgrades to our routes. The plugin cannot know which of them do. Listeners that are added later count too.
    */
   warnOfOthers (log: FastifyBaseLogger): void {
     if (this.hasWarned || this.onNewListener !== null) return

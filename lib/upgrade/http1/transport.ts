@@ -7,7 +7,7 @@ import { keepAddressOfSocket } from '../kept-address.js'
 import { afterEarlierResponses } from './pipelining.js'
 import { PendingUpgrade, type AcceptCallback, type Dispatch, type Proposal, type UpgradeOwner } from '../pending-upgrade.js'
 
-/** Bytes from which on the client is held back; Node reads up to 64 KiB at once, which may come on top. */
+/** Stop reading once this many bytes are buffered. Node reads up to 64 KiB at once, which may come on top. */
 const ENOUGH = 32 * 1024
 
 /**

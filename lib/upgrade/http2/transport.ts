@@ -90,8 +90,8 @@ export class Http2Upgrade extends PendingUpgrade {
 }
 
 /**
- * Once we have ended, nothing that a client still sends is of interest, and this tells it so (RFC 9113 §8.1). Some clients,
- * undici for one, end with their server and never by themselves, as they do where the end is that of a TCP connection.
+ * Once our side has ended, the server ignores what a client still sends, and tells the client so (RFC 9113 §8.1). Some clients,
+ * such as undici, never end the stream themselves, because over TCP they end when the server does.
  */
 function closeSoon (this: ServerHttp2Stream): void {
   // Not while nghttp2 is reading: see `cancelWhenDestroyed`.

@@ -1,0 +1,42 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { ROOT } from './support/examples.js'
+
+// The style guide in CONTRIBUTING.md: phrases that a search can find.
+
+const BANNED: [phrase: RegExp, instead: string][] = [
+  [/\bfrom which on\b/i, 'at least, or "once this many …"'],
+  [/\bso many (?:bytes|milliseconds|messages|times)\b/i, 'this many, or the name of the value'],
+  [/\bshall\b/i, 'the present tense, or must'],
+  [/\bfor one(?=[.,;:)]|$)/im, 'such as, or for example'],
+  [/\bin one go\b/i, 'at once'],
+  [/\bwho does not pass\b/i, 'requests that fail validation'],
+  [/\b(?:is|are|was|were|be|not) told\b(?! apart)/i, 'emitted, reported, or receives'],
+  [/\b(?:he|him|his|himself)\b/i, 'it: a peer is a program']
+]
+
+/** The text whose words count: of code the comments, of the changelog what is not released. */
+async function wordsOf (file: string): Promise<string> {
+  const text = await readFile(join(ROOT, file), 'utf8')
+  if (file.endsWith('.ts')) return text.replace(/^(?!\s*(?:\/\/|\/?\*)).*?(?=\s\/\/ |$)/gm, '')
+  if (file === 'CHANGELOG.md') return text.split(/^## /m)[1]!
+  return text
+}
+
+const files = ['README.md', 'CHANGELOG.md']
+for (const folder of ['docs', 'lib', 'types']) {
+  const names = await readdir(join(ROOT, folder), { recursive: true })
+  files.push(...names.filter(name => /\.(?:md|ts)$/.test(name)).map(name => `${folder}/${name}`))
+}
+
+t.test('no document and no comment has a phrase that the style guide bans', async t => {
+  for (const file of files) {
+    const lines = (await wordsOf(file)).split('\n')
+    for (const [phrase, instead] of BANNED) {
+      const found = lines.findIndex(line => phrase.test(line))
+      if (found !== -1) t.fail(`${file}: ${lines[found]!.trim()}: rather ${instead}`)
+    }
+  }
+  t.ok(files.length > 100)
+})
