@@ -8,7 +8,7 @@ import { createInjectWS } from './inject/inject.js'
 import { PendingUpgrades } from './upgrade/upgrades.js'
 import { RouteTable } from './upgrade/route-table.js'
 import { registerRoutes } from './routes/register.js'
-import { findUnseenRoutes, watchFromNowOn } from './routes/declared-routes.js'
+import { requireSeenRoutes } from './routes/declared-routes.js'
 import { resolvePluginOptions } from './options/index.js'
 import { publishRefused } from './server/diagnostics.js'
 import { Registry } from './server/registry.js'
@@ -44,21 +44,10 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
 
   fastify.decorate('websocketServer', server)
   fastify.decorate('injectWS', createInjectWS(fastify, upgrades, settings.closeTimeout))
-  watchFromNowOn(fastify)
+  requireSeenRoutes(fastify)
   registerRoutes(fastify, settings, server, table, createAccept(settings, server, upgrades))
   describeRoutes(fastify, settings)
   shutdown.addHooks()
-
-  fastify.addHook('onReady', async () => {
-    const unseen = findUnseenRoutes(fastify)
-    if (unseen.length > 0) {
-      throw createError(
-        'FST_WS_ERR_UNSEEN_ROUTE',
-        `WebSocket routes were declared before fastify-ws-routes was loaded, or outside of where it is registered: ${unseen.join(', ')}. ` +
-        'Register the plugin first: `await app.register(websocket)`'
-      )
-    }
-  })
 
   fastify.register(standIn)
 }

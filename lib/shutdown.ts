@@ -5,8 +5,7 @@ import { ConnectListener } from './upgrade/http2/listener.js'
 import type { Member } from './upgrade/ownership.js'
 import type { PendingUpgrades } from './upgrade/upgrades.js'
 import type { RouteTable } from './upgrade/route-table.js'
-import { isAppClosing } from './fastify-internals.js'
-import { findSecondServers } from './upgrade/second-servers.js'
+import { findSecondServers, isAppClosing } from './fastify-internals.js'
 import { UpgradeListener } from './upgrade/http1/listener.js'
 import type { PluginSettings } from './options/settings.js'
 import type { Registry } from './server/registry.js'
@@ -76,10 +75,12 @@ export class Shutdown implements Member {
     return (this.closing ??= this.run())
   }
 
+  /** The steps of "Draining" in the README. One deadline holds for all of them. */
   private async run (): Promise<void> {
-    const closingSince = performance.now()
-    const limit = closingSince + timeToClose(this.fastify)
+    const limit = performance.now() + timeToClose(this.fastify)
     try {
+      // 1. Fastify answers new requests with 503 by now, unless it was told not to. Nobody is refused by us before step 3.
+      // 2. The app says goodbye.
       await this.runPreClose(limit)
     } finally {
       const deadline = Math.min(performance.now() + this.settings.closeTimeout, limit)
@@ -100,16 +101,19 @@ export class Shutdown implements Member {
   }
 
   private async closeUntil (timeLeft: () => number): Promise<void> {
-    this.upgrades.startClosing()
-    const listeners = [this.upgradeListener, ...this.connectListeners]
     const ends: Promise<void>[] = []
-    // First: this may answer upgrades that other listeners have not answered, which are waited for then.
-    if (this.ownsServer) for (const listener of listeners) ends.push(listener.startClosing(timeLeft()))
+    // 3. Nobody new gets in. Before step 4, which waits for them: upgrades that other listeners have not answered.
+    this.upgrades.startClosing()
+    if (this.ownsServer) {
+      for (const listener of [this.upgradeListener, ...this.connectListeners]) ends.push(listener.startClosing(timeLeft()))
+    }
+    // 4. Handshakes get 503, connections 1001. What is left when the time is over is destroyed.
     ends.push(this.leave(timeLeft()))
-    // Behind the Close frames.
+    // 5. Sessions of HTTP/2 end with their last connection, behind its Close frame.
     if (this.ownsServer) for (const { sessions } of this.connectListeners) sessions.startClosing()
     await Promise.all(ends)
     if (this.ownsServer) await Promise.all(this.connectListeners.map(({ sessions }) => sessions.closed(timeLeft())))
+    // 6. Fastify closes the server, for which nothing is left to wait, and runs `onClose`.
   }
 
   async leave (timeout: number): Promise<void> {

@@ -17,7 +17,7 @@ export const LAYERS = [
   { name: 'inject', node: ['http', 'http2', 'stream', 'stream/consumers'], packages: ['fastify'] },
   { name: 'routes', node: ['diagnostics_channel', 'tls'], packages: ['fastify'] },
   { name: 'upgrade', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
-  { name: 'fastify-internals.ts', packages: ['fastify'] },
+  { name: 'fastify-internals.ts', node: ['http'], packages: ['fastify'] },
   { name: 'server', node: ['crypto', 'diagnostics_channel', 'events'], packages: ['fastify'] },
   { name: 'connection', node: ['events', 'net', 'stream', 'tls', 'util/types', 'worker_threads'], packages: ['secure-json-parse'] },
   { name: 'socket', node: ['net', 'stream'] },

@@ -1,7 +1,7 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { AsyncApiDocument } from '../../types/asyncapi.js'
 import { isHiddenSchema } from '../routes/hidden-schema.js'
-import { isHead, isWebSocketRoute } from '../routes/declared-routes.js'
+import { isHead, isWebSocketRoute } from '../routes/route-kind.js'
 import type { PluginSettings } from '../options/settings.js'
 import { describe, type DescribedRoute } from './document.js'
 import { createError } from '../errors.js'

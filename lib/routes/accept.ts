@@ -1,24 +1,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { TLSSocket } from 'node:tls'
-import type { OriginPolicy, VerifyClient } from '../../types/options.js'
 import { captureContext, runInContext } from '../async-context.js'
-import { noop } from '../common.js'
 import { Connection, sessionOf } from '../connection/connection.js'
 import type { Session } from '../connection/session.js'
 import type { Agreement } from '../connection/settings.js'
-import type { PluginSettings, RouteSettings } from '../options/settings.js'
-import { createError, describe, HandshakeError } from '../errors.js'
-import type { ExtensionOffer } from '../protocol/header-fields.js'
-import { negotiateDeflate } from '../protocol/permessage-deflate.js'
-import { selectSubprotocol } from '../protocol/handshake.js'
+import { createError } from '../errors.js'
+import type { PluginSettings } from '../options/settings.js'
 import { ServerConnectionHost } from '../server/connection-host.js'
 import { publishOpened } from '../server/diagnostics.js'
 import type { Registry } from '../server/registry.js'
-import { catchRejection, isThenable, toPromise, whenSettled } from '../thenable.js'
-import { isOriginAllowed } from './origin.js'
+import { isThenable, toPromise } from '../thenable.js'
 import type { PendingUpgrades } from '../upgrade/upgrades.js'
+import { authorize } from './authorize.js'
+import { agreeOnDeflate, chooseSubprotocol } from './negotiate.js'
 import type { Accept, WebSocketRoute } from './register.js'
-import { isAllowed } from './verdict.js'
 
 /**
  * Makes the function that answers an upgrade once all hooks have let it pass: RFC 6455 §4.2.2, the origin
@@ -97,73 +91,6 @@ function run (route: WebSocketRoute, session: Session, instance: FastifyInstance
       mailbox.handlerSettled()
     }
   )
-}
-
-/** @throws {HandshakeError} (or rejects with one) if the origin or `verifyClient` refuses */
-function authorize (origin: OriginPolicy, verifyClient: VerifyClient | null, request: FastifyRequest): void | Promise<void> {
-  return whenSettled(isOriginAllowed(origin, request), isOriginAllowed => {
-    if (!isOriginAllowed) throw createError('FST_WS_ERR_ORIGIN')
-    if (verifyClient !== null) return verify(verifyClient, request)
-  })
-}
-
-/** RFC 6455 §4.2.2 item 5, `/subprotocol/`. @returns `''` for none */
-function chooseSubprotocol (
-  offered: readonly string[],
-  route: RouteSettings,
-  handleProtocols: PluginSettings['handleProtocols'],
-  request: FastifyRequest
-): string {
-  const { protocols } = route
-  let chosen: string | false | PromiseLike<unknown>
-  if (typeof protocols === 'function') {
-    chosen = protocols(offered, request)
-  } else if (protocols === null) {
-    // Clients give up if none is agreed on that they have offered.
-    chosen = offered.length > 0 && (handleProtocols === null ? offered[0]! : handleProtocols(new Set(offered), request.raw))
-  } else {
-    chosen = selectSubprotocol(offered, protocols)
-  }
-  if (isThenable(chosen)) {
-    catchRejection(chosen, noop)
-    throw createError('FST_WS_ERR_SUBPROTOCOL', `${typeof protocols === 'function' ? "'protocols'" : "'handleProtocols'"} has to return a subprotocol or false, and not a promise`)
-  }
-  if (chosen === false || chosen === undefined) return ''
-  if (!offered.includes(chosen)) {
-    throw createError('FST_WS_ERR_SUBPROTOCOL', `the selected subprotocol, ${describe(chosen)}, is not one that the client offered`)
-  }
-  return chosen
-}
-
-/** RFC 7692 §5. @returns `null` if the route or the client does not want it */
-function agreeOnDeflate (offers: readonly ExtensionOffer[], { perMessageDeflate, maxPayload }: RouteSettings): Agreement['deflate'] & { header: string } | null {
-  const agreed = perMessageDeflate === null ? null : negotiateDeflate(offers, perMessageDeflate)
-  if (agreed === null) return null
-  const { threshold, level, memLevel } = perMessageDeflate!
-  return {
-    header: agreed.header,
-    sending: { windowBits: agreed.serverMaxWindowBits, contextTakeover: !agreed.serverNoContextTakeover, threshold, level, memLevel },
-    receiving: { windowBits: agreed.clientMaxWindowBits, contextTakeover: !agreed.clientNoContextTakeover, maxPayload }
-  }
-}
-
-/** `verifyClient` as `ws` calls it. @throws {HandshakeError} if it refuses */
-function verify (verifyClient: VerifyClient, request: FastifyRequest): void | Promise<void> {
-  const info = { origin: request.headers.origin, secure: request.raw.socket instanceof TLSSocket, req: request.raw }
-  if (verifyClient.length < 2) {
-    // The types know no async function here, and `ws` would take its promise for a yes.
-    return whenSettled((verifyClient as (from: typeof info) => unknown)(info), verdict => {
-      if (!isAllowed(verdict, "'verifyClient'", request)) throw createError('FST_WS_ERR_VERIFY_CLIENT')
-    })
-  }
-  return new Promise((resolve, reject) => {
-    const returned = verifyClient(info, (verdict, statusCode = 401, message = 'Unauthorized', headers = {}) => {
-      if (isAllowed(verdict, "the callback of 'verifyClient'", request)) resolve()
-      else reject(new HandshakeError(message, 'FST_WS_ERR_VERIFY_CLIENT', statusCode, headers))
-    })
-    // An async function calls its callback, but may fail before.
-    catchRejection(returned, reject)
-  })
 }
 
 /** RFC 6455 §3, from the target as the client sent it. */

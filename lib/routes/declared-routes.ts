@@ -1,5 +1,7 @@
 import diagnosticsChannel from 'node:diagnostics_channel'
-import type { FastifyInstance, RouteOptions } from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import { createError } from '../errors.js'
+import { isHead, isHttpRoute, isWebSocketRoute } from './route-kind.js'
 
 interface InitializationMessage {
   readonly fastify: FastifyInstance
@@ -36,11 +38,21 @@ function watch (fastify: FastifyInstance): void {
 }
 
 /**
- * If this module was loaded after the app was created, as by `@fastify/autoload`: records at least the routes that are
- * declared from now on, in any instance.
+ * Makes `app.ready()` reject if there are WebSocket routes that the plugin has not seen. Where this module was loaded after
+ * the app was made, as by `@fastify/autoload`, at least those that are declared from now on are found.
  */
-export function watchFromNowOn (fastify: FastifyInstance): void {
+export function requireSeenRoutes (fastify: FastifyInstance): void {
   if (!declaredRoutes.has(fastify.server)) watch(appOf(fastify))
+  fastify.addHook('onReady', async () => {
+    const unseen = [...declaredRoutes.get(fastify.server)?.webSocket ?? []].filter(([, isSeen]) => !isSeen).map(([url]) => url)
+    if (unseen.length > 0) {
+      throw createError(
+        'FST_WS_ERR_UNSEEN_ROUTE',
+        `WebSocket routes were declared before fastify-ws-routes was loaded, or outside of where it is registered: ${unseen.join(', ')}. ` +
+        'Register the plugin first: `await app.register(websocket)`'
+      )
+    }
+  })
 }
 
 /** Encapsulated instances have the one that they are in as their prototype. */
@@ -49,23 +61,7 @@ function appOf (instance: FastifyInstance): FastifyInstance {
   return 'addHook' in parent ? appOf(parent as FastifyInstance) : instance
 }
 
-/** Whether a route's options make it a WebSocket route. */
-export function isWebSocketRoute (websocket: unknown, wsHandler: unknown): boolean {
-  return websocket !== false && (websocket !== undefined || wsHandler !== undefined)
-}
-
-/** Whether a route is for HEAD alone, as those that Fastify adds beside GET. */
-export function isHead (method: string | string[]): boolean {
-  return typeof method === 'string' ? method === 'HEAD' : method.every(one => one === 'HEAD')
-}
-
-/** Whether a route that is not for WebSocket answers any GET of its URL. */
-export function isHttpRoute ({ method, constraints }: RouteOptions): boolean {
-  const isForGet = typeof method === 'string' ? method === 'GET' : method.includes('GET')
-  return isForGet && Object.keys(constraints ?? {}).length === 0
-}
-
-/** URLs of such routes that were declared so far. */
+/** URLs of HTTP routes that were declared so far. */
 export function findHttpRoutes (fastify: FastifyInstance): readonly string[] {
   return declaredRoutes.get(fastify.server)?.http ?? []
 }
@@ -73,10 +69,4 @@ export function findHttpRoutes (fastify: FastifyInstance): readonly string[] {
 /** Notes that the plugin has seen the route. */
 export function markAsSeen (fastify: FastifyInstance, url: string): void {
   declaredRoutes.get(fastify.server)?.webSocket.set(url, true)
-}
-
-/** URLs of WebSocket routes that the plugin has not seen. */
-export function findUnseenRoutes (fastify: FastifyInstance): string[] {
-  const routes = declaredRoutes.get(fastify.server)?.webSocket ?? []
-  return [...routes].filter(([, isSeen]) => !isSeen).map(([url]) => url)
 }

@@ -1,8 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaValidationError, RouteOptions } from 'fastify'
 import type { JsonMessages, ParsePolicy, Validation } from '../connection/json-messages.js'
 import { createError, type InvalidMessageError } from '../errors.js'
-import { readInternal } from '../fastify-internals.js'
-import { isWanted } from '../optimizations.js'
+import { createCompilers, findErrorFormatter, type ErrorFormatter } from '../fastify-internals.js'
 
 /** What the app has told Fastify about the JSON of request bodies. */
 export function parsePolicyOf ({ initialConfig: { onProtoPoisoning, onConstructorPoisoning } }: FastifyInstance): ParsePolicy {
@@ -11,13 +10,6 @@ export function parsePolicyOf ({ initialConfig: { onProtoPoisoning, onConstructo
 
 type Validator = ((value: unknown) => unknown) & { errors?: FastifySchemaValidationError[] | null }
 type Serializer = (value: unknown) => string
-type ErrorFormatter = (errors: FastifySchemaValidationError[], dataVar: string) => Error
-
-/** Fastify's `schemaController`, which makes the compilers when the first schema needs them. */
-interface SchemaController {
-  setupValidator (options: unknown): void
-  setupSerializer (options: unknown): void
-}
 
 /** How errors name what was validated. */
 const CONTEXT = 'message'
@@ -47,9 +39,10 @@ export class MessageSchemas {
    */
   compile (): void {
     const { instance, route, receive, send } = this
-    const controller = findSchemaController(instance)
-    if (receive !== undefined && route.validatorCompiler === undefined) controller?.setupValidator(readInternal(instance, 'fastify.options'))
-    if (send !== undefined && route.serializerCompiler === undefined) controller?.setupSerializer(readInternal(instance, 'fastify.options'))
+    createCompilers(instance, {
+      validator: receive !== undefined && route.validatorCompiler === undefined,
+      serializer: send !== undefined && route.serializerCompiler === undefined
+    })
     const validatorCompiler = route.validatorCompiler ?? instance.validatorCompiler
     const serializerCompiler = route.serializerCompiler ?? instance.serializerCompiler
     if ((receive !== undefined && validatorCompiler === undefined) || (send !== undefined && serializerCompiler === undefined)) return
@@ -73,7 +66,7 @@ export class MessageSchemas {
     this.isCompiled = true
     if (this.receive !== undefined) {
       const validator = this.named('receive', () => compileReceive(this.receive))
-      this.json.validate = toValidation(validator, findErrorFormatter(this.instance, this.route))
+      this.json.validate = toValidation(validator, this.route.schemaErrorFormatter as ErrorFormatter | undefined ?? findErrorFormatter(this.instance))
     }
     if (this.send !== undefined) this.json.serialize = this.named('send', () => compileSend(this.send))
   }
@@ -92,19 +85,6 @@ export class MessageSchemas {
 export function unwrap (schema: unknown): unknown {
   const isFluent = typeof schema === 'object' && schema !== null && ('isFluentSchema' in schema || Symbol.for('fluent-schema-object') in schema)
   return isFluent ? (schema as { valueOf (): unknown }).valueOf() : schema
-}
-
-/** Without it, the compilers of an instance are there only if the user has set them, or a schema of Fastify's own has needed them. */
-function findSchemaController (instance: FastifyInstance): SchemaController | null {
-  const controller = isWanted('early-compilers') ? readInternal(instance, 'fastify.schemaController') : undefined
-  const isKnown = typeof controller === 'object' && controller !== null && 'setupValidator' in controller && 'setupSerializer' in controller
-  return isKnown ? controller as SchemaController : null
-}
-
-/** The user's, if there is one: that of the route, or of its context. */
-function findErrorFormatter (instance: FastifyInstance, { schemaErrorFormatter }: RouteOptions): ErrorFormatter | null {
-  const formatter = schemaErrorFormatter ?? readInternal(instance, 'fastify.schemaErrorFormatter')
-  return typeof formatter === 'function' ? formatter as ErrorFormatter : null
 }
 
 /** What validators may return is documented at `setValidatorCompiler` of Fastify. */

@@ -11,7 +11,8 @@ import { createHiddenSchema } from './hidden-schema.js'
 import { MessageSchemas, parsePolicyOf } from './message-schemas.js'
 import { getUpgrade, type PendingUpgrade } from '../upgrade/pending-upgrade.js'
 import type { RouteTable } from '../upgrade/route-table.js'
-import { findHttpRoutes, isHead, isHttpRoute, isWebSocketRoute, markAsSeen } from './declared-routes.js'
+import { findHttpRoutes, markAsSeen } from './declared-routes.js'
+import { isHead, isHttpRoute, isWebSocketRoute } from './route-kind.js'
 
 const kRoute = Symbol('fastify-ws-routes.route')
 

@@ -2,7 +2,7 @@ import FindMyWay from 'find-my-way'
 import type { FastifyInstance } from 'fastify'
 import type { IncomingMessage } from 'node:http'
 import { noop } from '../common.js'
-import { findRewriteUrl } from './rewrite-url.js'
+import { findRewriteUrl } from '../fastify-internals.js'
 
 /** `useSemicolonDelimiter` is missing from the types of both packages. */
 interface RouterConfig extends FindMyWay.Config<FindMyWay.HTTPVersion.V1> {
