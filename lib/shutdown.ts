@@ -79,7 +79,7 @@ export class Shutdown implements Member {
   private async run (): Promise<void> {
     const limit = performance.now() + timeToClose(this.fastify)
     try {
-      // 1. Fastify answers new requests with 503 by now, unless it was told not to. Nobody is refused by us before step 3.
+      // 1. Fastify answers new requests with 503 by now, unless an option says otherwise. We refuse nobody before step 3.
       // 2. The app says goodbye.
       await this.runPreClose(limit)
     } finally {
