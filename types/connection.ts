@@ -182,8 +182,8 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    * 16 KiB (16,384 bytes) they are passed on by reference: neither change them nor transfer their ArrayBuffer before the
    * callback. A fragment counts by itself.
    *
-   * On a connection that is closing or closed nothing is sent, the callback gets an error, and no
-   * `drain` follows the `false`.
+   * The callback is called exactly once: when the bytes are handed to the socket, or with an error. On a connection that
+   * is closing or closed nothing is sent, the callback gets an error, and no `drain` follows the `false`.
    *
    * @returns whether more may be sent now; if `false`, wait for `drain`
    * @throws {TypeError} if `data` is not text or bytes

@@ -46,6 +46,8 @@ function flushTick (writer: FrameWriter): void {
 }
 
 export interface FrameWriterOwner {
+  /** A batch is handed to the socket. @returns what the socket calls when it has written the batch, or failed to */
+  follow (callbacks: SendCallback[]): SendCallback
   /** The batch was handed to the socket. */
   onFlushed (): void
   /** A message cannot be sent: its Blob cannot be read. Nothing that was to follow it is sent. */
@@ -199,7 +201,8 @@ export class FrameWriter {
     this.closeOpenSegment()
     const segments = this.segments!
     const bytes = this.batchBytes
-    const done = this.takeCallbacks()
+    const callbacks = this.takeCallbacks()
+    const done = callbacks === null ? undefined : this.owner.follow(callbacks)
     this.segments = null
     this.batchBytes = 0
 
@@ -244,7 +247,8 @@ export class FrameWriter {
   discard (): void {
     this.segments = this.openScratch = null
     this.batchBytes = 0
-    this.takeCallbacks()?.(createError('FST_WS_ERR_CLOSED'))
+    const callbacks = this.takeCallbacks()
+    if (callbacks !== null) this.call(callbacks, createError('FST_WS_ERR_CLOSED'))
   }
 
   /** Makes room in the scratch buffer. @returns the offset */
@@ -301,11 +305,10 @@ export class FrameWriter {
     }
   }
 
-  private takeCallbacks (): SendCallback | undefined {
+  private takeCallbacks (): SendCallback[] | null {
     const { callbacks } = this
-    if (callbacks === null) return undefined
     this.callbacks = null
-    return error => this.call(callbacks, error)
+    return callbacks
   }
 
   protected call (callbacks: Iterable<SendCallback>, error?: Error | null): void {

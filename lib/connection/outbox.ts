@@ -45,6 +45,8 @@ export class Outbox implements FrameWriterOwner {
   /** Whether `send` has returned `false`, and `drain` is due. */
   private needsDrain = false
   private pendingPong: Buffer | null = null
+  /** Callbacks of the batches that the socket has not written yet, oldest batch first. */
+  private inFlight: SendCallback[][] | null = null
 
   constructor (owner: OutboxOwner, deflate: Agreement['deflate']) {
     this.owner = owner
@@ -142,6 +144,8 @@ export class Outbox implements FrameWriterOwner {
   /** The socket is closed. */
   discard (): void {
     this.pendingPong = null
+    // Node's streams of HTTP/2 can forget the callback of a write when they are destroyed.
+    if (this.inFlight !== null) this.settle(this.inFlight.at(-1)!, createError('FST_WS_ERR_CLOSED'))
     this.writer.discard()
   }
 
@@ -199,7 +203,26 @@ export class Outbox implements FrameWriterOwner {
     else this.owner.onSlowReader(createError('FST_WS_ERR_SLOW_READER', `${waiting} bytes wait for a peer that does not read`))
   }
 
+  /** Calls the callbacks of a batch, and of those before it: a socket that is destroyed fails the batches it has queued first. */
+  private settle (batch: SendCallback[], error: Error | null | undefined): void {
+    const { inFlight } = this
+    const count = inFlight === null ? 0 : inFlight.indexOf(batch) + 1
+    // Settled already.
+    if (count === 0) return
+    let settled = inFlight!
+    // Connections that have nothing in flight keep no array.
+    if (count === settled.length) this.inFlight = null
+    else settled = settled.splice(0, count)
+    for (const callbacks of settled) for (const callback of callbacks) this.owner.callBack(callback, error)
+  }
+
   // --- what the writer reports
+
+  follow (callbacks: SendCallback[]): SendCallback {
+    if (this.inFlight === null) this.inFlight = [callbacks]
+    else this.inFlight.push(callbacks)
+    return error => this.settle(callbacks, error)
+  }
 
   onFlushed (): void {
     // The socket emits `drain` only if it was filled; otherwise the batch alone, or what was to be compressed, was too large.

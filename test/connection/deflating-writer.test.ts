@@ -52,6 +52,9 @@ function createWriter (t: Test, settings: Partial<DeflatingSettings> = {}): Writ
   const errors: unknown[] = []
   const all = { ...SETTINGS, ...settings }
   const writer = new DeflatingWriter(socket, false, {
+    follow (callbacks) {
+      return error => { for (const callback of callbacks) this.callBack(callback, error) }
+    },
     onFlushed () {},
     onUnsendable () {},
     callBack (callback, error) {

@@ -113,10 +113,7 @@ function checkOneOf (log: ConversationLog, what: string, got: Closing, expected:
 }
 
 function checkCallbacks (log: ConversationLog): void {
-  // Node's streams of HTTP/2 can forget the callback of a write when they are broken off.
-  const mayBeForgotten = log.run.plan.transport.includes('http2') && log.tailMayMiss
   for (const { what, isRefused, calls } of log.callbacks) {
-    if (calls.length === 0 && mayBeForgotten) continue
     if (calls.length !== 1) log.fault(`the callback of ${what} was called ${calls.length} times`)
     else if (isRefused && !(calls[0] instanceof Error)) log.fault(`the callback of ${what}, which was refused, got no error`)
   }
