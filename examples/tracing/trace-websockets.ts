@@ -22,7 +22,9 @@ export function traceWebSockets (tracer: Tracer): void {
     const { emit } = connection
     connection.emit = ((event: string | symbol, ...args: unknown[]): boolean => {
       const emitNext = (): boolean => Reflect.apply(emit, connection, [event, ...args])
-      if ((event !== 'message' && event !== 'json') || connection.listenerCount(event) === 0) return emitNext()
+      // A loop is no listener, and gets messages too: those that are not for listeners of `json` alone.
+      const isHeard = connection.listenerCount(event) > 0 || (event === 'message' && connection.listenerCount('json') === 0)
+      if ((event !== 'message' && event !== 'json') || !isHeard) return emitNext()
       const span = tracer.startSpan(`${event} ${request.routeOptions.url}`, { kind: SpanKind.CONSUMER, links, attributes }, ROOT_CONTEXT)
       try {
         return context.with(trace.setSpan(ROOT_CONTEXT, span), emitNext)

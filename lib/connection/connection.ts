@@ -60,6 +60,9 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   get signal (): AbortSignal { return this.#session.signal }
   get route (): WebSocketRouteConnections | null { return this.#session.host?.route ?? null }
 
+  /** @internal The transport, for `createWebSocketStream` of `ws`, which asks a socket of that name whether all was written. */
+  get _socket (): Duplex { return this.#session.socket }
+
   get binaryType (): BinaryType { return this.#session.mailbox.binaryType }
   set binaryType (type: BinaryType) {
     // Browsers ignore what they do not know (and so does `ws`).

@@ -34,6 +34,9 @@ const OF_NODE = new Set([
   'constructor'
 ])
 
+/** Not in the types, but there: `createWebSocketStream` of ws asks for it. Nothing of the engine has a name on it. */
+const FOR_WS = new Set(['_socket'])
+
 interface Holder {
   connection: WebSocketConnection
   injected: WebSocketConnection
@@ -53,9 +56,9 @@ t.test('a connection has the documented members, and those of EventEmitter', asy
   const { connection, injected } = await open(t)
   for (const object of [connection, injected]) {
     const names = new Set(namesOf(object, Object.prototype))
-    t.same([...names].filter(name => !OF_NODE.has(name) && !members.has(name)).toSorted(), [], 'nothing else')
+    t.same([...names].filter(name => !OF_NODE.has(name) && !members.has(name) && !FOR_WS.has(name)).toSorted(), [], 'nothing else')
     t.same([...members].filter(name => !names.has(name)).toSorted(), [], 'and all of them')
-    t.same([...names].filter(name => name.startsWith('_') && !OF_NODE.has(name)), [])
+    t.same([...names].filter(name => name.startsWith('_') && !OF_NODE.has(name)), [...FOR_WS])
   }
 })
 
