@@ -33,17 +33,7 @@ export function captureContext (): AsyncContext {
 export function runInContext<Args extends unknown[], Result> (context: AsyncContext, fn: (...args: Args) => Result, thisArg: unknown, ...args: Args): Result {
   const call = fn as (this: unknown, ...args: unknown[]) => Result
   if (restoresStores) return context.runInAsyncScope(call, thisArg, ...args)
-  const copy = context.runInAsyncScope(createShortLived)
-  try {
-    return copy.runInAsyncScope(call, thisArg, ...args)
-  } finally {
-    copy.emitDestroy()
-  }
-}
-
-/** Without a destroy hook of its own, which would cost far more than the call. */
-function createShortLived (): AsyncResource {
-  return new AsyncResource(RESOURCE_TYPE, { requireManualDestroy: true })
+  return context.runInAsyncScope(createResource).runInAsyncScope(call, thisArg, ...args)
 }
 
 function createResource (): AsyncResource {
