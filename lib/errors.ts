@@ -226,7 +226,7 @@ export class OptionError extends TypeError {
 
 /** Whatever an error has besides its code and its message. */
 export interface ErrorDetails extends ErrorOptions {
-  /** For a `HandshakeError`: its header fields, and a status other than that of the catalogue. */
+  /** For a `HandshakeError`: header fields besides those of the catalogue, and a status other than that. */
   headers?: Record<string, string>
   statusCode?: number
   /** For an `InvalidMessageError`. */
@@ -240,15 +240,20 @@ function closing<E extends WebSocketError> (
   return { errorClass: ErrorClass, closeCode, message, create: (code: ErrorCode, text: string, details?: ErrorDetails): E => new ErrorClass(text, code, closeCode, details) }
 }
 
-/** An error that refuses the handshake. The client reads the status and the message. */
-function refusing (statusCode: number, message: string) {
+/** An error that refuses the handshake. The client reads the status, the message, and the header fields. */
+function refusing (statusCode: number, message: string, headers: Readonly<Record<string, string>> = {}) {
   return {
     errorClass: HandshakeError,
     statusCode,
     message,
-    create: (code: ErrorCode, text: string, details: ErrorDetails = {}) => new HandshakeError(text, code, details.statusCode ?? statusCode, details.headers, details)
+    headers,
+    create: (code: ErrorCode, text: string, details: ErrorDetails = {}) =>
+      new HandshakeError(text, code, details.statusCode ?? statusCode, { ...headers, ...details.headers }, details)
   }
 }
+
+/** Seconds after which a client that is refused for now may try again (RFC 9110 §10.2.3). */
+const RETRY_AFTER = { 'Retry-After': '1' }
 
 /** An error that only the app gets: `from` says where. */
 function failing<E extends AppError> (ErrorClass: new (message: string, code: ErrorCode, details?: ErrorOptions) => E, from: string, message: string) {
@@ -282,7 +287,7 @@ export const ERRORS = {
   FST_WS_ERR_BINARY_MESSAGE: closing(InvalidMessageError, 1003, 'binary messages are not JSON'),
   FST_WS_ERR_REENTERED: closing(WebSocketError, 1011, 'a listener has run the event loop, as native addons can'),
 
-  FST_WS_ERR_HANDSHAKE_METHOD: refusing(405, 'A WebSocket handshake must use GET'),
+  FST_WS_ERR_HANDSHAKE_METHOD: refusing(405, 'A WebSocket handshake must use GET', { Allow: 'GET' }),
   FST_WS_ERR_HANDSHAKE_HTTP_VERSION: refusing(400, 'A WebSocket handshake requires HTTP/1.1 or higher'),
   FST_WS_ERR_HANDSHAKE_HOST: refusing(400, 'A WebSocket handshake must have exactly one Host'),
   FST_WS_ERR_HANDSHAKE_UPGRADE: refusing(400, 'Upgrade must contain websocket'),
@@ -295,8 +300,8 @@ export const ERRORS = {
   FST_WS_ERR_HANDSHAKE_UPGRADE_REQUIRED: refusing(426, 'Upgrade to WebSocket required'),
   FST_WS_ERR_ORIGIN: refusing(403, 'Origin is not allowed'),
   FST_WS_ERR_VERIFY_CLIENT: refusing(401, 'Unauthorized'),
-  FST_WS_ERR_CLOSING: refusing(503, 'Service Unavailable'),
-  FST_WS_ERR_MAX_CONNECTIONS: refusing(503, 'Too many connections'),
+  FST_WS_ERR_CLOSING: refusing(503, 'Service Unavailable', RETRY_AFTER),
+  FST_WS_ERR_MAX_CONNECTIONS: refusing(503, 'Too many connections', RETRY_AFTER),
 
   FST_WS_ERR_SUBPROTOCOL: failing(SubprotocolError, 'the handshake, which is answered 500', 'the selected subprotocol is not one that the client offered'),
   FST_WS_ERR_INVALID_OPTION: misusing(OptionError, 'registration, and the declaration of a route', 'an option has an unknown name or an invalid value'),

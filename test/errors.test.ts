@@ -70,6 +70,16 @@ t.test('a handshake error has status and header fields', async t => {
   t.equal(error.cause, cause)
 })
 
+t.test('the header fields that a refusal must carry are in the catalogue, and each error has its own', async t => {
+  const REQUIRED = { FST_WS_ERR_HANDSHAKE_METHOD: { Allow: 'GET' }, FST_WS_ERR_CLOSING: { 'Retry-After': '1' }, FST_WS_ERR_MAX_CONNECTIONS: { 'Retry-After': '1' } }
+  for (const code of Object.keys(REQUIRED) as Array<keyof typeof REQUIRED>) {
+    const error = createError(code, undefined, { headers: { 'X-More': '1' } })
+    t.same(error.headers, { ...REQUIRED[code], 'X-More': '1' }, code)
+    error.headers['X-Own'] = '1'
+    t.same(createError(code).headers, REQUIRED[code], `${code}: what an app adds to one is not in the next`)
+  }
+})
+
 t.test('Fastify answers a thrown handshake error with its status and header fields', async t => {
   const app = Fastify()
   t.teardown(() => app.close())

@@ -106,7 +106,7 @@ export function isWebSocketUpgrade (headers: HeaderFields): boolean {
 /** RFC 6455 §4.2.1 item 1: a GET request, HTTP/1.1 or higher. */
 function checkRequestLine (request: HandshakeRequest): void {
   if (request.method !== 'GET') {
-    throw createError('FST_WS_ERR_HANDSHAKE_METHOD', undefined, { headers: { Allow: 'GET' } })
+    throw createError('FST_WS_ERR_HANDSHAKE_METHOD')
   }
   const { httpVersionMajor: major, httpVersionMinor: minor } = request
   if (major < 1 || (major === 1 && minor < 1)) {

@@ -23,7 +23,7 @@ import type { Accept, WebSocketRoute } from './register.js'
  */
 export function createAccept (settings: PluginSettings, server: Registry, upgrades: PendingUpgrades): Accept {
   return function accept (route, upgrade, instance, request, reply) {
-    if (upgrades.isClosing) throw createError('FST_WS_ERR_CLOSING', undefined, { headers: { 'Retry-After': '1' } })
+    if (upgrades.isClosing) throw createError('FST_WS_ERR_CLOSING')
     const proposal = upgrade.readProposal()
     // The one that hooks have made. The 101 may be written in another.
     const context = captureContext()

@@ -113,7 +113,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     // Reject clients over the limit before any hook of the app runs.
     if (route !== null) return done(takePlace(server, route, upgrade))
     if (request.method !== 'GET' && table.has(request.raw.url!)) {
-      return done(blame(upgrade, createError('FST_WS_ERR_HANDSHAKE_METHOD', undefined, { headers: { Allow: 'GET' } })))
+      return done(blame(upgrade, createError('FST_WS_ERR_HANDSHAKE_METHOD')))
     }
     if (request.is404) return done()
     // To a client that wants a WebSocket there is nothing at an HTTP route.
@@ -165,7 +165,7 @@ function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSock
 /** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */
 function takePlace (server: Registry, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
   const release = server.reserve(connections, settings.maxConnections)
-  if (release === null) return blame(upgrade, createError('FST_WS_ERR_MAX_CONNECTIONS', undefined, { headers: { 'Retry-After': '1' } }))
+  if (release === null) return blame(upgrade, createError('FST_WS_ERR_MAX_CONNECTIONS'))
   upgrade.whenAnswered(release)
   return undefined
 }
