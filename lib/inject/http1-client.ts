@@ -4,13 +4,13 @@ import { text } from 'node:stream/consumers'
 import { createError, UnexpectedResponseError } from '../errors.js'
 import { createKey, verifyAccept } from '../protocol/handshake.js'
 import type { InjectingClient } from './handshake.js'
-import { Http1Upgrade } from '../upgrade/http1/transport.js'
+import { Http1Transport } from '../upgrade/http1/transport.js'
 import type { Dispatch } from '../upgrade/pending-upgrade.js'
 import type { PendingUpgrades } from '../upgrade/upgrades.js'
 
 /** Upgrades of HTTP/1.1. */
 export function createHttp1Client (dispatch: Dispatch, upgrades: PendingUpgrades): InjectingClient {
-  const server = createServer(dispatch).on('upgrade', (request, socket, head) => upgrades.begin(new Http1Upgrade(request, socket, head, upgrades), false))
+  const server = createServer(dispatch).on('upgrade', (request, socket, head) => upgrades.begin(new Http1Transport(request, socket, head), false))
 
   return ({ path, headers, clientSocket, serverSocket }, { onAccepted, onFailed }) => {
     server.emit('connection', serverSocket)

@@ -5,7 +5,7 @@ import { EMPTY } from '../common.js'
 import { createError, UnexpectedResponseError } from '../errors.js'
 import { cancelWhenDestroyed } from '../upgrade/http2/cancel-stream.js'
 import { ConnectExchange } from '../upgrade/http2/exchange.js'
-import { Http2Upgrade } from '../upgrade/http2/transport.js'
+import { Http2Transport } from '../upgrade/http2/transport.js'
 import type { InjectingClient } from './handshake.js'
 import type { PendingUpgrades } from '../upgrade/upgrades.js'
 
@@ -16,7 +16,7 @@ export function createHttp2Client (upgrades: PendingUpgrades): InjectingClient {
   return ({ path, headers: { host, ...headers }, clientSocket, serverSocket }, { onAccepted, onFailed }) => {
     server.once('session', session => {
       session.on('stream', (stream: ServerHttp2Stream, requestHeaders: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) =>
-        upgrades.begin(new Http2Upgrade(new ConnectExchange(stream, requestHeaders, rawHeaders, serverSocket), upgrades), false))
+        upgrades.begin(new Http2Transport(new ConnectExchange(stream, requestHeaders, rawHeaders, serverSocket)), false))
     })
     server.emit('connection', serverSocket)
     const authority = String(host)

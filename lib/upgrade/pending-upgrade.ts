@@ -1,7 +1,9 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { stopJoining } from '../socket/pause-reads.js'
-import type { Offers } from '../protocol/handshake.js'
+import { isOver, nextPhase, type Phase, type PhaseEvent } from './phase.js'
+import { describeRefusal } from './refusal.js'
+import type { Proposal, TransportEvents, UpgradeTransport } from './transport.js'
 
 const kUpgrade = Symbol('fastify-ws-routes.upgrade')
 
@@ -23,9 +25,10 @@ export function getUpgrade (request: IncomingMessage): PendingUpgrade | undefine
   return (request as UpgradeRequest)[kUpgrade]
 }
 
-/** Receives the result of an upgrade. */
+/** Routes an upgrade, and receives its result. */
 export interface UpgradeOwner {
   readonly timeouts: UpgradeTimeouts
+  readonly dispatch: Dispatch
   /** It did not become a connection. `statusCode` is `null` if the client left before it was answered. Once. */
   onRefused (request: IncomingMessage, statusCode: number | null, reason: string): void
   /** The socket has become a connection, or is closed, or is the app's own. Once. */
@@ -37,71 +40,72 @@ export interface UpgradeOwner {
 /** Gets the socket after the answer that accepts, and what was read from it since the request. */
 export type AcceptCallback = (socket: Duplex, early: Buffer) => void
 
-/** What a valid handshake offers, and the answer that accepts it. */
-export interface Proposal extends Offers {
-  readonly statusCode: 101 | 200
-  readonly headers: Record<string, string>
-}
-
 /**
- * An upgrade request from its event to the end of the answer that accepts or refuses it: guards the socket, which is
- * a stream of HTTP/2 as well, watches the time, and gives Fastify a response on it.
+ * An upgrade request from its event to the end of the answer that accepts or refuses it: guards the socket, watches the time,
+ * and gives Fastify a response on it. Where it stands is its `phase`; the rest depends on the version of HTTP: its transport.
  */
-export abstract class PendingUpgrade {
-  protected readonly request: IncomingMessage
-  protected readonly socket: Duplex
-  protected readonly owner: UpgradeOwner
-  protected response: ServerResponse | null = null
-  protected timer: NodeJS.Timeout
-  protected isExpired = false
-  protected isOver = false
-  protected isRefused = false
-  protected isHijacked = false
+export class PendingUpgrade implements TransportEvents {
+  private readonly transport: UpgradeTransport
+  private readonly owner: UpgradeOwner
+  private timer: NodeJS.Timeout
+  private current: Phase = 'waiting'
   private reason: string | null = null
   private onAccept: AcceptCallback | null = null
   private onAnswered: (() => void) | null = null
 
-  constructor (request: IncomingMessage, socket: Duplex, owner: UpgradeOwner) {
-    this.request = request
-    this.socket = socket
+  constructor (transport: UpgradeTransport, owner: UpgradeOwner) {
+    this.transport = transport
     this.owner = owner
+    const { request, socket } = transport
     ;(request as UpgradeRequest)[kUpgrade] = this
 
-    socket.on('error', this.onError)
+    socket.on('error', destroy)
     socket.on('close', this.onClose)
     disableTimeout(socket)
     this.timer = setTimeout(this.onTimeout, owner.timeouts.handshakeTimeout)
+    transport.open(this)
   }
 
-  /** Sends the request through the router, with a response on the socket, once it is its turn. */
-  abstract route (dispatch: Dispatch): void
+  get phase (): Phase {
+    return this.current
+  }
 
-  /** @throws {HandshakeError} if the request is not a valid handshake */
-  abstract readProposal (): Proposal
+  /** Enters the phase that the event leads to. @returns whether it leads to one: otherwise it is ignored */
+  private enter (event: PhaseEvent): boolean {
+    const next = nextPhase(this.current, event)
+    if (next === null) return false
+    this.current = next
+    return true
+  }
 
-  /** Lets the socket go. @returns what was read from it */
-  protected abstract release (): Buffer
+  /** Sends the request through the router once it is its turn. */
+  route (): void {
+    this.transport.awaitTurn()
+  }
 
-  /** Sees to it that the refusal, which was written, is also the end. */
-  protected abstract endRefused (): void
-
-  /** Breaks off, and tells the hooks that the request is aborted. */
-  protected abstract breakOff (): void
-
-  protected dispatch (dispatch: Dispatch, response: ServerResponse): void {
-    this.response = response
-    if (this.isExpired) return this.answerWith(503)
+  onTurn (): void {
+    const isExpired = this.phase === 'expired'
+    if (!this.enter('turn')) return
+    if (isExpired) return this.answerWith(503)
+    const { request, response } = this.transport
     try {
-      dispatch(this.request, response)
+      this.owner.dispatch(request, response!)
     } catch {
-      // Thrown by what the user gave to Fastify itself, such as `rewriteUrl`: nobody else could answer.
+      // Thrown by the app's own functions in Fastify, such as `rewriteUrl`: nobody else could answer.
       this.refuse(500, '500')
     }
   }
 
+  /** @throws {HandshakeError} if the request is not a valid handshake */
+  readProposal (): Proposal {
+    return this.transport.readProposal()
+  }
+
   /** Hands over the socket when the answer that accepts was written. */
   whenAccepted (callback: AcceptCallback): void {
-    this.onAccept = callback
+    // In any phase: the log names the status that the route has answered with, though the client left.
+    this.transport.allowAcceptance()
+    if (this.enter('accept')) this.onAccept = callback
   }
 
   /**
@@ -110,15 +114,15 @@ export abstract class PendingUpgrade {
    * @returns whether there was one
    */
   withdrawAcceptance (): boolean {
-    const wasAccepted = this.onAccept !== null && !this.isOver
+    this.transport.forbidAcceptance()
     this.onAccept = null
-    return wasAccepted
+    return this.enter('withdraw')
   }
 
   /** Calls back, once, when the handshake is over: just before `whenAccepted`, or when the refusal was written, or nobody is left. */
   whenAnswered (callback: () => void): void {
     // The client may have left during a hook that runs before ours.
-    if (this.isOver) callback()
+    if (isOver(this.phase)) callback()
     else this.onAnswered = callback
   }
 
@@ -127,21 +131,18 @@ export abstract class PendingUpgrade {
     this.reason = reason
   }
 
-  /** Answers with 500 or 503, if nothing was answered yet; at once, or when it is its turn. */
+  /** Answers with 500 or 503, if nothing was answered yet; with 503 if it is not its turn, once it is. */
   refuse (statusCode: 500 | 503, reason: string): void {
-    this.isExpired = true
     this.reason ??= reason
-    this.answerWith(statusCode)
+    if (!this.enter('expire')) this.answerWith(statusCode)
   }
 
   private answerWith (statusCode: 500 | 503): void {
-    const { response } = this
+    const { response } = this.transport
     if (response === null || response.headersSent) return
-    const error = STATUS_CODES[statusCode]
-    const body = JSON.stringify({ statusCode, error, message: error })
+    const { headers, body } = describeRefusal(statusCode)
     for (const name of response.getHeaderNames()) response.removeHeader(name)
-    if (statusCode === 503) response.setHeader('Retry-After', '1')
-    response.writeHead(statusCode, { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': body.length })
+    response.writeHead(statusCode, { ...headers, 'Content-Length': body.length })
     response.end(body)
   }
 
@@ -150,25 +151,25 @@ export abstract class PendingUpgrade {
    * what was read is put back, and there is no time limit.
    */
   hijack (): void {
-    if (this.isOver || this.isRefused) return
-    this.isHijacked = true
-    this.owner.onRefused(this.request, null, 'hijacked')
+    if (!this.enter('hijack')) return
+    const { request, socket } = this.transport
+    this.owner.onRefused(request, null, 'hijacked')
     this.finish()
-    this.owner.onHijacked(this.socket)
+    this.owner.onHijacked(socket)
     this.leave()
   }
 
   /** Gives up. */
   abort (): void {
-    if (!this.isOver) {
-      if (!this.isRefused) this.owner.onRefused(this.request, null, 'aborted')
+    const isRefused = this.phase === 'refused'
+    if (this.enter('close')) {
+      if (!isRefused) this.owner.onRefused(this.transport.request, null, 'aborted')
       this.finish()
     }
-    this.breakOff()
+    this.transport.breakOff()
   }
 
   private finish (): void {
-    this.isOver = true
     clearTimeout(this.timer)
     this.answered()
     this.owner.onDone(this)
@@ -180,37 +181,33 @@ export abstract class PendingUpgrade {
     callback?.()
   }
 
-  /** The answer was written whole. */
-  protected onWritten (): void {
-    const { statusCode } = this.response!
-    this.response = null
+  onWritten (statusCode: number): void {
     clearTimeout(this.timer)
-    // A response that the app has ended by itself is the end of the connection, as it says in its header section.
-    if (this.isHijacked && !this.isAcceptance(statusCode)) {
-      const timer = setTimeout(() => this.breakOff(), this.owner.timeouts.closeTimeout)
-      this.socket.once('close', () => clearTimeout(timer))
-      this.endRefused()
+    const isAcceptance = this.transport.isAcceptance(statusCode)
+    if (this.phase === 'hijacked') {
+      // A response that the app has ended by itself is the end of the connection, as it says in its header section.
+      if (!isAcceptance) this.endHijacked()
+    } else if (this.enter(isAcceptance ? 'acceptanceWritten' : 'refusalWritten')) {
+      if (this.phase === 'accepted') this.accepted()
+      else this.refused(statusCode)
     }
-    if (this.isOver) return
-    if (this.onAccept !== null && this.isAcceptance(statusCode)) this.accept(this.onAccept)
-    else this.refused(statusCode)
   }
 
-  protected abstract isAcceptance (statusCode: number): boolean
-
-  private accept (onAccept: AcceptCallback): void {
-    const { socket } = this
+  private accepted (): void {
+    const { socket } = this.transport
+    const onAccept = this.onAccept!
+    this.onAccept = null
     this.finish()
-    const early = this.release()
-    socket.off('error', this.onError)
+    const early = this.transport.handOver()
+    socket.off('error', destroy)
     socket.off('close', this.onClose)
     disableTimeout(socket)
     onAccept(socket, early)
   }
 
   private leave (): void {
-    const { socket } = this
-    const early = this.release()
+    const { socket } = this.transport
+    const early = this.transport.leaveToApp()
     // The listener for errors stays: a client that resets must not end the process.
     socket.off('close', this.onClose)
     stopJoining(socket)
@@ -222,27 +219,34 @@ export abstract class PendingUpgrade {
     Reflect.set(socket, 'readableFlowing', null)
   }
 
-  private refused (statusCode: number): void {
-    this.isRefused = true
-    this.owner.onRefused(this.request, statusCode, this.reason ?? String(statusCode))
-    this.answered()
-    this.timer = setTimeout(() => this.breakOff(), this.owner.timeouts.closeTimeout)
-    this.endRefused()
+  private endHijacked (): void {
+    const timer = this.breakOffLater()
+    this.transport.socket.once('close', () => clearTimeout(timer))
+    this.transport.endRefused()
   }
 
-  private readonly onError = (): void => {
-    this.socket.destroy()
+  private refused (statusCode: number): void {
+    this.onAccept = null
+    this.owner.onRefused(this.transport.request, statusCode, this.reason ?? String(statusCode))
+    this.answered()
+    this.timer = this.breakOffLater()
+    this.transport.endRefused()
+  }
+
+  private breakOffLater (): NodeJS.Timeout {
+    return setTimeout(() => this.transport.breakOff(), this.owner.timeouts.closeTimeout)
   }
 
   private readonly onClose = (): void => {
-    if (this.isRefused) this.finish()
-    else if (!this.isOver) this.abort()
+    if (this.phase === 'refused' && this.enter('close')) this.finish()
+    else if (!isOver(this.phase)) this.abort()
   }
 
   private readonly onTimeout = (): void => {
-    if (this.response?.headersSent === true) {
+    const { response, socket } = this.transport
+    if (response?.headersSent === true) {
       // A long refusal is on its way: it may take its time as long as it moves.
-      if (hasTimeout(this.socket)) this.socket.setTimeout(this.owner.timeouts.closeTimeout, () => this.breakOff())
+      if (hasTimeout(socket)) socket.setTimeout(this.owner.timeouts.closeTimeout, () => this.transport.breakOff())
     } else {
       this.refuse(503, 'timeout')
     }
@@ -260,4 +264,8 @@ function hasTimeout (socket: Duplex): socket is TimeoutSocket {
 /** Those of Fastify and Node, which nobody listens to any more. */
 function disableTimeout (socket: Duplex): void {
   if (hasTimeout(socket)) socket.setTimeout(0)
+}
+
+function destroy (this: Duplex): void {
+  this.destroy()
 }

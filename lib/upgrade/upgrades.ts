@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.js'
-import type { Dispatch, PendingUpgrade, UpgradeOwner, UpgradeTimeouts } from './pending-upgrade.js'
+import { PendingUpgrade, type Dispatch, type UpgradeOwner, type UpgradeTimeouts } from './pending-upgrade.js'
+import type { UpgradeTransport } from './transport.js'
 
 /** As what is thrown where a handshake gets that far. */
 const CLOSING: ErrorCode = 'FST_WS_ERR_CLOSING'
@@ -8,8 +9,8 @@ const CLOSING: ErrorCode = 'FST_WS_ERR_CLOSING'
 /** The handshakes under way, whatever they came with. */
 export class PendingUpgrades implements UpgradeOwner {
   readonly timeouts: UpgradeTimeouts
+  readonly dispatch: Dispatch
   readonly onRefused: UpgradeOwner['onRefused']
-  private readonly dispatch: Dispatch
   private readonly pending = new Set<PendingUpgrade>()
   /** Sockets that hooks of the app have taken, for which a server that closes would wait. */
   private readonly hijacked = new Set<Duplex>()
@@ -31,11 +32,12 @@ export class PendingUpgrades implements UpgradeOwner {
    *
    * @param isServerClosing whether the server that it came over is being closed
    */
-  begin (upgrade: PendingUpgrade, isServerClosing: boolean): void {
+  begin (transport: UpgradeTransport, isServerClosing: boolean): void {
+    const upgrade = new PendingUpgrade(transport, this)
     this.pending.add(upgrade)
     // Fastify does so itself, unless told not to; then a hook could hold up the end.
     if (this.isClosing || isServerClosing) upgrade.refuse(503, CLOSING)
-    upgrade.route(this.dispatch)
+    upgrade.route()
   }
 
   /** Answers 503 to all new upgrades. */

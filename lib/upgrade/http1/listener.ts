@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { isWebSocketUpgrade } from '../../protocol/handshake.js'
-import { Http1Upgrade } from './transport.js'
+import { Http1Transport } from './transport.js'
 import { interceptEvents } from '../intercept-events.js'
 import { Members, type Member } from '../ownership.js'
 import { afterEarlierResponses, hasResponseTo } from './pipelining.js'
@@ -133,7 +133,7 @@ export class UpgradeListener {
   }
 
   private begin ({ upgrades }: Member, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    upgrades.begin(new Http1Upgrade(request, socket, head, upgrades), this.isClosing)
+    upgrades.begin(new Http1Transport(request, socket, head), this.isClosing)
   }
 
   private handBack (request: IncomingMessage, socket: Duplex, head: Buffer): void {

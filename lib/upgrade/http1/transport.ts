@@ -5,7 +5,8 @@ import { pauseReads } from '../../socket/pause-reads.js'
 import { computeAccept, validateHandshake } from '../../protocol/handshake.js'
 import { keepAddressOfSocket } from '../kept-address.js'
 import { afterEarlierResponses } from './pipelining.js'
-import { PendingUpgrade, type AcceptCallback, type Dispatch, type Proposal, type UpgradeOwner } from '../pending-upgrade.js'
+import { isOver } from '../phase.js'
+import type { Proposal, TransportEvents, UpgradeTransport } from '../transport.js'
 
 /** Stop reading once this many bytes are buffered. Node reads up to 64 KiB at once, which may come on top. */
 const ENOUGH = 32 * 1024
@@ -14,46 +15,60 @@ const ENOUGH = 32 * 1024
  * An upgrade of HTTP/1.1: the socket is one that Node has left without parser, timeouts and error listener. It is read
  * while hooks run, so that a client that leaves is noticed.
  */
-export class Http1Upgrade extends PendingUpgrade {
+export class Http1Transport implements UpgradeTransport {
+  readonly request: IncomingMessage
+  readonly socket: Duplex
+  response: ServerResponse | null = null
   private readonly early = new JoinedBytes()
+  private events!: TransportEvents
 
   /**
    * @param head what Node has read behind the request
    */
-  constructor (request: IncomingMessage, socket: Duplex, head: Buffer, owner: UpgradeOwner) {
-    super(request, socket, owner)
+  constructor (request: IncomingMessage, socket: Duplex, head: Buffer) {
+    this.request = request
+    this.socket = socket
+    if (head.length > 0) this.early.add(head)
+  }
+
+  open (events: TransportEvents): void {
+    const { request, socket } = this
+    this.events = events
     keepAddressOfSocket(request.socket)
     socket.on('end', this.onEnd)
-    if (head.length > 0) this.onData(head)
+    this.pauseIfEnough()
     socket.on('data', this.onData)
   }
 
-  /** Whether there is nobody any more to answer to. */
-  private get isGone (): boolean {
-    return this.isOver || this.socket.destroyed || this.request.socket.destroyed
+  awaitTurn (): void {
+    // The request's own socket: where a body follows, Node 26 gives the event another stream.
+    afterEarlierResponses(this.request.socket, this.onTurn)
   }
 
-  route (dispatch: Dispatch): void {
-    // The request's own socket: where a body follows, Node 26 gives the event another stream.
-    afterEarlierResponses(this.request.socket, () => {
-      // An earlier response may have said `Connection: close`.
-      if (this.isGone || this.request.socket.writableEnded) return this.abort()
-      const response = new UpgradeResponse(this.request)
-      try {
-        // The types know of sockets only; any Duplex does.
-        response.assignSocket(this.socket as never)
-      } catch {
-        // An earlier response has it still: it was not seen.
-        return this.abort()
-      }
-      this.dispatch(dispatch, response)
-      // After Fastify's own listener, so that its log and hooks tell of the 101 first.
-      response.once('finish', () => {
-        // The response listens on the socket, and would live as long as that.
-        if (!this.isOver) response.detachSocket(this.socket as never)
-        this.onWritten()
-      })
-    })
+  private readonly onTurn = (): void => {
+    const { request, socket, events } = this
+    // Nobody is left to answer to, or an earlier response has said `Connection: close`.
+    if (socket.destroyed || request.socket.destroyed || request.socket.writableEnded) return events.abort()
+    const response = new UpgradeResponse(request)
+    try {
+      // The types know of sockets only; any Duplex does.
+      response.assignSocket(socket as never)
+    } catch {
+      // An earlier response has it still: it was not seen.
+      return events.abort()
+    }
+    this.response = response
+    events.onTurn()
+    // After Fastify's own listener, so that its log and hooks tell of the 101 first.
+    response.once('finish', this.onFinish)
+  }
+
+  private readonly onFinish = (): void => {
+    const response = this.response!
+    this.response = null
+    // The response listens on the socket, and would live as long as that.
+    if (!isOver(this.events.phase)) response.detachSocket(this.socket as never)
+    this.events.onWritten(response.statusCode)
   }
 
   readProposal (): Proposal {
@@ -62,32 +77,36 @@ export class Http1Upgrade extends PendingUpgrade {
     return { subprotocols, extensions, statusCode: 101, headers }
   }
 
-  override whenAccepted (callback: AcceptCallback): void {
-    // Unless this is set, as it is for TCP, Node ends a TLS socket when its client has: what waits for the app would be
-    // dropped, and the client's Close frame not answered.
-    this.socket.allowHalfOpen = true
-    super.whenAccepted(callback)
-  }
-
-  protected isAcceptance (statusCode: number): boolean {
+  isAcceptance (statusCode: number): boolean {
     return statusCode === 101
   }
 
-  protected release (): Buffer {
-    const { socket } = this
-    socket.off('end', this.onEnd)
-    socket.off('data', this.onData)
+  allowAcceptance (): void {
+    // Unless this is set, as it is for TCP, Node ends a TLS socket when its client has: what waits for the app would be
+    // dropped, and the client's Close frame not answered.
+    this.socket.allowHalfOpen = true
+  }
+
+  forbidAcceptance (): void {}
+
+  handOver (): Buffer {
+    this.socket.off('end', this.onEnd)
+    this.socket.off('data', this.onData)
     return this.early.take()
   }
 
+  leaveToApp (): Buffer {
+    return this.handOver()
+  }
+
   /** Ends the socket, and reads on until the client does the same, for a bounded time. */
-  protected endRefused (): void {
+  endRefused (): void {
     this.early.take()
     this.socket.end()
     this.socket.resume()
   }
 
-  protected breakOff (): void {
+  breakOff (): void {
     this.early.take()
     this.request.destroy()
     this.socket.destroy()
@@ -95,14 +114,18 @@ export class Http1Upgrade extends PendingUpgrade {
 
   private readonly onData = (chunk: Buffer): void => {
     // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
-    if (this.isRefused) return
+    if (this.events.phase === 'refused') return
     this.early.add(chunk)
+    this.pauseIfEnough()
+  }
+
+  private pauseIfEnough (): void {
     if (this.early.length >= ENOUGH) pauseReads(this.socket)
   }
 
   /** The client left. A 101 or refusal that is already on its way goes on. */
   private readonly onEnd = (): void => {
-    if (this.response === null || !this.response.headersSent) this.abort()
+    if (this.response?.headersSent !== true) this.events.abort()
   }
 }
 

@@ -1,11 +1,12 @@
-import { STATUS_CODES, type Server as HttpServer } from 'node:http'
+import type { Server as HttpServer } from 'node:http'
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import { noop } from '../../common.js'
 import { ConnectExchange } from './exchange.js'
 import { Http2Sessions } from './sessions.js'
-import { Http2Upgrade } from './transport.js'
+import { Http2Transport } from './transport.js'
 import { interceptEvents } from '../intercept-events.js'
 import { Members, type Member } from '../ownership.js'
+import { describeRefusal } from '../refusal.js'
 
 type StreamArguments = [stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]]
 
@@ -93,7 +94,7 @@ export class ConnectListener {
     // The client has reset it in the meantime.
     if (stream.destroyed) return true
     this.sessions.hold(stream)
-    owner.upgrades.begin(new Http2Upgrade(exchange, owner.upgrades), this.isClosing)
+    owner.upgrades.begin(new Http2Transport(exchange), this.isClosing)
     return true
   }
 
@@ -110,8 +111,8 @@ export class ConnectListener {
 /** RFC 9220 §3 */
 function refuseProtocol (stream: ServerHttp2Stream): void {
   const statusCode = 501
-  const error = STATUS_CODES[statusCode]
+  const { headers, body } = describeRefusal(statusCode)
   stream.on('error', noop)
-  stream.respond({ ':status': statusCode, 'content-type': 'application/json; charset=utf-8' })
-  stream.end(JSON.stringify({ statusCode, error, message: error }))
+  stream.respond({ ...headers, ':status': statusCode })
+  stream.end(body)
 }

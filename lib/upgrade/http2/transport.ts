@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import { EMPTY } from '../../common.js'
 import { joinUnread } from '../../socket/pause-reads.js'
@@ -6,18 +6,34 @@ import { computeAccept, validateExtendedConnect } from '../../protocol/handshake
 import { cancelWhenDestroyed } from './cancel-stream.js'
 import type { ConnectExchange } from './exchange.js'
 import { keepAddressOfStream } from '../kept-address.js'
-import { PendingUpgrade, type Dispatch, type Proposal, type UpgradeOwner } from '../pending-upgrade.js'
+import { isOver } from '../phase.js'
+import type { Proposal, TransportEvents, UpgradeTransport } from '../transport.js'
 
-/** An extended CONNECT of HTTP/2 (RFC 8441): the socket is a stream, and its end is not that of others. */
-export class Http2Upgrade extends PendingUpgrade {
-  private readonly stream: ServerHttp2Stream
+/** An extended CONNECT of HTTP/2 (RFC 8441): the socket is a stream, whose end leaves other streams alone. */
+export class Http2Transport implements UpgradeTransport {
   private readonly exchange: ConnectExchange
+  private events!: TransportEvents
 
-  constructor (exchange: ConnectExchange, owner: UpgradeOwner) {
-    const { stream } = exchange
-    super(exchange.request, stream, owner)
-    this.stream = stream
+  constructor (exchange: ConnectExchange) {
     this.exchange = exchange
+  }
+
+  get request (): IncomingMessage {
+    return this.exchange.request
+  }
+
+  get socket (): ServerHttp2Stream {
+    return this.exchange.stream
+  }
+
+  get response (): ServerResponse {
+    // Fastify takes responses of either version.
+    return this.exchange.response as unknown as ServerResponse
+  }
+
+  open (events: TransportEvents): void {
+    const { stream } = this.exchange
+    this.events = events
     keepAddressOfStream(stream)
     cancelWhenDestroyed(stream)
     joinUnread(stream)
@@ -25,8 +41,9 @@ export class Http2Upgrade extends PendingUpgrade {
     stream.on('end', this.onEnd)
   }
 
-  route (dispatch: Dispatch): void {
-    this.dispatch(dispatch, this.exchange.response as unknown as ServerResponse)
+  /** A stream has one request. */
+  awaitTurn (): void {
+    this.events.onTurn()
   }
 
   readProposal (): Proposal {
@@ -35,57 +52,62 @@ export class Http2Upgrade extends PendingUpgrade {
     return { subprotocols, extensions, statusCode: 200, headers }
   }
 
-  override whenAccepted (...args: Parameters<PendingUpgrade['whenAccepted']>): void {
-    super.whenAccepted(...args)
+  isAcceptance (statusCode: number): boolean {
+    return statusCode >= 200 && statusCode < 300
+  }
+
+  allowAcceptance (): void {
     this.exchange.response.onAccepted = this.onAccepted
   }
 
-  override withdrawAcceptance (): boolean {
+  forbidAcceptance (): void {
     this.exchange.response.onAccepted = null
-    return super.withdrawAcceptance()
   }
 
   private readonly onAccepted = (): void => {
-    if (this.isOver || this.stream.destroyed) return
+    const { request, stream, response } = this.exchange
+    if (isOver(this.events.phase) || stream.destroyed) return
     // As over HTTP/1.1, a request that has become a connection has no end of its own, nor does Fastify's signal abort.
-    this.request.removeAllListeners('close')
+    request.removeAllListeners('close')
     // Fastify's log and hooks tell of the answer first.
     this.exchange.conclude()
-    this.onWritten()
+    this.events.onWritten(response.statusCode)
   }
 
   /** All of a refusal was sent, or the client has reset the stream. */
   private readonly onFinish = (): void => {
-    if (this.stream.headersSent && !this.stream.aborted) this.onWritten()
+    const { stream, response } = this.exchange
+    if (stream.headersSent && !stream.aborted) this.events.onWritten(response.statusCode)
   }
 
   /** The client left: its END_STREAM is what FIN is to TCP (RFC 8441 §5). An answer that is already on its way goes on. */
   private readonly onEnd = (): void => {
-    if (!this.stream.headersSent) this.abort()
+    if (!this.socket.headersSent) this.events.abort()
   }
 
-  protected isAcceptance (statusCode: number): boolean {
-    return statusCode >= 200 && statusCode < 300
-  }
-
-  protected release (): Buffer {
-    this.stream.off('end', this.onEnd)
-    this.stream.off('finish', this.onFinish)
-    if (!this.isHijacked) this.stream.once('finish', closeSoon)
+  handOver (): Buffer {
+    this.stopListening()
+    this.socket.once('finish', closeSoon)
     return EMPTY
   }
 
-  override hijack (): void {
-    super.hijack()
-    this.exchange.response.isHijacked = this.isHijacked
+  leaveToApp (): Buffer {
+    this.stopListening()
+    this.exchange.response.isHijacked = true
+    return EMPTY
+  }
+
+  private stopListening (): void {
+    this.socket.off('end', this.onEnd)
+    this.socket.off('finish', this.onFinish)
   }
 
   /** Node resets a stream whose answer is whole and of which nobody reads (RFC 9113 §8.1). */
-  protected endRefused (): void {}
+  endRefused (): void {}
 
   /** Also where the session is stuck, and cannot send that. */
-  protected breakOff (): void {
-    this.stream.destroy()
+  breakOff (): void {
+    this.socket.destroy()
   }
 }
 
