@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { PendingUpgrades } from './upgrades.js'
 import type { RouteTable } from './route-table.js'
 
@@ -44,12 +45,11 @@ export class Members {
    * Whose a request for a WebSocket is.
    *
    * @param isShared whether there are other listeners, which have what is for none of our routes
-   * @param matches whether the request is for a route of this table
    * @returns `null`: of the others
    */
-  ownerOf (isShared: boolean, matches: (routes: RouteTable) => boolean): Member | null {
+  ownerOf (isShared: boolean, request: IncomingMessage): Member | null {
     if (this.members.length < 2 && !isShared) return this.inCharge
-    const claiming = this.members.filter(({ routes }) => matches(routes))
+    const claiming = this.members.filter(({ routes }) => routes.matches(request))
     return claiming.find(({ isClosing }) => !isClosing) ?? claiming[0] ?? (isShared ? null : this.inCharge)
   }
 
@@ -58,7 +58,15 @@ export class Members {
    * owner does also when it has closed: the app's second server on `localhost` may have connections left.
    */
   get inCharge (): Member | null {
-    const eldestFirst = this.members.toReversed()
-    return eldestFirst.find(({ ownsServer }) => ownsServer) ?? eldestFirst.find(({ isClosing }) => !isClosing) ?? eldestFirst[0] ?? this.lastOwner
+    const { members } = this
+    return members.findLast(ownsServer) ?? members.findLast(isOpen) ?? members.at(-1) ?? this.lastOwner
   }
+}
+
+function ownsServer ({ ownsServer }: Member): boolean {
+  return ownsServer
+}
+
+function isOpen ({ isClosing }: Member): boolean {
+  return !isClosing
 }

@@ -120,7 +120,7 @@ export class UpgradeListener {
     if (inCharge === null || this.shown === request) return emitNext()
     const { isShared } = this
     if (isWebSocketUpgrade(request.headers)) {
-      const owner = this.members.ownerOf(isShared, routes => routes.matches(request))
+      const owner = this.members.ownerOf(isShared, request)
       if (owner === null) this.watch(emitNext, request, socket, head, inCharge)
       else this.begin(owner, request, socket, head)
     // RFC 9113 §3.1: `h2c` is obsolete, but clients go on offering it, and no listener is for it.

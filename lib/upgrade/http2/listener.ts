@@ -86,7 +86,7 @@ export class ConnectListener {
       return true
     }
     const exchange = new ConnectExchange(stream, headers, rawHeaders)
-    const owner = this.members.ownerOf(isShared, routes => routes.matches(exchange.request))
+    const owner = this.members.ownerOf(isShared, exchange.request)
     if (owner === null) {
       exchange.forget()
       return this.show(stream, emitNext)
