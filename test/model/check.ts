@@ -127,5 +127,9 @@ function checkErrors (run: RunLog): void {
     if (places.length !== 1) run.fault('errors', `${String(thrown)} was told ${places.length} times`)
     for (const [place] of places.reverse()) reported.splice(place, 1)
   }
-  for (const error of reported) run.fault('errors', `${error instanceof WebSocketError ? 'the client has done nothing wrong' : 'nobody threw'}: ${error.stack}`)
+  for (const error of reported) {
+    // A handshake whose hook ends while the app closes is refused, and Fastify logs a 503, also for a client that has left.
+    if (run.isClosing && 'code' in error && error.code === 'FST_WS_ERR_CLOSING') continue
+    run.fault('errors', `${error instanceof WebSocketError ? 'the client has done nothing wrong' : 'nobody threw'}: ${error.stack}`)
+  }
 }
