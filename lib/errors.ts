@@ -204,7 +204,8 @@ export class UnexpectedResponseError extends InjectError implements InjectWSErro
   readonly headers: InjectWSError['headers']
   readonly body: string
 
-  static { nameErrorClass(this, 'UnexpectedResponseError') }
+  // `@fastify/websocket` rejects with a plain Error, and tests of apps compare the name.
+  static { nameErrorClass(this, 'Error') }
 
   constructor (statusCode: number, headers: InjectWSError['headers'], body: string) {
     super(`Unexpected server response: ${statusCode}`, 'FST_WS_ERR_UNEXPECTED_RESPONSE')

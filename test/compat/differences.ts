@@ -24,7 +24,6 @@ export const DIFFERENCES: readonly Difference[] = [
   { file: 'base', test: 'Should Handle WebSocket errors to avoid Node.js crashes', why: OTHER_CODE, row: 'Error codes' },
   { file: 'base', test: 'Should be able to pass clientTracking option in false to ws', why: TOO_EARLY, row: 'Routes declared too early' },
   { file: 'base', test: 'clashing upgrade handler', why: 'an upgrade for one of our routes is not shown to other listeners of the server', row: 'Other `upgrade` listeners' },
-  { file: 'hooks', test: 'Should run onRequest, preValidation, preHandler hooks', why: 'the test wants schema.hide to be set', row: 'Swagger' },
   { file: 'hooks', test: 'Should not run onError hook if reply was already hijacked (error thrown in websocket handler)', why: NO_HTTP_ERROR, row: 'Error thrown by a handler' },
   { file: 'hooks', test: 'Should not run preSerialization/onSend hooks', why: 'onSend runs for the 101, which is a reply', row: '`onSend`, `onResponse`, `request completed` in the log' },
   { file: 'router', test: 'Should close on unregistered path (with no wildcard route websocket handler defined)', why: NOT_FOUND, row: 'Upgrade to a route that has only HTTP' },

@@ -361,7 +361,7 @@ const SCENARIOS: Record<string, Scenario> = {
             for (const method of ['send', 'ping', 'pong'] as const) {
               if (data === undefined && method !== 'send') continue
               try {
-                socket[method](data as unknown as string)
+                (socket[method] as (data: unknown) => unknown).call(socket, data)
               } catch (error) {
                 socket.send((error as Error).name)
               }
@@ -583,7 +583,7 @@ const ELSEWHERE: Record<string, string> = {
   'Silent clients': 'test/server/heartbeat.test.ts',
   'Slow readers': 'test/connection/max-buffered-amount.test.ts',
   'Slow handshakes': 'test/upgrade/pending-upgrade.test.ts',
-  '`perMessageDeflate`': 'test/options-per-message-deflate.test.ts',
+  '`perMessageDeflate`': 'test/options/per-message-deflate.test.ts',
   '`threshold`': 'test/compression/message-deflater.test.ts',
   'Error thrown by a listener': 'test/connection/errors.test.ts',
   '`preClose`': 'test/plugin.test.ts',
