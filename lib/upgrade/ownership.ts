@@ -19,21 +19,28 @@ export interface Member {
  * its own routes; one of them answers what is for no route of any.
  */
 export class Members {
+  private readonly listen: () => () => void
   /** The youngest first. */
   private members: Member[] = []
   private lastOwner: Member | null = null
+  private stop: (() => void) | null = null
 
-  get size (): number {
-    return this.members.length
+  /** @param listen begins to listen to the server. It returns a function that stops, and is called while there are members */
+  constructor (listen: () => () => void) {
+    this.listen = listen
   }
 
-  add (member: Member): void {
+  /** Listens for an instance. @returns a function that ends it */
+  join (member: Member): () => void {
     this.members.unshift(member)
-  }
-
-  remove (member: Member): void {
-    this.members = this.members.filter(other => other !== member)
-    if (member.ownsServer) this.lastOwner = member
+    this.stop ??= this.listen()
+    return () => {
+      this.members = this.members.filter(other => other !== member)
+      if (member.ownsServer) this.lastOwner = member
+      if (this.members.length > 0) return
+      this.stop?.()
+      this.stop = null
+    }
   }
 
   /** Those whose app does not close the server. */

@@ -13,13 +13,12 @@ const listeners = new WeakMap<HttpServer, UpgradeListener>()
 /** Listens to the `upgrade` event of a server for all instances of this plugin, and keeps account of the sockets of others that came with it. */
 export class UpgradeListener {
   private readonly server: HttpServer
-  private readonly members = new Members()
+  private readonly members = new Members(() => this.listen())
   /** Sockets that other listeners may answer, with what to do if they have not; `null` once that is settled. */
   private readonly foreign = new Map<Duplex, (() => void) | null>()
   private foreignTimer: NodeJS.Timeout | undefined
   /** Whether the server is being closed. */
   private isClosing = false
-  private stop: (() => void) | null = null
   private hasWarned = false
   private onNewListener: ((event: string | symbol, listener: unknown) => void) | null = null
   /** The request that the other listeners are looking at. An `emit` of ours that could not be taken off is among them. */
@@ -38,14 +37,7 @@ export class UpgradeListener {
 
   /** Listens for an instance. @returns a function that ends it */
   join (member: Member): () => void {
-    this.members.add(member)
-    this.stop ??= this.listen()
-    return () => {
-      this.members.remove(member)
-      if (this.members.size > 0) return
-      this.stop?.()
-      this.stop = null
-    }
+    return this.members.join(member)
   }
 
   /**

@@ -20,11 +20,10 @@ export function isHttp2Server (server: object): server is Http2Server {
 /** Listens to the extended CONNECT requests (RFC 8441) of a server for all instances of this plugin. */
 export class ConnectListener {
   private readonly server: Http2Server
-  private readonly members = new Members()
+  private readonly members = new Members(() => this.listen())
   readonly sessions = new Http2Sessions()
   /** Whether the server is being closed. */
   private isClosing = false
-  private stop: (() => void) | null = null
   /** The stream that the other listeners are looking at. An `emit` of ours that could not be taken off is among them. */
   private shown: ServerHttp2Stream | null = null
 
@@ -42,14 +41,7 @@ export class ConnectListener {
 
   /** Listens for an instance. @returns a function that ends it */
   join (member: Member): () => void {
-    this.members.add(member)
-    this.stop ??= this.listen()
-    return () => {
-      this.members.remove(member)
-      if (this.members.size > 0) return
-      this.stop?.()
-      this.stop = null
-    }
+    return this.members.join(member)
   }
 
   private listen (): () => void {
