@@ -249,8 +249,14 @@ function refusing (statusCode: number, message: string, headers: Readonly<Record
     message,
     headers,
     create: (code: ErrorCode, text: string, details: ErrorDetails = {}) =>
-      new HandshakeError(text, code, details.statusCode ?? statusCode, { ...headers, ...details.headers }, details)
+      withoutStack(new HandshakeError(text, code, details.statusCode ?? statusCode, { ...headers, ...details.headers }, details))
   }
+}
+
+/** The client causes these errors. Fastify logs them, and a stack would tell nothing but where this package throws. */
+function withoutStack<E extends HandshakeError> (error: E): E {
+  if (error.statusCode < 500) error.stack = `${error.name}: ${error.message}`
+  return error
 }
 
 /** Seconds after which a client that is refused for now may try again (RFC 9110 §10.2.3). */

@@ -66,6 +66,16 @@ export function createCompilers (fastify: FastifyInstance, needed: { validator: 
   if (needed.serializer) Reflect.apply(setupSerializer, controller, [options])
 }
 
+/**
+ * Whether messages of an instance would be validated by Fastify's own Ajv, or serialized by its own `fast-json-stringify`.
+ * Where that is not found, the answer is no, and a schema that they cannot read fails in their own words.
+ */
+export function hasDefaultCompiler (fastify: FastifyInstance, kind: 'validator' | 'serializer'): boolean {
+  const controller = readInternal(fastify, 'fastify.schemaController')
+  if (typeof controller !== 'object' || controller === null) return false
+  return Reflect.get(controller, kind === 'validator' ? 'isCustomValidatorCompiler' : 'isCustomSerializerCompiler') === false
+}
+
 export type ErrorFormatter = (errors: FastifySchemaValidationError[], dataVar: string) => Error
 
 /** The app's own formatter of validation errors. Where it is not found, they have Fastify's default form. */

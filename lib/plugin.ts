@@ -7,9 +7,11 @@ import { createAccept } from './routes/accept.js'
 import { createInjectWS } from './inject/inject.js'
 import { PendingUpgrades } from './upgrade/upgrades.js'
 import { RouteTable } from './upgrade/route-table.js'
+import { warnOfUnanchored } from './routes/check-declaration.js'
 import { registerRoutes } from './routes/register.js'
 import { requireSeenRoutes } from './routes/declared-routes.js'
 import { resolvePluginOptions } from './options/index.js'
+import { CLOSE_TIMEOUT } from './options/settings.js'
 import { publishRefused } from './server/diagnostics.js'
 import { Registry } from './server/registry.js'
 import { Shutdown } from './shutdown.js'
@@ -33,6 +35,11 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     // The one that @fastify/websocket warns of has its words.
     const hint = option === 'path' ? "ws server path option shouldn't be provided, use a route instead" : `option 'options': '${option}' of ws has no effect`
     fastify.log.warn(hint)
+  }
+  warnOfUnanchored(fastify.log, settings.route.origin)
+  const { pluginTimeout = 0 } = fastify.initialConfig
+  if (pluginTimeout > 0 && settings.closeTimeout > pluginTimeout && settings.closeTimeout !== CLOSE_TIMEOUT) {
+    fastify.log.warn(`option 'closeTimeout' (${settings.closeTimeout} ms) is longer than Fastify's pluginTimeout (${pluginTimeout} ms), to which app.close() is limited`)
   }
   const server = new Registry(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
   const table = new RouteTable(fastify)

@@ -125,6 +125,11 @@ export interface WebSocketRouteOptions<Send = unknown> {
    * message of the validator as the reason.
    */
   onInvalidMessage?: InvalidMessageHandler<Send>
+  /**
+   * Default: logs the error and closes with 1011. Rules that a peer breaks are logged at level `info`, and have their own close
+   * codes. Errors of the handshake, hooks included, go to Fastify's own error handlers.
+   */
+  errorHandler?: WebSocketErrorHandler
 }
 
 /**
@@ -196,9 +201,9 @@ export interface OptionsWithoutEffect {
 
 /** The names of `ws` and `@fastify/websocket`, nested under `options`. `null` stands for the default, as in `ws`. */
 export interface CompatibilityOptions extends OptionsWithoutEffect {
-  /** As `maxPayload` of the plugin, which prevails. */
+  /** As `maxPayload` of the plugin. Two different values are an error. */
   maxPayload?: number
-  /** Also with the names of `ws`: `zlibDeflateOptions` for `level` and `memLevel`; its limits on concurrency have no effect. */
+  /** As `perMessageDeflate` of the plugin; two different values are an error. Also with the names of `ws`: `zlibDeflateOptions` for `level` and `memLevel`; its limits on concurrency have no effect. */
   perMessageDeflate?: boolean | WsPerMessageDeflateOptions
   /** Called after all hooks and the origin policy, just before the 101. */
   verifyClient?: VerifyClient | null
@@ -206,7 +211,7 @@ export interface CompatibilityOptions extends OptionsWithoutEffect {
   handleProtocols?: ((protocols: Set<string>, request: IncomingMessage) => string | false) | null
   /** `false` leaves `websocketServer.clients` empty. Default `true`. */
   clientTracking?: boolean
-  /** As `closeTimeout` of the plugin, which prevails. */
+  /** As `closeTimeout` of the plugin. Two different values are an error. */
   closeTimeout?: number
   /** Another HTTP server whose upgrades go through Fastify's router. Default `fastify.server`. */
   server?: HttpServer | HttpsServer | null
@@ -224,11 +229,9 @@ export interface WebSocketPluginOptions extends WebSocketRouteOptions {
   /**
    * Milliseconds that a close handshake, and all of `app.close()`, may take before sockets are destroyed. An integer from
    * 1 to 2^31 - 1. Default 10 s. `app.close()` waits no longer than nine tenths of Fastify's `pluginTimeout`, after which
-   * Fastify would make it reject.
+   * Fastify would make it reject; a longer `closeTimeout` is logged as a warning.
    */
   closeTimeout?: number
-  /** Default: logs the error and closes with 1011. Rules that a peer breaks are logged at level `info`, and have their own close codes. */
-  errorHandler?: WebSocketErrorHandler
   /** Runs when `app.close()` begins, before the connections that are left are closed with 1001. */
   preClose?: PreCloseHandler
   /** The options of `@fastify/websocket`, which are those of `ws`. */

@@ -9,7 +9,6 @@ type OwnOptions = Omit<WebSocketPluginOptions, keyof WebSocketRouteOptions>
 const OWN_CHECKS: Checks<OwnOptions> = {
   handshakeTimeout: checkTimeout,
   closeTimeout: checkTimeout,
-  errorHandler: checkFunction,
   preClose: checkFunction,
   options: checkCompatibilityOptions,
   asyncapi: checkAsyncApi
@@ -18,5 +17,13 @@ const OWN_CHECKS: Checks<OwnOptions> = {
 /** The plugin takes the options of routes too, as their defaults. */
 export const PLUGIN_CHECKS: Checks<WebSocketPluginOptions> = { ...ROUTE_CHECKS, ...OWN_CHECKS }
 
-/** The options that Fastify itself reads from those of `register`. */
-export const READ_BY_FASTIFY: readonly string[] = ['prefix', 'logLevel', 'logSerializers', 'name', 'encapsulate', 'skipOverride']
+/** Whether an option is the plugin's alone. */
+export function isForPluginOnly (option: string): boolean {
+  return Object.hasOwn(OWN_CHECKS, option)
+}
+
+/** The options of `register` that say how Fastify loads a plugin. */
+export const READ_BY_FASTIFY: readonly string[] = ['name', 'encapsulate', 'skipOverride']
+
+/** The options of `register` for the routes in an encapsulated plugin, as this one is not. */
+export const FOR_ENCAPSULATED: readonly string[] = ['prefix', 'logLevel', 'logSerializers']

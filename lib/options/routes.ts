@@ -1,5 +1,5 @@
 import type {
-  HeartbeatOptions, OriginPolicy, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, WebSocketRouteOptions
+  HeartbeatOptions, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, WebSocketRouteOptions
 } from '../../types/options.js'
 import { describe, OptionError } from '../errors.js'
 import { isToken } from '../protocol/header-fields.js'
@@ -7,6 +7,7 @@ import { MIN_DEFLATE_WINDOW_BITS } from '../protocol/permessage-deflate.js'
 import {
   check, checkBoolean, checkBytes, checkCount, checkFunction, checkInteger, checkTimeout, isTimeout, nested, refuse, TIMEOUT, type Checks
 } from './check.js'
+import { checkOrigin } from './origin.js'
 import { DEFLATE_DEFAULTS, HEARTBEAT_DEFAULTS, RATE_LIMIT_DEFAULTS, type RouteSettings } from './settings.js'
 
 const DEFLATE_CHECKS: Checks<PerMessageDeflateOptions> = {
@@ -42,7 +43,8 @@ export const ROUTE_CHECKS: Checks<WebSocketRouteOptions> = {
   perMessageDeflate: checkPerMessageDeflate,
   protocols: checkProtocols,
   origin: checkOrigin,
-  onInvalidMessage: checkFunction
+  onInvalidMessage: checkFunction,
+  errorHandler: checkFunction
 }
 
 function checkRateLimit (value: unknown, name: string): false | RateLimitOptions {
@@ -66,23 +68,6 @@ function checkProtocols (value: unknown, name: string): readonly string[] | Sele
   return [...value] as string[]
 }
 
-function checkOrigin (value: unknown, name: string): OriginPolicy {
-  if (typeof value === 'function') return value as OriginPolicy
-  return Array.isArray(value) ? value.map(rule => checkOriginRule(rule, name)) : checkOriginRule(value, name)
-}
-
-const checkOriginRule = check<string | RegExp>(
-  "'same-origin', '*', an origin such as 'https://example.com', a RegExp, an array of these, or a function",
-  value => value === 'same-origin' || value === '*' || value instanceof RegExp || (typeof value === 'string' && isOrigin(value))
-)
-
-/** RFC 6454 §6.2: scheme, host and port, and nothing else. `null` is the origin of sandboxed pages. */
-function isOrigin (value: string): boolean {
-  if (value === 'null') return true
-  const scheme = value.indexOf('://')
-  return scheme > 0 && URL.canParse(value) && !/[/?#\s]/.test(value.slice(scheme + 3))
-}
-
 /** Fills in the options that are not given from the defaults, which are the plugin's for a route. */
 export function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSettings): RouteSettings {
   return {
@@ -95,7 +80,8 @@ export function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSet
     perMessageDeflate: resolveNested(options.perMessageDeflate, defaults.perMessageDeflate, DEFLATE_DEFAULTS),
     protocols: options.protocols ?? defaults.protocols,
     origin: options.origin ?? defaults.origin,
-    onInvalidMessage: options.onInvalidMessage ?? defaults.onInvalidMessage
+    onInvalidMessage: options.onInvalidMessage ?? defaults.onInvalidMessage,
+    errorHandler: options.errorHandler ?? defaults.errorHandler
   }
 }
 

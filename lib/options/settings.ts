@@ -51,6 +51,7 @@ export interface RouteSettings {
   readonly protocols: readonly string[] | SelectSubprotocol | null
   readonly origin: OriginPolicy
   readonly onInvalidMessage: InvalidMessageHandler | null
+  readonly errorHandler: WebSocketErrorHandler | null
 }
 
 /** The parts of `app.asyncapi()` that no route declares. */
@@ -75,7 +76,6 @@ export interface PluginSettings {
   readonly handshakeTimeout: number
   /** Milliseconds. */
   readonly closeTimeout: number
-  readonly errorHandler: WebSocketErrorHandler | null
   readonly preClose: NonNullable<WebSocketPluginOptions['preClose']> | null
   readonly verifyClient: VerifyClient | null
   readonly handleProtocols: NonNullable<CompatibilityOptions['handleProtocols']> | null
@@ -114,7 +114,8 @@ export const ROUTE_DEFAULTS: RouteSettings = {
   perMessageDeflate: null,
   protocols: null,
   origin: 'same-origin',
-  onInvalidMessage: null
+  onInvalidMessage: null,
+  errorHandler: null
 }
 
 export const ASYNCAPI_INFO_DEFAULTS: AsyncApiInfo = { title: 'WebSocket API', version: '1.0.0' }

@@ -44,7 +44,7 @@ export function createAccept (settings: PluginSettings, server: Registry, upgrad
           route.connections,
           request.log,
           isRequestLogged(instance, request),
-          settings.errorHandler === null ? null : { errorHandler: settings.errorHandler, instance, request, reply }
+          route.settings.errorHandler === null ? null : { errorHandler: route.settings.errorHandler, instance, request, reply }
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
         server.add(connection, route.connections)

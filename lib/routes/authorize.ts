@@ -7,7 +7,7 @@ import { catchRejection, whenSettled } from '../thenable.js'
 /** @throws {HandshakeError} (or rejects with one) if the origin or `verifyClient` refuses */
 export function authorize (origin: OriginPolicy, verifyClient: VerifyClient | null, request: FastifyRequest): void | Promise<void> {
   return whenSettled(isOriginAllowed(origin, request), isOriginAllowed => {
-    if (!isOriginAllowed) throw createError('FST_WS_ERR_ORIGIN')
+    if (!isOriginAllowed) throw createError('FST_WS_ERR_ORIGIN', describeOrigin(origin, request))
     if (verifyClient !== null) return verify(verifyClient, request)
   })
 }
@@ -22,6 +22,18 @@ function isOriginAllowed (policy: OriginPolicy, request: FastifyRequest): boolea
   if (typeof policy === 'function') return whenSettled(policy(origin, request), verdict => isAllowed(verdict, "'origin'", request))
   if (typeof policy === 'string' || policy instanceof RegExp) return matches(policy, origin, request)
   return policy.some(rule => matches(rule, origin, request))
+}
+
+/** The longest origin that an answer and the log repeat: 253 characters of a host, and a scheme and port. */
+const MAX_SHOWN = 300
+
+/** What a developer needs who sees the refusal in the browser's console or in the log. */
+function describeOrigin (policy: OriginPolicy, request: FastifyRequest): string {
+  const origin = String(request.headers.origin).slice(0, MAX_SHOWN)
+  if (typeof policy === 'function') return `Origin '${origin}' is not allowed by the function in option 'origin'`
+  const isSameHost = policy === 'same-origin' || (Array.isArray(policy) && policy.includes('same-origin'))
+  const host = request.host.slice(0, MAX_SHOWN)
+  return `Origin '${origin}' is not allowed by option 'origin'` + (isSameHost ? `: 'same-origin' means the host of the request, '${host}'` : '')
 }
 
 function matches (rule: OriginRule, origin: string, request: FastifyRequest): boolean {

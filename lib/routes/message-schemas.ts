@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema, FastifySchemaValidationError, RouteOptions } from 'fastify'
 import type { JsonMessages, ParsePolicy, Validation } from '../connection/json-messages.js'
 import { createError, type InvalidMessageError } from '../errors.js'
-import { createCompilers, findErrorFormatter, type ErrorFormatter } from '../fastify-internals.js'
+import { createCompilers, findErrorFormatter, hasDefaultCompiler, type ErrorFormatter } from '../fastify-internals.js'
+import { withinUnions } from './union-errors.js'
 
 /** What the app has told Fastify about the JSON of request bodies. */
 export function parsePolicyOf ({ initialConfig: { onProtoPoisoning, onConstructorPoisoning } }: FastifyInstance): ParsePolicy {
@@ -39,6 +40,7 @@ export class MessageSchemas {
    */
   compile (): void {
     const { instance, route, receive, send } = this
+    this.requireCompilers()
     createCompilers(instance, {
       validator: receive !== undefined && route.validatorCompiler === undefined,
       serializer: send !== undefined && route.serializerCompiler === undefined
@@ -62,11 +64,29 @@ export class MessageSchemas {
     )
   }
 
+  /** Ajv would take the properties of such a schema for keywords of JSON schema, or fail in words that do not help. */
+  private requireCompilers (): void {
+    const { instance, route, receive, send } = this
+    const isMissing = (schema: unknown, own: unknown, kind: 'validator' | 'serializer'): boolean =>
+      isOfLibrary(schema) && own === undefined && hasDefaultCompiler(instance, kind)
+    if (isMissing(receive, route.validatorCompiler, 'validator')) throw this.withoutCompiler('receive', receive, 'setValidatorCompiler')
+    if (isMissing(send, route.serializerCompiler, 'serializer')) throw this.withoutCompiler('send', send, 'setSerializerCompiler')
+  }
+
+  private withoutCompiler (name: string, schema: unknown, setter: string): Error {
+    const vendor = vendorOf(schema)
+    return createError(
+      'FST_WS_ERR_MESSAGE_SCHEMA',
+      `the schema '${name}' of WebSocket route ${this.route.url} is no JSON schema${vendor === null ? '' : ` but one of ${vendor}`}: ` +
+      `set the compiler of its type provider with app.${setter}()`
+    )
+  }
+
   private compileWith (compileReceive: (schema: unknown) => Validator, compileSend: (schema: unknown) => Serializer): void {
     this.isCompiled = true
     if (this.receive !== undefined) {
       const validator = this.named('receive', () => compileReceive(this.receive))
-      this.json.validate = toValidation(validator, this.route.schemaErrorFormatter as ErrorFormatter | undefined ?? findErrorFormatter(this.instance))
+      this.json.validate = toValidation(validator, this.receive, this.route.schemaErrorFormatter as ErrorFormatter | undefined ?? findErrorFormatter(this.instance))
     }
     if (this.send !== undefined) this.json.serialize = this.named('send', () => compileSend(this.send))
   }
@@ -87,26 +107,37 @@ export function unwrap (schema: unknown): unknown {
   return isFluent ? (schema as { valueOf (): unknown }).valueOf() : schema
 }
 
+/** Whether the schema is an object of a library for validation, such as Zod (https://standardschema.dev), and no JSON schema. */
+function isOfLibrary (schema: unknown): boolean {
+  return (typeof schema === 'object' || typeof schema === 'function') && schema !== null &&
+    ('~standard' in schema || ('_def' in schema && 'safeParse' in schema))
+}
+
+function vendorOf (schema: unknown): string | null {
+  const vendor: unknown = Reflect.get(Object(Reflect.get(Object(schema), '~standard')), 'vendor')
+  return typeof vendor === 'string' ? vendor : null
+}
+
 /** What validators may return is documented at `setValidatorCompiler` of Fastify. */
-function toValidation (validator: Validator, format: ErrorFormatter | null): (value: unknown) => Validation {
+function toValidation (validator: Validator, schema: unknown, format: ErrorFormatter | null): (value: unknown) => Validation {
   return value => {
     const result = validator(value)
-    if (result === false) return { error: invalid(validator.errors ?? [], format) }
+    if (result === false) return { error: invalid(validator.errors ?? [], format, schema, value) }
     if (typeof result !== 'object' || result === null) return { value }
     if ('then' in result) throw createError('FST_WS_ERR_MESSAGE_SCHEMA', 'a validator of messages must not be asynchronous: they would get out of order')
-    if ('error' in result && Boolean(result.error)) return { error: invalid(result.error, format) }
+    if ('error' in result && Boolean(result.error)) return { error: invalid(result.error, format, schema, value) }
     return { value: 'value' in result ? result.value : value }
   }
 }
 
-function invalid (found: unknown, format: ErrorFormatter | null): InvalidMessageError {
+function invalid (found: unknown, format: ErrorFormatter | null, schema: unknown, value: unknown): InvalidMessageError {
   if (!Array.isArray(found)) {
     const message = found instanceof Error ? found.message : String(found)
     const validation: unknown = Reflect.get(Object(found), 'validation')
     return invalidMessage(message, found, Array.isArray(validation) ? validation as FastifySchemaValidationError[] : undefined)
   }
   const validation = found as FastifySchemaValidationError[]
-  if (format === null) return invalidMessage(describe(validation), undefined, validation)
+  if (format === null) return invalidMessage(describe(withinUnions(validation, schema, value)), undefined, validation)
   const error = format(validation, CONTEXT)
   return invalidMessage(error.message, error, validation)
 }

@@ -7,6 +7,7 @@ import type { PluginSettings, RouteSettings } from '../options/settings.js'
 import { createError, OptionError, type HandshakeError } from '../errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import type { Registry, RouteConnections } from '../server/registry.js'
+import { checkDeclaration, refuseMisnamed, warnOfErrorHandler, warnOfUnanchored } from './check-declaration.js'
 import { createHiddenSchema } from './hidden-schema.js'
 import { MessageSchemas, parsePolicyOf } from './message-schemas.js'
 import { getUpgrade, type PendingUpgrade } from '../upgrade/pending-upgrade.js'
@@ -46,9 +47,11 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   for (const url of findHttpRoutes(fastify)) table.add(url, false)
   fastify.addHook('onRoute', function (routeOptions) {
     const { method, url, websocket, wsHandler } = routeOptions
+    const name = `${String(method)} ${url}`
+    refuseMisnamed(routeOptions, name)
     if (!isWebSocketRoute(websocket, wsHandler)) {
-      for (const name of ['receive', 'send'] as const) {
-        if (routeOptions.schema?.[name] !== undefined) throw new OptionError(`${String(method)} ${url}: schema '${name}' is for WebSocket routes only`)
+      for (const schema of ['receive', 'send'] as const) {
+        if (routeOptions.schema?.[schema] !== undefined) throw new OptionError(`${name}: schema '${schema}' is for WebSocket routes only`)
       }
       if (isHttpRoute(routeOptions)) for (const path of pathsOf(routeOptions)) table.add(path, false)
       return
@@ -61,7 +64,6 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
       return
     }
     markAsSeen(fastify, url)
-    const name = `${String(method)} ${url}`
     const methods = Array.isArray(method) ? method : [method]
     if (!methods.every(one => one === 'GET' || one === 'HEAD')) {
       throw new OptionError(`${name}: a WebSocket route can only have the method GET (RFC 6455 §4.1), and HEAD beside it`)
@@ -70,7 +72,10 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
       throw new OptionError(`${name}: option 'wsHandler' must be a function`)
     }
 
+    checkDeclaration(routeOptions, name)
     const routeSettings = resolveRouteOptions(websocket, settings.route, name)
+    warnOfErrorHandler(this.log, routeOptions, name, routeSettings.errorHandler !== null)
+    if (routeSettings.origin !== settings.route.origin) warnOfUnanchored(this.log, routeSettings.origin, name)
     const json = new JsonMessages(parsePolicyOf(fastify))
     const schemas = new MessageSchemas(this, routeOptions, json)
     compiling.push(schemas)

@@ -23,5 +23,13 @@ runChecks({
     for (const origin of ['https://evil.example', 'http://127.0.0.1:1', 'http://team.example.org', 'https://team.example.org.evil.example', 'null']) {
       t.equal((await refusal(`${url}/partners`, { origin })).status, 403, origin)
     }
+  },
+
+  async developmentOrigin (t, example) {
+    const { url } = await start(t, example)
+    t.equal(await (await Client.open(t, `${url}/feed`, [], { origin: 'http://localhost:5173' })).text(), 'hello, page')
+    const origin = 'http://localhost:5174'
+    const { host } = new URL(url)
+    t.match(await refusal(`${url}/feed`, { origin }), { status: 403, body: `Origin '${origin}' is not allowed by option 'origin': 'same-origin' means the host of the request, '${host}'` })
   }
 })

@@ -29,6 +29,8 @@ const WRONG_FOR_ROUTES: Array<[keyof WebSocketRouteOptions, unknown[], RegExp]> 
   ['protocols', [null, 'chat', 5, {}, true, new Set(['chat'])], /must be an array of subprotocols or a function/],
   ['protocols', [[''], ['a b'], ['a,b'], ['ü'], ['a\r\nb'], ['"a"'], [5], [null], [undefined], ['ok', 'not ok']], TOKENS],
   ['protocols', [['a', 'b', 'a']], /must not have an element twice/],
+  ['errorHandler', [null, true, 'log', {}], /must be a function/],
+  ['origin', [[], 'https://*.example.com', 'https://example.com:443', 'http://example.com:80', 'https://bücher.example', 'https://user@example.com', 'https://[0:0:0:0:0:0:0:1]'], ORIGIN],
   ['origin', [null, true, false, 5, '', 'example.com', 'same_origin', 'https://example.com/', 'https://example.com/path', 'https://exa mple.com', 'https://', '//example.com', {}, ['https://ok.example', 'nope'], [5], [null], [[]], ['*', () => true]], ORIGIN]
 ]
 
@@ -36,7 +38,6 @@ const WRONG_FOR_PLUGIN: Array<[string, unknown[], RegExp]> = [
   ...WRONG_FOR_ROUTES,
   ['handshakeTimeout', [null, 0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000', false, {}], TIMEOUT],
   ['closeTimeout', [null, 0, -1, 1.5, NaN, Infinity, 2 ** 31, '1000', false, {}], TIMEOUT],
-  ['errorHandler', [null, true, 'log', {}], /must be a function/],
   ['preClose', [null, true, 'now', {}], /must be a function/],
   ['options', [null, true, 'x', 5, [], () => {}], /must be an object/],
   ['asyncapi', [null, true, '/asyncapi.json', []], /must be an object/]
@@ -165,8 +166,11 @@ t.test('unknown options are named, with those that there are', async t => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(websocket)
-  for (const name of ['handshakeTimeout', 'closeTimeout', 'errorHandler', 'options', 'max_payload']) {
-    t.throws(() => app.get('/typo', { websocket: { [name]: 1 } as WebSocketRouteOptions }, () => {}), { message: `GET /typo: unknown option '${name}'` })
+  t.throws(() => app.get('/typo', { websocket: { max_payload: 1 } as WebSocketRouteOptions }, () => {}), { message: "GET /typo: unknown option 'max_payload'" })
+  for (const name of ['handshakeTimeout', 'closeTimeout', 'preClose', 'options', 'asyncapi']) {
+    t.throws(() => app.get('/plugin', { websocket: { [name]: 1 } as WebSocketRouteOptions }, () => {}), {
+      code: 'FST_WS_ERR_INVALID_OPTION', message: `GET /plugin: option '${name}' is for the plugin only: app.register(websocket, { ${name} })`
+    })
   }
 })
 
@@ -200,12 +204,11 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: null, origin: 'same-origin', onInvalidMessage: null })
+  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: null, origin: 'same-origin', onInvalidMessage: null, errorHandler: null })
   t.same(plugin, {
     maxConnections: Infinity,
     handshakeTimeout: 10_000,
     closeTimeout: 10_000,
-    errorHandler: null,
     preClose: null,
     verifyClient: null,
     handleProtocols: null,
@@ -246,12 +249,11 @@ t.test('C5: undefined is the default, everywhere', async t => {
   t.same(resolveRouteOptions(true, defaults, 'GET /'), defaults)
 })
 
-t.test('the route says what counts, then the plugin, then the compatibility option', async t => {
+t.test('the option of the route counts, then that of the plugin or the compatibility option', async t => {
   t.equal(resolvePluginOptions({ options: { maxPayload: 7 } }).route.maxPayload, 7)
-  const { route } = resolvePluginOptions({ maxPayload: 8, origin: ['https://a.example', /b/], options: { maxPayload: 7 } })
+  const { route } = resolvePluginOptions({ maxPayload: 8, origin: ['https://a.example', /b/], options: { maxPayload: 8 } })
   t.equal(route.maxPayload, 8)
   t.equal(resolvePluginOptions({ options: { closeTimeout: 7 } }).closeTimeout, 7)
-  t.equal(resolvePluginOptions({ closeTimeout: 8, options: { closeTimeout: 7 } }).closeTimeout, 8)
   const resolved = resolveRouteOptions({ maxPayload: 0, protocols: [] }, route, 'GET /')
   t.equal(resolved.maxPayload, 0, '0 is a value')
   t.same(resolved.origin, ['https://a.example', /b/])
@@ -281,8 +283,70 @@ t.test('rateLimit: a route has what it does not say from the plugin; maxConnecti
   t.same(resolveRouteOptions({ rateLimit: { bytes: 1 } }, resolvePluginOptions({}).route, 'GET /').rateLimit, { messages: Infinity, bytes: 1, window: 1000 })
 })
 
-t.test('what Fastify itself takes from the options of register is not ours to refuse', async t => {
-  t.equal(await register({ prefix: '/x', logLevel: 'warn' }), null)
+t.test('an option that is given flat and under options must have one value', async t => {
+  const deflate = { threshold: 0 }
+  t.equal(await register({ maxPayload: 7, closeTimeout: 8, perMessageDeflate: deflate, options: { maxPayload: 7, closeTimeout: 8, perMessageDeflate: { ...deflate } } }), null)
+  t.equal(await register({ perMessageDeflate: { level: 1 }, options: { perMessageDeflate: { level: 1, threshold: 3 } } }), null)
+  t.equal(await register({ perMessageDeflate: true, options: { perMessageDeflate: { threshold: 3 } } }), null)
+  const cases: Array<[WebSocketPluginOptions, string]> = [
+    [{ maxPayload: 8, options: { maxPayload: 7 } }, "option 'maxPayload' is given twice: 8, and 7 under 'options'"],
+    [{ closeTimeout: 8, options: { closeTimeout: 7 } }, "option 'closeTimeout' is given twice: 8, and 7 under 'options'"],
+    [{ perMessageDeflate: true, options: { perMessageDeflate: false } }, "option 'perMessageDeflate' is given twice: true, and false under 'options'"],
+    [{ perMessageDeflate: { level: 1 }, options: { perMessageDeflate: { level: 2 } } }, 'option \'perMessageDeflate\' is given twice: {"level":1}, and {"level":2} under \'options\''],
+    [{ perMessageDeflate: false, options: { perMessageDeflate: { level: 2 } } }, "option 'perMessageDeflate' is given twice"]
+  ]
+  for (const [options, message] of cases) t.match(await register(options), { code: 'FST_WS_ERR_INVALID_OPTION', message })
+})
+
+t.test('closeTimeout above the pluginTimeout of Fastify is warned of, wherever it is given', async t => {
+  const registerIn = async (pluginTimeout: number, options: WebSocketPluginOptions): Promise<string[]> => {
+    const logged: string[] = []
+    const app = Fastify({ pluginTimeout, logger: { level: 'warn', stream: { write: line => { logged.push(JSON.parse(line).msg) } } } })
+    t.teardown(() => app.close())
+    await app.register(websocket, options)
+    return logged
+  }
+  const message = "option 'closeTimeout' (5001 ms) is longer than Fastify's pluginTimeout (5000 ms), to which app.close() is limited"
+  t.strictSame(await registerIn(5000, { closeTimeout: 5001 }), [message])
+  t.strictSame(await registerIn(5000, { options: { closeTimeout: 5001 } }), [message])
+  t.strictSame(await registerIn(5000, { closeTimeout: 5000 }), [])
+  t.strictSame(await registerIn(5000, {}), [], 'the default follows')
+  t.strictSame(await registerIn(0, { closeTimeout: 60_000 }), [], 'no pluginTimeout')
+})
+
+t.test('options of register for an encapsulated plugin are refused; those that say how Fastify loads it are not', async t => {
+  for (const [name, value] of [['prefix', '/x'], ['logLevel', 'warn'], ['logSerializers', {}]] as const) {
+    t.match(await register({ [name]: value }), { code: 'FST_WS_ERR_INVALID_OPTION', message: `option '${name}' has no effect on this plugin` })
+  }
+  t.equal(await register({ name: 'x', encapsulate: false, prefix: '', logLevel: undefined }), null)
+})
+
+t.test('an origin that no browser sends is refused with the one that it does', async t => {
+  const hints: Record<string, string> = {
+    'https://example.com:443': "browsers send 'https://example.com'",
+    'https://example.com/': "browsers send 'https://example.com'",
+    'http://localhost:5173/app': "browsers send 'http://localhost:5173'",
+    'https://bücher.example': "browsers send 'https://xn--bcher-kva.example'",
+    'https://*.example.com': 'a pattern is a RegExp'
+  }
+  for (const [origin, hint] of Object.entries(hints)) t.match(await register({ origin }), { message: hint }, origin)
+  for (const origin of ['https://EXAMPLE.com', 'http://localhost:5173', 'http://[::1]:3000', 'app://bundle', 'capacitor://localhost', 'moz-extension://0a1b-2c']) {
+    t.equal(await register({ origin }), null, origin)
+  }
+})
+
+t.test('a RegExp that matches part of an origin is warned of, for the plugin and for a route', async t => {
+  const logged: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write: line => { logged.push(JSON.parse(line).msg) } } } }) as FastifyInstance
+  t.teardown(() => app.close())
+  const anchored = [/^https:\/\/example\.com$/, /^https:\/\/(?:a|b)\.example$/, /^https:\/\/[|$]\.example$/]
+  const loose = [/example\.com/, /^https:\/\/example\.com/, /example\.com$/, /^https:\/\/a$|b/, /^https:\/\/a\$/]
+  await app.register(websocket, { origin: [...anchored, ...loose.slice(0, 1)] })
+  app.get('/as-plugin', { websocket: true }, () => {})
+  app.get('/own', { websocket: { origin: [...anchored, ...loose] } }, () => {})
+  t.equal(logged.length, 1 + loose.length)
+  t.match(logged[0], "option 'origin': /example\\.com/ matches part of an origin")
+  for (const line of logged.slice(1)) t.match(line, "GET /own: option 'origin'")
 })
 
 t.test('the options cannot be changed from outside once they were read', async t => {

@@ -78,6 +78,6 @@ t.test('the names of ws, under options', async t => {
   t.throws(() => ws({ zlibDeflateOptions: { level: 10 } }), /level/)
   t.throws(() => ws({ unknown: 1 }), /unknown/)
   t.throws(() => ws(null), /perMessageDeflate/)
-  t.same(plugin({ perMessageDeflate: { level: 9 }, options: { perMessageDeflate: { level: 1, threshold: 3 } } }), { ...DEFAULTS, level: 9, threshold: 3 }, 'beside the plugin\'s own name')
-  t.equal(plugin({ perMessageDeflate: false, options: { perMessageDeflate: true } }), null)
+  t.same(plugin({ perMessageDeflate: { level: 9 }, options: { perMessageDeflate: { threshold: 3 } } }), { ...DEFAULTS, level: 9, threshold: 3 }, 'beside the plugin\'s own name')
+  t.throws(() => plugin({ perMessageDeflate: false, options: { perMessageDeflate: true } }), /given twice/)
 })

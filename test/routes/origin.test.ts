@@ -82,7 +82,6 @@ t.test('each form of the option', async t => {
     ['an array', ['https://app.example', /\.internal$/, 'same-origin', 'null'],
       ['https://app.example', 'http://box.internal', 'http://localhost', 'null', null], ['https://other.example', 'http://localhost:81']],
     ['an array with *', ['https://app.example', '*'], ['http://any.example'], []],
-    ['an empty array', [], [null], ['http://localhost', 'null']],
     ['a function', origin => origin.endsWith('.example'), ['http://a.example', null], ['http://a.other', 'null']],
     ['an async function', async origin => {
       await new Promise(resolve => setImmediate(resolve))
@@ -95,6 +94,28 @@ t.test('each form of the option', async t => {
       for (const origin of allowed) t.equal(await status({ Origin: origin }), 101, String(origin))
       for (const origin of refused) t.equal(await status({ Origin: origin }), 403, origin)
     })
+  }
+})
+
+t.test('a refusal names the origin, the option, and for same-origin the host that it was compared with; the log has no stack', async t => {
+  const logged: Array<{ msg: string, err?: { stack: string } }> = []
+  const logger = { level: 'info', stream: { write: (line: string) => { logged.push(JSON.parse(line)) } } }
+  const cases: Array<[OriginPolicy, string]> = [
+    ['same-origin', "Origin 'http://localhost:5173' is not allowed by option 'origin': 'same-origin' means the host of the request, '127.0.0.1:3000'"],
+    [['https://a.example', 'same-origin'], "Origin 'http://localhost:5173' is not allowed by option 'origin': 'same-origin' means the host of the request, '127.0.0.1:3000'"],
+    ['https://a.example', "Origin 'http://localhost:5173' is not allowed by option 'origin'"],
+    [() => false, "Origin 'http://localhost:5173' is not allowed by the function in option 'origin'"]
+  ]
+  for (const [origin, message] of cases) {
+    const { port } = await startApp(t, app => { app.get('/', { websocket: { origin } }, () => {}) }, {}, { logger })
+    const client = await RawClient.connect(port)
+    client.write(upgradeRequest('/', { Origin: 'http://localhost:5173', Host: '127.0.0.1:3000' }))
+    const { body } = await client.response()
+    client.destroy()
+    t.match(String(body), JSON.stringify(message).slice(1, -1))
+    const line = logged.find(({ msg }) => msg === message)
+    t.equal(line?.err?.stack, `HandshakeError: ${message}`)
+    logged.length = 0
   }
 })
 
