@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import type { Duplex } from 'node:stream'
 import type { SendCallback, SendOptions, WebSocketData } from '../../types/connection.js'
 import { createError, type WebSocketError } from '../errors.js'

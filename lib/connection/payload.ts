@@ -1,3 +1,5 @@
+// The global of this name is an accessor, which costs several times what `isBuffer` does.
+import { Buffer } from 'node:buffer'
 import { isUint8Array } from 'node:util/types'
 import { EMPTY } from '../common.js'
 import { createError, describe } from '../errors.js'

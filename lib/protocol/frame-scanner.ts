@@ -2,7 +2,7 @@ import { EMPTY } from '../common.js'
 import { isWanted } from '../optimizations.js'
 import { payloadLengthAt } from './frame-header.js'
 import { kernel, KERNEL_PAGE } from './frame-kernel.js'
-import { largestCopy, SLAB_SIZE, type MessageMemory } from './message-memory.js'
+import { largestCopy, SLAB_SIZE, View, type MessageMemory } from './message-memory.js'
 
 // All decoders of a thread share the chunk of the WebAssembly kernel. A decoder borrows it for one call: it has received
 // its bytes there, or copies them there so that all small frames are found and unmasked by one call of the kernel.
@@ -82,12 +82,15 @@ export function scanMessages (
       if (nextEnd - start > SLAB_SIZE) break
       groupEnd = nextEnd
     }
-    const group = memory.copyShared(chunk, start, groupEnd)
+    const shift = memory.copyShared(chunk, start, groupEnd) - start
+    // A receiver may lead to another scan, which copies to other memory.
+    const { shared } = memory
     for (let i = first; i < next; i++) {
-      const at = table[i * 2]! - start
+      const at = table[i * 2]!
       const description = table[i * 2 + 1]!
-      const data = group.subarray(at, at + (description >>> 2))
-      offset = start + at + data.length
+      const length = description >>> 2
+      const data = new View(shared, at + shift, length)
+      offset = at + length
       if (!receiver.onScanned(data, (description & 2) === 0, (description & 1) === 0)) {
         if (isChunkKept && hasChunk(receiver)) remask(i + 1, count)
         return offset

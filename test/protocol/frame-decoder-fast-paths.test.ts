@@ -258,6 +258,17 @@ t.test('C2: what is handed out of a lent chunk pins little more than itself, and
   }
 })
 
+t.test('messages of one scan do not move when a listener leads to copies for another connection', async t => {
+  const messages = Array.from({ length: 60 }, (_, index) => `message ${index}`.padEnd(100, '.'))
+  for (const readChunk of [decodeLent, decodeOwn]) {
+    const recorder = new Recorder()
+    // A Ping in a long chunk is copied, to where small copies go: those of the scan are elsewhere.
+    recorder.onEvent = () => new FrameDecoder(new Recorder(), { role: 'server', maxPayload: 10_000 }).decode(ownCopy(Buffer.concat([ping('z'), binary(Buffer.alloc(9000))])))
+    readChunk(new FrameDecoder(recorder, { role: 'server', maxPayload: 1000 }), Buffer.concat(messages.map(message => text(message))))
+    t.same(toComparable(recorder.events), messages.map(message => `message text ${message}`))
+  }
+})
+
 // --- a listener that runs the event loop
 
 const REENTERED = 'error WebSocketError FST_WS_ERR_REENTERED 1011 a listener has run the event loop'
