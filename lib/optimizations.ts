@@ -12,7 +12,7 @@ export type Optimization =
   | 'lent-reads'
   /** One async context for all connections whose handshake had none. */
   | 'empty-contexts'
-  /** Young buffers that V8 collects before they make it collect everything. */
+  /** Short collections that free young buffers before these make V8 collect everything. */
   | 'early-scavenges'
   /** Text converted by way of UTF-16. */
   | 'transcode'

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { SendCallback } from '../../types/connection.js'
 import { createError } from '../errors.js'
+import { countBuffer } from './early-collections.js'
 import type { SharedMessage } from './shared-message.js'
 import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
@@ -124,6 +125,7 @@ export class FrameWriter {
     const bound = text.length * MAX_UTF8_PER_UNIT
     if (bound > REFERENCE_FROM) {
       const payload = encodeText(text)
+      countBuffer(payload.length)
       this.writeBytes(opcode, payload, fin, callback)
       return payload.length
     }
@@ -152,6 +154,7 @@ export class FrameWriter {
       this.extend(offset, offset + headerLength + length)
     } else if (this.masked) {
       const frame = Buffer.allocUnsafeSlow(headerLength + length)
+      countBuffer(frame.length)
       writeFrameHeader(frame, 0, opcode, fin, length, true)
       frame.set(payload, headerLength)
       maskPayload(frame, headerLength - 4, length)

@@ -9,6 +9,7 @@ import { catchRejection } from '../thenable.js'
 import { AppCalls, toError } from './app-calls.js'
 import { isClosed, mayDeliver, maySend, readyStateOf, transition, wasClean, type CloseAction, type CloseEvent, type CloseState } from './close-handshake.js'
 import { connectionMemory } from './connection-memory.js'
+import { countBuffer } from './early-collections.js'
 import { CompressedMessages, type CompressedMessagesOwner } from './compressed-messages.js'
 import type { ConnectionHost, HostedSession, PongWatcher } from './host.js'
 import type { JsonMessages } from './json-messages.js'
@@ -316,7 +317,10 @@ export class Session extends AppCalls implements Roles {
     try {
       if (bytes === null) this.decoder.resume()
       else if (typeof bytes === 'number') this.decoder.decodeLent(bytes)
-      else this.decoder.decode(bytes)
+      else {
+        countBuffer(bytes.length)
+        this.decoder.decode(bytes)
+      }
     } finally {
       this.outbox.release()
     }

@@ -1,0 +1,48 @@
+import v8 from 'node:v8'
+import t from 'tap'
+import { connectionMemory } from '../../lib/connection/connection-memory.js'
+import { countBuffer } from '../../lib/connection/early-collections.js'
+import { isWanted } from '../../lib/optimizations.js'
+import { turns } from '../support/server-sockets.js'
+
+const MIB = 1024 * 1024
+
+/** V8 waits for at least 32 MiB of young buffers. */
+const BEFORE_V8 = 31 * MIB
+
+const options = isWanted('early-scavenges') ? {} : { skip: 'turned off' }
+
+/** What V8 reports of the space of young objects. */
+function youngSpace (): v8.HeapSpaceInfo {
+  return v8.getHeapSpaceStatistics().find(space => space.space_name === 'new_space')!
+}
+
+/** Whether the function collects young objects, of which there are many. */
+function collects (fn: () => void): boolean {
+  const garbage = { latest: '' }
+  const bytes = Buffer.alloc(16 * 1024)
+  while (youngSpace().space_available_size > 256 * 1024) garbage.latest = bytes.toString('latin1')
+  garbage.latest = ''
+  const before = youngSpace().space_used_size
+  fn()
+  return youngSpace().space_used_size < before
+}
+
+/** The same, while V8 is not in the middle of a full collection: then the space of young objects grows instead. */
+async function collectsSoon (fn: () => void): Promise<boolean> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    if (collects(fn)) return true
+    await turns()
+  }
+  return false
+}
+
+t.test('many bytes in buffers start a short collection before V8 does', options, async t => {
+  t.ok(await collectsSoon(() => countBuffer(BEFORE_V8)))
+  t.notOk(collects(() => countBuffer(MIB)), 'the count starts anew')
+})
+
+t.test('the memory of messages counts', options, async t => {
+  countBuffer(BEFORE_V8)
+  t.ok(await collectsSoon(() => connectionMemory.allocate(BEFORE_V8)))
+})
