@@ -1,7 +1,7 @@
 // Everything is built anew for each run, into a folder of its own: what is measured is what `npm run build` makes of
 // lib/ as it was at the start, and no process has to compile TypeScript first.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,6 +27,8 @@ export function build (): Build {
   process.on('SIGTERM', () => process.exit(143))
   const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'))
   execFileSync(process.execPath, [join(typescript, 'bin', 'tsc'), '-p', join(BENCH, 'tsconfig.json'), '--outDir', folder], { stdio: 'inherit' })
+  execFileSync(process.execPath, ['--import', 'tsx', join(ROOT, 'scripts/build.ts'), join(folder, 'package')], { cwd: ROOT, stdio: 'inherit' })
+  writeFileSync(join(folder, 'lib/index.js'), "export { default } from '../package/lib/index.mjs'\n")
   return { folder, script: file => join(folder, 'bench', file), load: compileLoad(join(folder, 'load')) }
 }
 

@@ -16,7 +16,5 @@ export {
 } from './errors.js'
 
 export default plugin
-// As `@fastify/websocket` has it.
-export { plugin as fastifyWebsocket }
-// What `require()` of this module gives (Node ≥ 20.19 and ≥ 22.12).
-export { plugin as 'module.exports' }
+// As `@fastify/websocket` has it, and as fastify-plugin names it.
+export { plugin as fastifyWebsocket, plugin as fastifyWsRoutes }

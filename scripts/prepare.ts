@@ -24,7 +24,7 @@ function npm (...args: string[]): void {
 /** Whether dist/ has what the sources are now. */
 export function isBuilt (): boolean {
   const sources = ['lib', 'types'].flatMap(folder => readdirSync(join(ROOT, folder), { recursive: true }).map(name => timeOf(folder, String(name))))
-  return Math.max(...sources, timeOf('tsconfig.json'), timeOf('tsconfig.build.json')) <= timeOf('dist/lib/index.js')
+  return Math.max(...sources, timeOf('tsconfig.json'), timeOf('tsconfig.build.json'), timeOf('scripts/build.ts')) <= timeOf('dist/lib/index.js')
 }
 
 /** Builds the package into dist/. */

@@ -45,6 +45,12 @@ const SUITES: Record<string, Suite> = {
     manifests: ['test/compat'],
     projects: ['test/compat']
   },
+  pack: {
+    about: 'the packed package in compilers, test runners and bundlers',
+    folders: ['test/pack'],
+    manifests: ['test/pack'],
+    tap: ['--jobs=2', '--timeout=300']
+  },
   examples: { about: 'the examples', folders: ['test/examples'], manifests: ['examples'], projects: ['examples'] }
 }
 

@@ -4,7 +4,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import Fastify from 'fastify'
-import websocket from '../../dist/lib/index.js'
+import websocket from '../../dist/lib/index.mjs'
 
 const LARGE = 32 * 1024 * 1024
 

@@ -1,5 +1,5 @@
 import Fastify, { type FastifySchema } from 'fastify'
-import websocket, { type AsyncApiDocument, type AsyncApiOptions, type AsyncApiSchema } from 'fastify-ws-routes'
+import websocket, { type AsyncApiDocument, type AsyncApiOptions, type AsyncApiSchema } from '../../lib/index.js'
 import { expectAssignable, expectNotAssignable, expectType } from './expect.js'
 
 // The document, what it is made with, and what schemas may say for it without @fastify/swagger.

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type {
   BinaryType, SendCallback, SendOptions, WebSocketCloseEvent, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketErrorEvent, WebSocketEvent,
   WebSocketMessageEvent, WebSocketRouteConnections
-} from 'fastify-ws-routes'
+} from '../../lib/index.js'
 import { expectAssignable, expectType } from './expect.js'
 
 // The object that a handler gets.

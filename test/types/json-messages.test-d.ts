@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyTypeProvider } from 'fastify
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts'
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import websocket, { type InvalidMessage, type WebSocketConnection, type WebSocketRouteConnections } from 'fastify-ws-routes'
+import websocket, { type InvalidMessage, type WebSocketConnection, type WebSocketRouteConnections } from '../../lib/index.js'
 import { expectAssignable, expectType } from './expect.js'
 import * as v from 'valibot'
 import { z } from 'zod'

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { EventEmitter } from 'node:events'
-import type * as api from 'fastify-ws-routes'
+import type * as api from '../../lib/index.js'
 import { expectType } from './expect.js'
 
 // Nothing that a user gets or gives is `any`: neither a member, nor what a method takes or returns, nor what its

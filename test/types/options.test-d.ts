@@ -8,7 +8,7 @@ import { createServer as createTcpServer } from 'node:net'
 import websocket, {
   type CompatibilityOptions, type HeartbeatOptions, type PerMessageDeflateOptions, type RateLimitOptions, type VerifyClientInfo, type WebSocketConnection, type WebSocketErrorHandler,
   type WebSocketPluginOptions, type WebSocketRouteOptions, type WsPerMessageDeflateOptions
-} from 'fastify-ws-routes'
+} from '../../lib/index.js'
 import { expectAssignable, expectNotAssignable, expectType } from './expect.js'
 import type { PerMessageDeflateOptions as OptionsOfWs, ServerOptions } from 'ws'
 
@@ -67,7 +67,7 @@ await app.register(websocket, {
 // what all plugins take
 app.register(websocket, { prefix: '/v1', logLevel: 'warn' })
 app.register(websocket, () => ({ maxPayload: 1 }))
-app.register(import('fastify-ws-routes'), { maxPayload: 1 })
+app.register(import('../../lib/index.js'), { maxPayload: 1 })
 
 const options: WebSocketPluginOptions[] = [
   { preClose: async function () { expectType<FastifyInstance>()(this) } },

@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { IncomingHttpHeaders } from 'node:http'
-import 'fastify-ws-routes'
+import '../../lib/index.js'
 import { expectAssignable, expectType } from './expect.js'
 import { z } from 'zod'
 

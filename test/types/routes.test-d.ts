@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import websocket, { type WebSocketConnection, type WebSocketHandler, type WebSocketRouteOptions } from 'fastify-ws-routes'
+import websocket, { type WebSocketConnection, type WebSocketHandler, type WebSocketRouteOptions } from '../../lib/index.js'
 import { expectAssignable, expectNotType, expectType } from './expect.js'
 
 // How routes are declared, and what their handlers then get.

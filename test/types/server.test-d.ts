@@ -5,7 +5,7 @@ import {
   CloseCode, HandshakeError, InvalidPayloadError, MessageTooBigError, OptionError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError,
   type BroadcastOptions, type InjectWSContext, type InjectWSError, type InjectWSOptions, type WebSocketConnection, type WebSocketRouteConnections,
   type WebSocketClosed, type WebSocketFailed, type WebSocketOpened, type WebSocketRefused, type WebSocketServer, type WebSocketServerStats
-} from 'fastify-ws-routes'
+} from '../../lib/index.js'
 import { expectAssignable, expectNotAssignable, expectType, type Equal } from './expect.js'
 
 // What the plugin adds to the app and to its requests, and what else the package exports.

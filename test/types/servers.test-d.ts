@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2SecureServer, Http2Server, Http2ServerRequest } from 'node:http2'
 import type { Server as HttpsServer } from 'node:https'
 import { pino, type Logger } from 'pino'
-import websocket, { type WebSocketConnection, type WebSocketServer } from 'fastify-ws-routes'
+import websocket, { type WebSocketConnection, type WebSocketServer } from '../../lib/index.js'
 import { expectType } from './expect.js'
 
 // Apps that are not of the default type: another server, another logger.

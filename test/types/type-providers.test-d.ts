@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import { Type, type FastifyPluginAsyncTypebox, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsyncZod, ZodTypeProvider } from 'fastify-type-provider-zod'
-import websocket, { type WebSocketConnection } from 'fastify-ws-routes'
+import websocket, { type WebSocketConnection } from '../../lib/index.js'
 import { expectType } from './expect.js'
 import { z } from 'zod'
 

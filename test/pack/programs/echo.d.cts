@@ -1,0 +1,1 @@
+export declare function check (websocket: unknown, named: unknown): Promise<void>
