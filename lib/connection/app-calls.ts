@@ -1,9 +1,15 @@
+import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SendCallback, WebSocketConnection, WebSocketConnectionEvents } from '../../types/connection.js'
 import { captureContext, NO_CONTEXT, runInContext, type AsyncContext } from '../async-context.js'
 import { createError } from '../errors.js'
-import { catchRejection } from '../thenable.js'
+import { catchRejection, isThenable } from '../thenable.js'
+
+/** Node's own. */
+const { emit } = EventEmitter.prototype
+
+type MessageListener = (this: WebSocketConnection, data: unknown, isBinary: boolean) => unknown
 
 /** Whose chunk is being decoded, in its own context. */
 let entered: AppCalls | null = null
@@ -15,6 +21,8 @@ let entered: AppCalls | null = null
 export abstract class AppCalls {
   readonly connection: WebSocketConnection
   private readonly context: AsyncContext = captureContext()
+  /** The listener of `message`, if there is one and no other. */
+  private messageListener: MessageListener | null = null
 
   constructor (connection: WebSocketConnection) {
     this.connection = connection
@@ -45,14 +53,30 @@ export abstract class AppCalls {
     }
   }
 
-  /** Emits a message, without the arrays that `emit` makes of its arguments. */
+  /** Listeners of `message` were added or removed. */
+  messageListenersChanged (): void {
+    const listeners = this.connection.rawListeners('message') as MessageListener[]
+    this.messageListener = listeners.length === 1 ? listeners[0]! : null
+  }
+
+  /** Emits a message, without the arrays that `emit` makes of its arguments, here and in Node. */
   emitMessage (data: unknown, isBinary: boolean): void {
     if (entered !== this) return this.emit('message', data, isBinary)
+    const { connection, messageListener } = this
     try {
-      this.connection.emit('message', data as Buffer, isBinary)
+      // Whoever has replaced `emit`, as instrumentation does, gets every message.
+      if (messageListener === null || connection.emit !== emit) connection.emit('message', data as Buffer, isBinary)
+      else this.watchListener(messageListener.call(connection, data, isBinary))
     } catch (error) {
       this.reportThrown(error)
     }
+  }
+
+  /** Of an async listener Node watches the promises, for less. */
+  private watchListener (returned: unknown): void {
+    if (!isThenable(returned)) return
+    this.messageListener = null
+    catchRejection(returned, thrown => this.reportThrown(thrown))
   }
 
   /** Calls a send callback. */

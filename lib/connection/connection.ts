@@ -112,19 +112,37 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   override on (event: never, listener: never): this {
     super.on(event, listener)
-    this.#session.mailbox.listenerAdded(event)
-    return this
+    return this.#listenersChanged(event, true)
   }
 
   override addListener (event: never, listener: never): this {
     super.addListener(event, listener)
-    this.#session.mailbox.listenerAdded(event)
-    return this
+    return this.#listenersChanged(event, true)
   }
 
   override prependListener (event: never, listener: never): this {
     super.prependListener(event, listener)
-    this.#session.mailbox.listenerAdded(event)
+    return this.#listenersChanged(event, true)
+  }
+
+  override off (event: never, listener: never): this {
+    super.off(event, listener)
+    return this.#listenersChanged(event, false)
+  }
+
+  override removeListener (event: never, listener: never): this {
+    super.removeListener(event, listener)
+    return this.#listenersChanged(event, false)
+  }
+
+  override removeAllListeners (...events: []): this {
+    super.removeAllListeners(...events)
+    return this.#listenersChanged('message', false)
+  }
+
+  #listenersChanged (event: string, isAdded: boolean): this {
+    if (event === 'message') this.#session.messageListenersChanged()
+    if (isAdded) this.#session.mailbox.listenerAdded(event)
     return this
   }
 
