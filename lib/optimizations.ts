@@ -12,6 +12,8 @@ export type Optimization =
   | 'lent-reads'
   /** One async context for all connections whose handshake had none. */
   | 'empty-contexts'
+  /** Resets of clients that make no error where nobody listens to the socket. */
+  | 'quiet-resets'
   /** Short collections that free young buffers before these make V8 collect everything. */
   | 'early-scavenges'
   /** Text converted by way of UTF-16. */

@@ -42,6 +42,9 @@ export class Session extends AppCalls implements Roles {
   messagesSent = 0
   bytesSent = 0
   watcher: PongWatcher | null = null
+  /** Where the session is in the lists of the server and of the route; -1 if it is not. */
+  place = -1
+  routePlace = -1
   /** Whether anything has come since the watcher looked. */
   hasHeard = false
   /** Bits of `PauseReason`. */

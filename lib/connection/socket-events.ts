@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { chunkWasOverwritten, sharedChunk } from '../protocol/frame-scanner.js'
 import { createLender } from '../socket/lent-reads.js'
+import { quietResets } from '../socket/quiet-resets.js'
 
 /** Hears what happens to a socket. */
 export interface SocketUser {
@@ -25,6 +26,7 @@ export function listenToSocket (socket: Duplex, user: SocketUser): void {
   used.on('close', onClose)
   used.on('end', onEnd)
   used.on('drain', onDrain)
+  quietResets(socket)
 }
 
 /** Begins to read. */

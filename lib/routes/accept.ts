@@ -47,8 +47,8 @@ export function createAccept (settings: PluginSettings, server: Registry, upgrad
           route.settings.errorHandler === null ? null : { errorHandler: route.settings.errorHandler, instance, request, reply }
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
-        server.add(connection, route.connections)
         const session = sessionOf(connection)
+        server.add(session, route.connections)
         host.watch(session, route.settings)
         publishOpened(() => ({ server, connection, request }))
         announce(server, session, request)

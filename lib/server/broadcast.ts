@@ -1,25 +1,28 @@
 import type { BroadcastOptions, WebSocketConnection, WebSocketData } from '../../types/connection.js'
 import { noop } from '../common.js'
-import { sessionOf, type Connection } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'
 import { toBytes } from '../connection/payload.js'
+import type { Session } from '../connection/session.js'
 import { SharedMessage } from '../connection/shared-message.js'
 import { createError } from '../errors.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { catchRejection, isThenable } from '../thenable.js'
 
+/** Connections, and `null` where one was. */
+type Sessions = readonly (Session | null)[]
+
 /** Sends one message to all connections that the options let through. @returns how many have queued it */
-export function broadcast (connections: Iterable<Connection>, data: WebSocketData, options: BroadcastOptions = {}): number {
+export function broadcast (sessions: Sessions, data: WebSocketData, options: BroadcastOptions = {}): number {
   const bytes = toBytes(data)
   const isBinary = options.binary ?? typeof data !== 'string'
   const except = toSet(options.except)
   // A message that nobody gets is not copied.
   let message: SharedMessage | null = null
   let receivers = 0
-  for (const connection of connections) {
-    if (!isReceiver(connection, except, options)) continue
+  for (const session of sessions) {
+    if (session === null || !isReceiver(session, except, options)) continue
     message ??= new SharedMessage(isBinary ? Opcode.BINARY : Opcode.TEXT, bytes, options.compress !== false)
-    if (sessionOf(connection).outbox.sendShared(message)) receivers++
+    if (session.outbox.sendShared(message)) receivers++
   }
   return receivers
 }
@@ -28,20 +31,20 @@ export function broadcast (connections: Iterable<Connection>, data: WebSocketDat
  * Sends one JSON message to all connections that the options let through, written once for each route. Every route has
  * written it before the first connection queues it, so that an error of a serializer leaves nobody with half a broadcast.
  */
-export function broadcastJson (connections: Iterable<Connection>, value: unknown, options: BroadcastOptions = {}): number {
+export function broadcastJson (sessions: Sessions, value: unknown, options: BroadcastOptions = {}): number {
   const except = toSet(options.except)
   const messages = new Map<JsonMessages, SharedMessage>()
-  const receivers: Connection[] = []
-  for (const connection of connections) {
-    if (!isReceiver(connection, except, options)) continue
-    receivers.push(connection)
-    const { json } = sessionOf(connection)
+  const receivers: Session[] = []
+  for (const session of sessions) {
+    if (session === null || !isReceiver(session, except, options)) continue
+    receivers.push(session)
+    const { json } = session
     if (!messages.has(json)) messages.set(json, new SharedMessage(Opcode.TEXT, toBytes(json.write(value)), options.compress !== false))
   }
-  return receivers.map(sessionOf).filter(({ outbox, json }) => outbox.sendShared(messages.get(json)!)).length
+  return receivers.filter(({ outbox, json }) => outbox.sendShared(messages.get(json)!)).length
 }
 
-function isReceiver (connection: Connection, except: ReadonlySet<WebSocketConnection> | null, { filter }: BroadcastOptions): boolean {
+function isReceiver ({ connection }: Session, except: ReadonlySet<WebSocketConnection> | null, { filter }: BroadcastOptions): boolean {
   if (except !== null && except.has(connection)) return false
   if (filter === undefined) return true
   const verdict = filter(connection)

@@ -1,7 +1,6 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocketClosed } from '../../types/diagnostics.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
-import type { Connection } from '../connection/connection.js'
 import type { ConnectionHost, HostedSession } from '../connection/host.js'
 import type { Session } from '../connection/session.js'
 import type { ConnectionCounts } from '../connection/settings.js'
@@ -84,7 +83,7 @@ export class ServerConnectionHost implements ConnectionHost {
   onEnd (session: HostedSession, code: number): void {
     const { connection, watcher } = session
     watcher?.stop()
-    this.server.remove(connection as Connection, this.route)
+    this.server.remove(session as Session, this.route)
     publishClosed(() => ({ server: this.server, connection, ...this.summarize(session, code) }))
     if (this.logsEnd) tell(() => this.log.info(this.summarize(session, code), 'websocket connection closed'))
   }

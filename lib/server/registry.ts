@@ -2,11 +2,13 @@ import { EventEmitter } from 'node:events'
 import type { BroadcastOptions, WebSocketConnections, WebSocketData, WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketServer, WebSocketServerEvents, WebSocketServerStats } from '../../types/server.js'
 import { sessionOf, type Connection } from '../connection/connection.js'
+import type { Session } from '../connection/session.js'
 import type { ConnectionCounts } from '../connection/settings.js'
 import { createError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { broadcast, broadcastJson } from './broadcast.js'
 import { waitsOf, type LivenessSettings } from './liveness.js'
+import { connectionOf, SessionList } from './session-list.js'
 import { TimerWheel } from './timer-wheel.js'
 
 function addCounts (to: ConnectionCounts, { messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts): void {
@@ -19,7 +21,7 @@ function addCounts (to: ConnectionCounts, { messagesReceived, bytesReceived, mes
 /** The connections of one route. */
 export class RouteConnections implements WebSocketRouteConnections {
   readonly url: string
-  readonly clients = new Set<Connection>()
+  readonly sessions = new SessionList('routePlace')
   /** Handshakes under way. */
   pending = 0
 
@@ -27,21 +29,25 @@ export class RouteConnections implements WebSocketRouteConnections {
     this.url = url
   }
 
+  get clients (): Set<Connection> {
+    return this.sessions.clients
+  }
+
   broadcast (data: WebSocketData, options?: BroadcastOptions): number {
-    return broadcast(this.clients, data, options)
+    return broadcast(this.sessions.all, data, options)
   }
 
   broadcastJson (message: unknown, options?: BroadcastOptions): number {
-    return broadcastJson(this.clients, message, options)
+    return broadcastJson(this.sessions.all, message, options)
   }
 }
 
 /** The open connections of all routes, and the places for more: `app.websocketServer`. */
 export class Registry extends EventEmitter<WebSocketServerEvents> implements WebSocketServer, WebSocketConnections {
-  readonly clients: Set<Connection>
   readonly options: WebSocketServer['options'] = {}
   readonly wheel = new TimerWheel()
-  private readonly open: Set<Connection>
+  private readonly open = new SessionList('place')
+  private readonly untracked: Set<Connection> | null
   private readonly routes = new Map<string, RouteConnections>()
   private readonly closeTimeout: number
   private readonly maxConnections: number
@@ -63,16 +69,19 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
     super({ captureRejections: true })
     this.closeTimeout = closeTimeout
     this.maxConnections = maxConnections
-    this.open = new Set()
-    this.clients = tracking ? this.open : new Set()
+    this.untracked = tracking ? null : new Set()
+  }
+
+  get clients (): Set<Connection> {
+    return this.untracked ?? this.open.clients
   }
 
   broadcast (data: WebSocketData, options?: BroadcastOptions): number {
-    return broadcast(this.open, data, options)
+    return broadcast(this.open.all, data, options)
   }
 
   broadcastJson (message: unknown, options?: BroadcastOptions): number {
-    return broadcastJson(this.open, message, options)
+    return broadcastJson(this.open.all, message, options)
   }
 
   route (url: string): RouteConnections {
@@ -96,7 +105,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
    * @returns a function that gives the place back, to be called once; `null` if there is none
    */
   reserve (route: RouteConnections, max: number): (() => void) | null {
-    if (this.open.size + this.pending >= this.maxConnections || route.clients.size + route.pending >= max) return null
+    if (this.open.size + this.pending >= this.maxConnections || route.sessions.size + route.pending >= max) return null
     this.pending++
     route.pending++
     return () => {
@@ -108,9 +117,10 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   get stats (): WebSocketServerStats {
     const total = { ...this.past }
     let queued = 0
-    for (const connection of this.open) {
-      addCounts(total, sessionOf(connection))
-      queued += connection.bufferedAmount
+    for (const session of this.open.all) {
+      if (session === null) continue
+      addCounts(total, session)
+      queued += session.bufferedAmount
     }
     return {
       open: this.open.size,
@@ -128,18 +138,18 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
     this.refused.set(reason, (this.refused.get(reason) ?? 0) + 1)
   }
 
-  add (connection: Connection, route: RouteConnections): void {
+  add (session: Session, route: RouteConnections): void {
     this.opened++
-    this.open.add(connection)
-    route.clients.add(connection)
+    this.open.add(session)
+    route.sessions.add(session)
   }
 
-  remove (connection: Connection, route: RouteConnections): void {
-    this.open.delete(connection)
-    route.clients.delete(connection)
-    addCounts(this.past, sessionOf(connection))
+  remove (session: Session, route: RouteConnections): void {
+    this.open.remove(session)
+    route.sessions.remove(session)
+    addCounts(this.past, session)
     for (const [closing, done] of this.closings) {
-      if (closing.delete(connection) && closing.size === 0) done()
+      if (closing.delete(connectionOf(session)) && closing.size === 0) done()
     }
   }
 
@@ -155,7 +165,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
 
   /** Closes every connection there is now, and destroys those that are left after `timeout` milliseconds. */
   async closeWithin (timeout: number): Promise<void> {
-    const closing = new Set(this.open)
+    const closing = new Set(this.open.connections)
     for (const connection of [...closing]) connection.close(CloseCode.GOING_AWAY)
     if (closing.size === 0) return
     await new Promise<void>(resolve => {

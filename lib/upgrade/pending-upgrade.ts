@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { NOWHERE } from '../server/place-list.js'
 import { stopJoining } from '../socket/pause-reads.js'
 import { isOver, nextPhase, type Phase, type PhaseEvent } from './phase.js'
 import { describeRefusal } from './refusal.js'
@@ -45,6 +46,8 @@ export type AcceptCallback = (socket: Duplex, early: Buffer) => void
  * and gives Fastify a response on it. Where it stands is its `phase`; the rest depends on the version of HTTP: its transport.
  */
 export class PendingUpgrade implements TransportEvents {
+  /** Where it is in the list of its owner. */
+  place = NOWHERE
   private readonly transport: UpgradeTransport
   private readonly owner: UpgradeOwner
   private timer: NodeJS.Timeout

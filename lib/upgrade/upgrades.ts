@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { ErrorCode } from '../errors.js'
+import { PlaceList } from '../server/place-list.js'
 import { PendingUpgrade, type Dispatch, type UpgradeOwner, type UpgradeTimeouts } from './pending-upgrade.js'
 import type { UpgradeTransport } from './transport.js'
 
@@ -11,7 +12,7 @@ export class PendingUpgrades implements UpgradeOwner {
   readonly timeouts: UpgradeTimeouts
   readonly dispatch: Dispatch
   readonly onRefused: UpgradeOwner['onRefused']
-  private readonly pending = new Set<PendingUpgrade>()
+  private readonly pending = new PlaceList<'place', PendingUpgrade>('place')
   /** Sockets that hooks of the app have taken, for which a server that closes would wait. */
   private readonly hijacked = new Set<Duplex>()
   private readonly waiting: (() => void)[] = []
@@ -50,11 +51,11 @@ export class PendingUpgrades implements UpgradeOwner {
    * milliseconds all that are left are destroyed.
    */
   async refuseAll (timeout: number): Promise<void> {
-    for (const upgrade of this.pending) upgrade.refuse(503, CLOSING)
+    for (const upgrade of this.pending.all) upgrade?.refuse(503, CLOSING)
     if (this.isEmpty) return
     await new Promise<void>(resolve => {
       const timer = setTimeout(() => {
-        for (const upgrade of this.pending) upgrade.abort()
+        for (const upgrade of this.pending.all) upgrade?.abort()
         for (const socket of this.hijacked) socket.destroy()
       }, timeout)
       this.waiting.push(() => {
@@ -65,7 +66,7 @@ export class PendingUpgrades implements UpgradeOwner {
   }
 
   readonly onDone = (upgrade: PendingUpgrade): void => {
-    this.pending.delete(upgrade)
+    this.pending.remove(upgrade)
     this.resolveIfEmpty()
   }
 
