@@ -14,6 +14,8 @@ export type Optimization =
   | 'empty-contexts'
   /** Resets of clients that make no error where nobody listens to the socket. */
   | 'quiet-resets'
+  /** Listeners of connections in an object that takes less memory than a hash table. */
+  | 'lean-listeners'
   /** Short collections that free young buffers before these make V8 collect everything. */
   | 'early-scavenges'
   /** Text converted by way of UTF-16. */

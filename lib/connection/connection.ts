@@ -6,14 +6,22 @@ import type {
 import { Opcode } from '../protocol/opcodes.js'
 import { installDomEvents, type DomEvents } from './dom-events.js'
 import type { ConnectionHost } from './host.js'
+import { shrinkListeners } from './listener-table.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
+import type { Outbox } from './outbox.js'
 import { Session } from './session.js'
 import type { Agreement, ConnectionSettings } from './settings.js'
 
 const BINARY_TYPES: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
 type PingArgument = WebSocketData | Blob | SendCallback | undefined
+
+// Not a private method, which would take a field of each connection.
+function sendControl (outbox: Outbox, opcode: number, data: PingArgument, mask: boolean | SendCallback | undefined, callback: SendCallback | undefined): void {
+  if (typeof data === 'function') outbox.sendControl(opcode, undefined, data)
+  else outbox.sendControl(opcode, data, typeof mask === 'function' ? mask : callback)
+}
 
 let readSession: (connection: Connection) => Session
 
@@ -47,6 +55,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   constructor (socket: Duplex, settings: ConnectionSettings, { protocol, extensions, url, deflate }: Agreement, host: ConnectionHost | null) {
     // A rejection of an async listener goes where what it throws goes.
     super({ captureRejections: true })
+    shrinkListeners(this)
     this.protocol = protocol
     this.extensions = extensions
     this.url = url
@@ -82,16 +91,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   /** The `mask` of `ws` is accepted and has no effect: RFC 6455 §5.1 says which side masks. */
   ping (data?: PingArgument, mask?: boolean | SendCallback, callback?: SendCallback): void {
-    this.#sendControl(Opcode.PING, data, mask, callback)
+    sendControl(this.#session.outbox, Opcode.PING, data, mask, callback)
   }
 
   pong (data?: PingArgument, mask?: boolean | SendCallback, callback?: SendCallback): void {
-    this.#sendControl(Opcode.PONG, data, mask, callback)
-  }
-
-  #sendControl (opcode: number, data: PingArgument, mask: boolean | SendCallback | undefined, callback: SendCallback | undefined): void {
-    if (typeof data === 'function') this.#session.outbox.sendControl(opcode, undefined, data)
-    else this.#session.outbox.sendControl(opcode, data, typeof mask === 'function' ? mask : callback)
+    sendControl(this.#session.outbox, Opcode.PONG, data, mask, callback)
   }
 
   close (code?: number, reason?: string | Uint8Array): void {

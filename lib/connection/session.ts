@@ -3,14 +3,13 @@ import type { WebSocketConnection } from '../../types/connection.js'
 import { EMPTY } from '../common.js'
 import { MessageTooBigError, type InvalidMessageError, type WebSocketError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { FrameDecoder } from '../protocol/frame-decoder.js'
+import type { FrameDecoder } from '../protocol/frame-decoder.js'
 import type { FrameSink } from '../protocol/frame-sink.js'
 import { catchRejection } from '../thenable.js'
 import { AppCalls, toError } from './app-calls.js'
 import { isClosed, mayDeliver, maySend, readyStateOf, transition, wasClean, type CloseAction, type CloseEvent, type CloseState } from './close-handshake.js'
-import { connectionMemory } from './connection-memory.js'
-import { countBuffer } from './early-collections.js'
 import { CompressedMessages, type CompressedMessagesOwner } from './compressed-messages.js'
+import { borrowDecoder, feed, returnDecoder } from './decoders.js'
 import type { ConnectionHost, HostedSession, PongWatcher } from './host.js'
 import type { JsonMessages } from './json-messages.js'
 import { Mailbox, type MailboxOwner } from './mailbox.js'
@@ -50,7 +49,8 @@ export class Session extends AppCalls implements Roles {
   /** Bits of `PauseReason`. */
   pauseReasons = 0
 
-  private readonly decoder: FrameDecoder
+  /** None while a new one would do, as between messages. */
+  private lent: FrameDecoder | null = null
   private readonly rateLimit: RateLimit | null
   private readonly compressed: CompressedMessages | null
   private state: CloseState = 'open'
@@ -67,7 +67,6 @@ export class Session extends AppCalls implements Roles {
     this.mailbox = new Mailbox(this)
     this.outbox = new Outbox(this, deflate)
     this.rateLimit = settings.rateLimit === null ? null : new RateLimit(settings.rateLimit)
-    this.decoder = new FrameDecoder(this, settings, deflate !== null, this.rateLimit, connectionMemory)
     this.compressed = deflate === null ? null : new CompressedMessages(this, deflate.receiving)
     listenToSocket(socket, this)
   }
@@ -83,7 +82,12 @@ export class Session extends AppCalls implements Roles {
   /** Whether the peer does not take what is sent to it, for now or for ever. */
   get isStuck (): boolean { return (this.pauseReasons & PauseReason.QUEUE) !== 0 || this.outbox.isSaturated }
   /** Whether this side does not read. */
-  get isHeldBack (): boolean { return this.decoder.isPaused }
+  get isHeldBack (): boolean { return this.lent !== null && this.lent.isPaused }
+
+  private get decoder (): FrameDecoder {
+    this.lent ??= borrowDecoder(this, this.settings, this.compressed !== null, this.rateLimit)
+    return this.lent
+  }
 
   get signal (): AbortSignal {
     if (this.abortController === null) {
@@ -296,7 +300,7 @@ export class Session extends AppCalls implements Roles {
     }
     this.rateLimit?.resume()
     this.decode(null)
-    if (this.decoder.isPaused) return
+    if (this.isHeldBack) return
     if (this.socket.readableEnded) this.finishEnd()
     // What waits in the socket is emitted in the context in which it is resumed.
     else if (this.socket.isPaused()) this.run(this.socket, this.socket.resume)
@@ -317,16 +321,13 @@ export class Session extends AppCalls implements Roles {
     // All frames sent meanwhile leave in one write.
     this.outbox.hold()
     if (this.rateLimit !== null && bytes !== null) this.rateLimit.noteRead(typeof bytes === 'number' ? bytes : bytes.length)
+    const { decoder } = this
     try {
-      if (bytes === null) this.decoder.resume()
-      else if (typeof bytes === 'number') this.decoder.decodeLent(bytes)
-      else {
-        countBuffer(bytes.length)
-        this.decoder.decode(bytes)
-      }
+      feed(decoder, bytes)
     } finally {
       this.outbox.release()
     }
+    if (this.lent === decoder && decoder.isBetweenMessages) this.lent = returnDecoder(decoder, this.settings)
   }
 
   // --- what the socket reports

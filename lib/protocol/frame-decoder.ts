@@ -40,13 +40,12 @@ const NO_FRAME = -1
  * received), an incomplete header or control frame, and, while paused, the rest of a chunk.
  */
 export class FrameDecoder implements ScanReceiver {
-  private readonly sink: FrameSink
-  private readonly requireMask: boolean
-  private readonly maxPayload: number
-  private readonly isCompressionAgreed: boolean
-  private readonly budget: FrameBudget | null
   private readonly memory: MessageMemory
-
+  declare private sink: FrameSink
+  declare private requireMask: boolean
+  declare private maxPayload: number
+  declare private isCompressionAgreed: boolean
+  declare private budget: FrameBudget | null
   private phase = READING
   private stopped = false
   /** Bytes that wait: for `resume`, or for the end of the event in which they came. */
@@ -64,7 +63,7 @@ export class FrameDecoder implements ScanReceiver {
   private opcode = 0
   private fin = false
   private remaining = NO_FRAME
-  /** The masking key as a word, turned to the next byte; 0 where frames are not masked. */
+  /** The masking key as a word, turned to the next byte; 0 without one. */
   private key = 0
 
   // The message so far: the opcode of its first frame (0: none), and its bytes, if there are any.
@@ -72,31 +71,39 @@ export class FrameDecoder implements ScanReceiver {
   private isMessageCompressed = false
   private assembler: MessageAssembler | null = null
 
+  /** @param memory holds the messages that are handed out. For the others see `assign` */
+  constructor (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false, budget: FrameBudget | null = null, memory = plainMemory) {
+    this.memory = memory
+    this.assign(sink, options, isCompressionAgreed, budget)
+  }
+
   /**
+   * Decodes another stream from now on. Call it only between messages.
+   *
    * @param isCompressionAgreed whether permessage-deflate gives RSV1 its meaning (RFC 7692 §6)
    * @param budget limits all frames but Close frames; over it the error is a `RateLimitError`
-   * @param memory holds the messages that are handed out
    */
-  constructor (
-    sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed = false, budget: FrameBudget | null = null, memory = plainMemory
-  ) {
+  assign (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed: boolean, budget: FrameBudget | null): void {
     this.sink = sink
     this.budget = budget
-    this.memory = memory
     this.requireMask = options.role === 'server'
     // A longer message than fits into a buffer cannot be handed out, whatever the limit.
     this.maxPayload = Math.min(options.maxPayload, constants.MAX_LENGTH)
     this.isCompressionAgreed = isCompressionAgreed
+    this.key = 0
   }
 
   /** Whether a Close frame or an error ended the stream: further bytes are ignored (RFC 6455 §5.5.1, §7.1.7). */
   get isEnded (): boolean { return this.phase === ENDED }
-
   /** Whether nothing more can be expected but a Close frame. */
   get isFailed (): boolean { return this.phase !== READING }
-
   /** Whether `pause` was called, and `resume` not yet. */
   get isPaused (): boolean { return this.stopped }
+  /** Whether nothing is retained: a new decoder would go on in the same way. */
+  get isBetweenMessages (): boolean {
+    const isWhole = this.remaining === NO_FRAME && this.messageOpcode === 0 && this.partial === null
+    return isWhole && this.phase === READING && !this.stopped && this.waiting === null && this.source === NO_CHUNK
+  }
 
   /** Whether bytes wait for `resume`. */
   get hasRest (): boolean { return this.waiting !== null && this.source === NO_CHUNK }
@@ -115,10 +122,7 @@ export class FrameDecoder implements ScanReceiver {
     this.decode(rest)
   }
 
-  /**
-   * Takes nothing but a Close frame from now on. The peer, which may be in the middle of a message that is too big, gets
-   * the time to answer.
-   */
+  /** Takes nothing but a Close frame from now on. The peer may be in the middle of a message: it gets the time to answer. */
   skipToClose (): void {
     if (this.phase === READING) this.phase = SKIPPING
     this.assembler = null

@@ -1,6 +1,6 @@
 import type { PongWatcher } from '../connection/host.js'
 import type { Session } from '../connection/session.js'
-import { writeProgressOf } from '../socket/write-progress.js'
+import { writeProgressOf, type WriteProgress } from '../socket/write-progress.js'
 import type { HeartbeatSettings } from '../options/settings.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import { currentPing, isHeartbeatPong, type HeartbeatPing } from './heartbeat-ping.js'
@@ -23,6 +23,21 @@ export function waitsOf ({ heartbeat, idleTimeout }: LivenessSettings): number[]
   return idleTimeout === Infinity ? waits : [...waits, Math.ceil(idleTimeout / LOOKS_PER_IDLE_TIMEOUT)]
 }
 
+/** A peer that takes nothing. */
+interface Stuck {
+  /** Since when, or since it last took something. */
+  readonly at: number
+  /** How far writing had come then. */
+  readonly progress: WriteProgress
+}
+
+/** The last message. */
+interface Activity {
+  at: number
+  /** How many there were. */
+  messages: number
+}
+
 /** Detects a peer that is dead (`heartbeat`) or idle (`idleTimeout`). */
 export class Liveness extends WheelNode implements PongWatcher {
   latency: number | undefined = undefined
@@ -33,13 +48,9 @@ export class Liveness extends WheelNode implements PongWatcher {
   // All on the wheel's clock.
   private nextPingAt: number
   private pingedAt = NEVER
-  private stuckAt = NEVER
-  // How far writing had come then.
-  private written = 0
-  private unwritten = 0
-
-  private activeAt: number
-  private messages = 0
+  private stuck: Stuck | null = null
+  /** `null` without an `idleTimeout`. */
+  private readonly activity: Activity | null
 
   /** The Ping that waits for its Pong. */
   private awaitedPing: HeartbeatPing | null = null
@@ -50,7 +61,7 @@ export class Liveness extends WheelNode implements PongWatcher {
     this.session = session
     this.wheel = wheel
     this.settings = settings
-    this.activeAt = wheel.nextTick
+    this.activity = settings.idleTimeout === Infinity ? null : { at: wheel.nextTick, messages: 0 }
     this.nextPingAt = wheel.now + (settings.heartbeat?.interval ?? 0)
     this.wait(Math.min(settings.heartbeat?.interval ?? Infinity, settings.idleTimeout / LOOKS_PER_IDLE_TIMEOUT))
   }
@@ -63,10 +74,10 @@ export class Liveness extends WheelNode implements PongWatcher {
     const { session } = this
     // `closeTimeout` sees to the rest.
     if (!session.maySend) return
-    const { heartbeat, idleTimeout } = this.settings
+    const { settings: { heartbeat, idleTimeout }, activity } = this
     let delay = Infinity
-    if (idleTimeout !== Infinity) {
-      const left = this.timeLeft(idleTimeout)
+    if (activity !== null) {
+      const left = this.timeLeft(idleTimeout, activity)
       if (left <= 0) return session.close(CloseCode.GOING_AWAY, 'idle timeout')
       delay = Math.min(left, idleTimeout / LOOKS_PER_IDLE_TIMEOUT)
     }
@@ -81,7 +92,7 @@ export class Liveness extends WheelNode implements PongWatcher {
   judge (): void {
     const { session } = this
     if (!session.maySend) return
-    const isAlive = this.stuckAt === NEVER ? session.hasHeard : !session.isStuck || this.hasWritten()
+    const isAlive = this.stuck === null ? session.hasHeard : !session.isStuck || this.hasWritten(this.stuck)
     if (isAlive) this.visit()
     else session.socket.destroy()
   }
@@ -99,13 +110,13 @@ export class Liveness extends WheelNode implements PongWatcher {
   }
 
   /** @returns milliseconds until the connection has been idle for too long */
-  private timeLeft (idleTimeout: number): number {
+  private timeLeft (idleTimeout: number, activity: Activity): number {
     const { messagesReceived, messagesSent } = this.session
     const messages = messagesReceived + messagesSent
     // What waits to be read may be a message.
-    if (messages !== this.messages || this.session.isHeldBack) this.activeAt = this.wheel.now
-    this.messages = messages
-    return this.activeAt + idleTimeout - this.wheel.now
+    if (messages !== activity.messages || this.session.isHeldBack) activity.at = this.wheel.now
+    activity.messages = messages
+    return activity.at + idleTimeout - this.wheel.now
   }
 
   /** @returns milliseconds until the next look; `NEVER` if there seems to be nobody any more */
@@ -114,11 +125,11 @@ export class Liveness extends WheelNode implements PongWatcher {
     if (session.isStuck) {
       this.pingedAt = NEVER
       // A Ping would wait behind all that is queued already. What tells of life is that the queue moves.
-      if (this.stuckAt === NEVER || this.hasWritten()) this.noteWritten()
-      else if (now - this.stuckAt >= timeout) return NEVER
-      return Math.min(interval, this.stuckAt + timeout - now)
+      if (this.stuck === null || this.hasWritten(this.stuck)) this.stuck = { at: now, progress: writeProgressOf(session.socket) }
+      else if (now - this.stuck.at >= timeout) return NEVER
+      return Math.min(interval, this.stuck.at + timeout - now)
     }
-    this.stuckAt = NEVER
+    this.stuck = null
     if (session.isHeldBack) {
       this.pingedAt = NEVER
       // It may have answered: we do not read. So its TCP is asked.
@@ -147,15 +158,8 @@ export class Liveness extends WheelNode implements PongWatcher {
     socket.setKeepAlive(true, delay)
   }
 
-  private hasWritten (): boolean {
+  private hasWritten ({ progress }: Stuck): boolean {
     const { written, unwritten } = writeProgressOf(this.session.socket)
-    return written !== this.written || unwritten !== this.unwritten
-  }
-
-  private noteWritten (): void {
-    const { written, unwritten } = writeProgressOf(this.session.socket)
-    this.written = written
-    this.unwritten = unwritten
-    this.stuckAt = this.wheel.now
+    return written !== progress.written || unwritten !== progress.unwritten
   }
 }
