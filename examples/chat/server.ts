@@ -9,12 +9,13 @@ import Fastify from 'fastify'
 import websocket, { type WebSocketConnection } from 'fastify-ws-routes'
 import { createHash, randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { freeColour, visibleName } from './people.js'
 
 const LONGEST_HISTORY = 100 // messages of a room that are kept
 const MOST_ROOMS = 200 // with nobody in them; those with somebody in them, maxConnections bounds
-const HEARTBEAT = 3_000 // ms
+const HEARTBEAT = 2_000 // ms
 
-const Person = Type.Object({ id: Type.String(), name: Type.String() })
+const Person = Type.Object({ id: Type.String(), name: Type.String(), colour: Type.Integer() })
 type Person = Static<typeof Person>
 
 const Message = Type.Object({ id: Type.String(), from: Person, text: Type.String(), time: Type.Integer() })
@@ -33,7 +34,7 @@ const ServerMessage = Type.Union([
   Type.Object({ type: Type.Literal('typing'), person: Person }),
   Type.Object({ type: Type.Literal('said'), message: Message }),
   Type.Object({ type: Type.Literal('rooms'), rooms: Type.Array(Type.Object({ name: Type.String(), people: Type.Integer() })) }),
-  Type.Object({ type: Type.Literal('latency'), milliseconds: Type.Number() })
+  Type.Object({ type: Type.Literal('alive'), latency: Type.Optional(Type.Number()) })
 ])
 type ServerMessage = Static<typeof ServerMessage>
 
@@ -67,9 +68,13 @@ app.get('/rooms/:room', {
     rateLimit: { messages: 40, window: 2_000 }, // more close it with 1008
     heartbeat: { interval: HEARTBEAT, timeout: 2 * HEARTBEAT }
   },
+  // Names that nobody can see are as good as none.
+  preValidation: async ({ query }) => {
+    if (typeof query.name === 'string') query.name = visibleName(query.name)
+  },
   // Checked before the handshake is accepted: who comes without a name gets a 400 over HTTP.
   schema: {
-    params: Type.Object({ room: Type.String({ pattern: '^[\\p{L}\\p{N}_-]{1,32}$' }) }),
+    params: Type.Object({ room: Type.String({ pattern: '^(?:(?!\\p{Default_Ignorable_Code_Point})[\\p{L}\\p{M}\\p{N}_-]){1,32}$' }) }),
     querystring: Type.Object({
       name: Type.String({ maxLength: 24, pattern: '\\S' }),
       /** The id of the last message that the page has, if it comes back. */
@@ -80,12 +85,12 @@ app.get('/rooms/:room', {
     send: ServerMessage
   }
 }, (connection, request) => {
-  const { room: name } = request.params
+  const name = request.params.room.normalize().toLowerCase()
   const room = enter(name)
   const id = request.getDecorator<string>('guest')
-  const me = [...room.people.values()].find(person => person.id === id) ?? { id, name: '' }
-  const isNews = me.name !== request.query.name.trim()
-  me.name = request.query.name.trim()
+  const me = [...room.people.values()].find(person => person.id === id) ?? { id, name: '', colour: freeColour(id, coloursIn(room)) }
+  const isNews = me.name !== request.query.name
+  me.name = request.query.name
   room.people.set(connection, me)
   request.log.info({ room: name, person: me }, 'joined')
 
@@ -142,10 +147,11 @@ function tellRooms (): void {
   everybody.broadcastJson({ type: 'rooms', rooms: list.filter(({ people }) => people > 0) })
 }
 
-// Pages cannot see the Pings of the heartbeat: we tell how long the last took. It is also how they know that we are there.
+// Pages cannot see the Pings of the heartbeat: we tell how long the last took. A page that hears nothing for some seconds
+// knows that the connection is lost.
 const clock = setInterval(() => {
   for (const connection of everybody.clients) {
-    if (connection.latency !== undefined) connection.sendJson({ type: 'latency', milliseconds: connection.latency })
+    connection.sendJson({ type: 'alive', ...(connection.latency !== undefined && { latency: connection.latency }) })
   }
 }, HEARTBEAT)
 app.addHook('onClose', async () => clearInterval(clock))
@@ -166,4 +172,8 @@ function enter (name: string): Room {
   }
   rooms.set(name, room)
   return room
+}
+
+function coloursIn (room: Room): Set<number> {
+  return new Set([...room.people.values()].map(({ colour }) => colour))
 }

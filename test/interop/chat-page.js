@@ -7,7 +7,7 @@ const canvas = Object.assign(document.createElement('canvas'), { width: 1, heigh
 globalThis.inspect = {
   /** What can be touched, and is not as large as a finger needs it. */
   smallTargets (size) {
-    return [...document.querySelectorAll('button, a, input, textarea')]
+    return [...document.querySelectorAll('button, a:not(.text a), input, textarea')]
       .filter(element => element.checkVisibility())
       .map(element => ({ name: element.id || element.textContent, box: element.getBoundingClientRect() }))
       .filter(({ box }) => box.width < size || box.height < size)
@@ -36,6 +36,15 @@ globalThis.inspect = {
   excessWidth () {
     const wide = [document.documentElement, document.body, document.getElementById('scroller')]
     return Math.max(...wide.map(element => element.scrollWidth - element.clientWidth), document.documentElement.scrollWidth - innerWidth)
+  },
+
+  /** What can be seen of these and takes more than one line. */
+  wrapped (selector) {
+    const range = document.createRange()
+    return [...document.querySelectorAll(selector)].filter(element => {
+      range.selectNodeContents(element)
+      return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1
+    }).map(element => element.textContent)
   },
 
   /** Whether the whole of an element is on the screen. */

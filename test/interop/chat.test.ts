@@ -142,6 +142,7 @@ class Person {
 interface Told {
   type: string
   message?: { id: string, from: { name: string } }
+  people?: { name: string, colour: number }[]
   messages?: { id: string }[]
   isGap?: boolean
 }
@@ -303,10 +304,12 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     await Promise.all([ada.goTo('long'), grace.goTo('long')])
     const texts = Array.from({ length: 8 }, (_, i) => `number ${i}\n\n\nand a word more`)
     // Faster than anybody types: all in one task of the page.
-    await grace.page.evaluate(`for (const text of ${JSON.stringify(texts)}) {
+    const notes = await grace.page.evaluate(`for (const text of ${JSON.stringify(texts)}) {
       document.getElementById('text').value = text
       document.getElementById('composer').requestSubmit()
-    }`)
+    }
+    [...document.querySelectorAll('.pending .note')].filter(note => note.checkVisibility()).map(note => note.textContent)`)
+    t.strictSame(notes, ['Sending 8 messages…'], 'what takes its time is explained')
     await ada.reads('number 7')
     t.strictSame(await ada.allRead(), texts)
     t.ok(await ada.page.evaluate("inspect.isOnScreen('.message:last-child')"), 'the newest is in sight')
@@ -354,7 +357,7 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     await page.keyboard.press('Escape')
     await sidebar.waitFor({ state: 'hidden' })
     await page.getByRole('button', { name: 'Rooms and people' }).tap()
-    await page.getByRole('link', { name: 'long' }).tap()
+    await page.getByRole('link', { name: /^long/ }).tap()
     await sidebar.waitFor({ state: 'hidden' })
   })
 
@@ -390,6 +393,152 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     t.strictSame(await ada.people(), ['Ada', 'Grace'])
   })
 
+  t.test('an address in a message is a link', async t => {
+    await ada.goTo('links')
+    const text = 'see https://example.com/wiki/Chat_(online), or (http://example.com/?q=1#top).'
+    await ada.say(text)
+    await ada.reads('see')
+    const links = ada.log.locator('.text a')
+    t.strictSame(await links.allInnerTexts(), ['https://example.com/wiki/Chat_(online)', 'http://example.com/?q=1#top'])
+    for (const link of await links.all()) {
+      t.equal(await link.getAttribute('href'), await link.innerText())
+      t.equal(await link.getAttribute('target'), '_blank')
+      t.equal(await link.getAttribute('rel'), 'noopener noreferrer')
+    }
+    t.strictSame(await ada.allRead(), [text], 'nothing of the text is lost')
+
+    const addresses: [text: string, links: string[]][] = [
+      ['HTTPS://Example.com/A', ['HTTPS://Example.com/A']],
+      ['“https://example.com/a”, <https://example.com/b>', ['https://example.com/a', 'https://example.com/b']],
+      ['[text](https://example.com/a)or more', ['https://example.com/a']],
+      ['https://example.com/a_(b(c))... and http://[::1]:80/[x]?!', ['https://example.com/a_(b(c))', 'http://[::1]:80/[x]']],
+      ['https://example.com/(see', ['https://example.com/']],
+      ['https://example.com/a（见）。https://example.com/b）', ['https://example.com/a（见）。https://example.com/b']],
+      ['https://例え.jp/路?q=ü', ['https://例え.jp/路?q=ü']],
+      ['https://example.com/\u202egpj.exe', ['https://example.com/']],
+      ['https:// http://. https://: https://a:b@example.com/ https://example.com@evil.example/', []],
+      ['javascript:alert(1) data:text/html,x ftp://example.com xhttps://example.com //example.com file:///etc/passwd', []],
+      ['https://example.com/' + '.'.repeat(1900), ['https://example.com/']],
+      ['https://example.com/' + '('.repeat(1900), ['https://example.com/']]
+    ]
+    for (const [text, links] of addresses) {
+      const pieces = await ada.page.evaluate(`import('./links.js').then(({ withLinks }) => withLinks(${JSON.stringify(text)})
+        .map(piece => typeof piece === 'string' ? piece : { link: piece.textContent, scheme: piece.protocol, children: piece.childElementCount }))`) as (string | { link: string })[]
+      t.strictSame(pieces.filter(piece => typeof piece !== 'string').map(piece => piece.link), links, text.slice(0, 100))
+      for (const piece of pieces) if (typeof piece !== 'string') t.match(piece, { scheme: /^https?:$/, children: 0 })
+      t.equal(pieces.map(piece => typeof piece === 'string' ? piece : piece.link).join(''), text)
+    }
+  })
+
+  t.test('nothing is cut off: what is too long says so, and what becomes of the name of a room is to be seen', async t => {
+    await ada.goTo('limits')
+    const { page, text } = ada
+    const long = 'é'.repeat(1999) + '🙂'
+    await text.fill(long.slice(2).trim())
+    t.equal(await page.locator('#text-limit').textContent(), '1998 of 2000')
+    await text.fill(`${long}!!!`)
+    t.equal(await page.locator('#text-limit').textContent(), '3 characters too many')
+    await text.press('Enter')
+    t.equal(await text.inputValue(), `${long}!!!`, 'it stays there')
+    t.strictSame(await ada.allRead(), [])
+    await ada.say(long)
+    await ada.reads('🙂')
+    t.strictSame(await ada.allRead(), [long])
+    t.equal(await page.locator('#text-limit').textContent(), '')
+
+    await page.getByRole('button', { name: 'Change my name' }).click()
+    const name = page.getByLabel('Your name')
+    for (const [wanted, limit] of [['A'.repeat(23), '23 of 24'], ['A'.repeat(30), '6 characters too many'], ['\u202e\u3164 \u200b', '']] as const) {
+      await name.fill(wanted)
+      t.equal(await page.locator('#name-limit').textContent(), limit)
+      await name.press('Enter')
+      t.equal(await name.isVisible(), limit !== '23 of 24')
+      if (limit === '23 of 24') await page.getByRole('button', { name: 'Change my name' }).click()
+    }
+    await name.fill('A\u202eda\u2066')
+    await name.press('Enter')
+    await grace.goTo('limits')
+    await grace.page.locator('#people .name').filter({ hasText: /^Ada$/ }).waitFor({ state: 'attached' })
+    await page.waitForFunction("localStorage.getItem('name') === 'Ada'")
+
+    const room = page.getByRole('textbox', { name: 'Name of a room' })
+    const hint = page.locator('#new-room-name')
+    await room.fill('Ada & the Keys')
+    t.equal(await hint.textContent(), 'Opens ada-the-keys')
+    await room.fill('हिन्दी')
+    t.equal(await hint.textContent(), '', 'it is taken as it is')
+    for (const refused of ['r'.repeat(33), '!?']) {
+      await room.fill(refused)
+      await room.press('Enter')
+      t.equal(await room.inputValue(), refused)
+    }
+    await page.getByRole('heading', { name: 'limits', exact: true }).waitFor()
+    await room.fill('हिन्दी')
+    await room.press('Enter')
+    await page.getByRole('heading', { name: 'हिन्दी', exact: true }).waitFor()
+    await ada.seesRoom('हिन्दी', '1 person')
+  })
+
+  t.test('a name that looks like another, and colours of those who are there together', async t => {
+    const names = [['A\u202eda\u2069\u200b', 'Ada'], ['\u3164Eve\u00ad \t Moore\u2028', 'Eve Moore'], ['👩\u200d💻 Zoë', '👩\u200d💻 Zoë'], ['نور', 'نور']] as const
+    for (const [name, shown] of names) {
+      const guest = await Guest.enter(port, 'names', name)
+      t.equal(guest.welcome.people!.at(-1)!.name, shown)
+      guest.client.close()
+    }
+    const colours: number[] = []
+    for (let i = 0; i < 13; i++) {
+      const guest = await Guest.enter(port, 'colours', `${i}`)
+      colours.push(guest.welcome.people!.at(-1)!.colour)
+    }
+    t.equal(new Set(colours.slice(0, 12)).size, 12)
+    t.ok(colours.includes(colours[12]!), 'there are no more')
+  })
+
+  t.test('a page that is offline says so at once, and on narrow screens nothing wraps that has one line', async t => {
+    const tunnel = await Line.open(t, port)
+    const options: BrowserContextOptions = { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true }
+    const edith = await Person.enter(browser, `http://127.0.0.1:${tunnel.port}/`, 'Edith', 'narrow', options)
+    const { page } = edith
+    const wilhelmina = await Guest.enter(port, 'narrow', 'Wilhelmina Hohenzollern')
+    await edith.say(`https://example.com/${'averylongword'.repeat(20)}`)
+    for (let i = 0; i < 12; i++) await wilhelmina.say(`number ${i}\n\n\n${'and a few words more '.repeat(3)}`)
+    await edith.reads('number 11')
+
+    const state = await page.evaluate("dispatchEvent(new Event('offline')), document.getElementById('state').textContent")
+    t.equal(state, 'Not connected')
+    await edith.is('open')
+
+    await page.evaluate("document.getElementById('scroller').scrollTop = 40")
+    for (const text of ['one more', 'and another']) await wilhelmina.say(text)
+    await page.locator('#newer', { hasText: '2 new messages' }).waitFor()
+    // The next try is minutes away, and the time passes as we say.
+    await page.evaluate('Math.random = () => 1000')
+    await page.clock.install()
+    await wilhelmina.say('and a last one')
+    await edith.reads('and a last one')
+    tunnel.deafen()
+    await page.clock.fastForward(5_000)
+    await edith.is('waiting')
+    await page.locator('#retry').waitFor()
+    await edith.text.fill('x'.repeat(2340))
+
+    for (const [width, height] of [[320, 640], [360, 740], [1280, 800]] as const) {
+      await page.setViewportSize({ width, height })
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme })
+        t.strictSame(await page.evaluate("inspect.wrapped('time, #newer, #retry, #countdown, #state, #text-limit')"), [], `${width} px`)
+        t.equal(await page.evaluate('inspect.excessWidth()'), 0, `${width} px`)
+        for (const id of ['newer', 'retry', 'text-limit', 'send']) t.ok(await page.evaluate(`inspect.isOnScreen('#${id}')`), `${width} px: ${id}`)
+        t.strictSame(await page.evaluate('inspect.faintTexts()'), [], `${width} px, ${colorScheme}`)
+      }
+    }
+    t.ok(await page.locator('#newer').isVisible())
+    t.strictSame(edith.errors, [])
+    wilhelmina.client.close()
+    await page.context().close()
+  })
+
   t.test('the page of another site, a name or a room that cannot be, and messages that are none', async t => {
     const ws = `ws://127.0.0.1:${port}/rooms`
     const refusal = async (path: string, headers = {}): Promise<number | null> => {
@@ -398,7 +547,8 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     }
     t.equal(await refusal('/lobby'), 400)
     t.equal(await refusal('/lobby?name=%20'), 400)
-    t.equal(await refusal('/No%20Room?name=x'), 400)
+    t.equal(await refusal(`/lobby?name=${encodeURIComponent('\u202e\u3164 \u200b')}`), 400)
+    for (const room of ['No Room', 'a\u200bb', '\u202eabc', '\u3164', 'r'.repeat(33)]) t.equal(await refusal(`/${encodeURIComponent(room)}?name=x`), 400, room)
     t.equal(await refusal('/lobby?name=x', { Origin: 'https://elsewhere.example' }), 403)
 
     for (const [message, code] of [['no JSON', 1007], ['{"type":"say","id":"1","text":"x"}', 1008], ['x'.repeat(16 * 1024 + 1), 1009]] as const) {

@@ -1,15 +1,20 @@
 /* global addEventListener, document, history, localStorage, location, scrollTo, visualViewport */
 
 import { Conversation } from './conversation.js'
-import { avatarOf, element, nameOf } from './elements.js'
+import { avatarOf, element, listNames, nameOf } from './elements.js'
+import { limit } from './limit.js'
 import { Outbox } from './outbox.js'
 import { RoomConnection } from './room-connection.js'
 
 const TYPING_TOLD = 2_000 // ms between two of ours
 const TYPING_SHOWN = 4_000 // ms after the last of theirs
 
+// Characters that the server takes.
+const LONGEST_TEXT = 2_000
+const LONGEST_NAME = 24
+const LONGEST_ROOM = 32
+
 const $ = id => document.getElementById(id)
-const names = new Intl.ListFormat('en')
 
 let name = localStorage.getItem('name') ?? ''
 let room = ''
@@ -32,7 +37,7 @@ const connection = new RoomConnection({
 // The room is in the address, so that it can be passed on.
 
 function enterRoom () {
-  const wanted = toRoomName(decode(location.hash.slice(1))) || 'lobby'
+  const wanted = [...toRoomName(decode(location.hash.slice(1)))].slice(0, LONGEST_ROOM).join('') || 'lobby'
   history.replaceState(null, '', `#${wanted}`)
   if (wanted === room) return
   room = wanted
@@ -49,8 +54,10 @@ function enterRoom () {
   if (name !== '') connection.connect()
 }
 
+/** What the server takes as the name of a room, but for its length. */
 function toRoomName (text) {
-  return text.toLowerCase().replace(/[^\p{L}\p{N}_\s-]/gu, '').trim().replace(/[\s-]+/g, '-').slice(0, 32)
+  const kept = text.normalize().toLowerCase().replace(/\p{Default_Ignorable_Code_Point}|[^\p{L}\p{M}\p{N}_\s-]/gu, '')
+  return kept.trim().replace(/[\s-]+/g, '-')
 }
 
 function decode (text) {
@@ -63,10 +70,24 @@ function decode (text) {
 
 addEventListener('hashchange', enterRoom)
 
+const showRoomLimit = limit($('new-room'), LONGEST_ROOM, $('new-room-limit'), toRoomName)
+$('new-room').addEventListener('input', showNewRoom)
+
+/** What becomes of the name of a room that is no such name as it is. */
+function showNewRoom () {
+  const text = $('new-room').value
+  const wanted = toRoomName(text)
+  const isOther = text !== '' && wanted !== '' && wanted !== text
+  $('new-room-name').replaceChildren(...isOther ? ['Opens ', element('bdi', 'name', wanted)] : [])
+  if (text !== '' && wanted === '') $('new-room').setCustomValidity('The name of a room has letters or digits.')
+}
+
 $('open-room').addEventListener('submit', event => {
   event.preventDefault()
   location.hash = toRoomName($('new-room').value)
   $('new-room').value = ''
+  showRoomLimit()
+  showNewRoom()
   leaveSidebar()
 })
 
@@ -77,8 +98,11 @@ function leaveSidebar () {
 
 // Who we are.
 
+const showNameLimit = limit($('name'), LONGEST_NAME, $('name-limit'))
+
 function askName () {
   $('name').value = name
+  showNameLimit()
   $('hello').returnValue = ''
   $('hello').showModal()
 }
@@ -107,7 +131,7 @@ function receive (message) {
     case 'left': return comeOrGo(message.person, message.type)
     case 'typing': return startTyping(message.person)
     case 'rooms': return showRooms(message.rooms)
-    case 'latency': return showLatency(message.milliseconds)
+    case 'alive': return showLatency(message.latency)
   }
 }
 
@@ -116,9 +140,13 @@ function welcome (message) {
   people.clear()
   for (const person of message.people) people.set(person.id, person)
   showPeople()
+  // The server removes what cannot be seen.
+  name = people.get(you).name
+  localStorage.setItem('name', name)
   if (message.isGap) conversation.addGap()
   for (const missed of message.messages) said(missed)
   for (const waiting of outbox.waitingFor(room)) showWaiting(waiting)
+  showSending()
   outbox.start(room, ready => connection.send(ready))
   $('scroller').ariaBusy = 'false'
 }
@@ -129,6 +157,7 @@ function said (message) {
   if (isOwn) outbox.confirm(message.id)
   stopTyping(message.from.id)
   const isNew = conversation.add(message, { isOwn })
+  if (isOwn) showSending()
   if (isNew && document.hidden) unread++
   showTitle()
 }
@@ -144,14 +173,18 @@ function comeOrGo (person, verb) {
 
 // What we say.
 
+const showTextLimit = limit($('text'), LONGEST_TEXT, $('text-limit'))
+
 $('composer').addEventListener('submit', event => {
   event.preventDefault()
   const text = $('text').value.trim()
   $('text').focus()
   if (text === '') return
   $('text').value = ''
+  showTextLimit()
   toldTyping = 0
   showWaiting(outbox.add(room, text))
+  showSending()
 })
 
 $('text').addEventListener('keydown', event => {
@@ -166,6 +199,12 @@ $('send').addEventListener('pointerdown', event => event.preventDefault())
 
 function showWaiting (message) {
   conversation.add({ ...message, from: { id: you, name } }, { isOwn: true, isPending: true })
+}
+
+/** What is pasted in many messages takes its time: the outbox sends one after the other. */
+function showSending () {
+  const count = outbox.waitingFor(room).length
+  conversation.explainWait(state !== 'open' ? 'Not sent yet' : count > 1 ? `Sending ${count} messages…` : 'Sending…')
 }
 
 // Who is typing.
@@ -193,9 +232,9 @@ function stopTyping (...ids) {
 }
 
 function showTyping () {
-  const who = [...typists.values()].map(typist => typist.name)
+  const who = [...typists.values()]
   const verb = who.length === 1 ? 'is typing' : 'are typing'
-  $('typing').textContent = who.length === 0 ? '' : `${who.length > 3 ? 'Several people' : names.format(who)} ${verb}`
+  $('typing').replaceChildren(...who.length === 0 ? [] : [...who.length > 3 ? ['Several people'] : listNames(who), ` ${verb}`])
 }
 
 // What is around the messages.
@@ -233,6 +272,7 @@ $('rooms').addEventListener('click', event => {
 })
 
 function showLatency (milliseconds) {
+  if (milliseconds === undefined) return
   $('latency').textContent = `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`
 }
 
@@ -240,6 +280,7 @@ let countdown = 0
 
 function showState (next, retryAt, reason) {
   state = next
+  showSending()
   if (state !== 'open') {
     outbox.stop()
     stopTyping(...typists.keys())
@@ -268,6 +309,8 @@ $('retry').addEventListener('click', () => {
   connection.connect()
   $('text').focus()
 })
+
+addEventListener('offline', () => connection.lose())
 
 // A phone that wakes up, or finds a network, need not wait.
 addEventListener('online', reconnect)

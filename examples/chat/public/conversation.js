@@ -1,6 +1,7 @@
 /* global ResizeObserver */
 
-import { avatarOf, element, nameOf, setColour } from './elements.js'
+import { avatarOf, element, listNames, nameOf, setColour } from './elements.js'
+import { withLinks } from './links.js'
 
 const GROUP = 5 * 60_000 // ms between messages of one author that stand together
 const MOST_ITEMS = 400 // older ones leave the page
@@ -8,7 +9,6 @@ const NEAR_END = 80 // px
 
 const clock = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' })
 const calendar = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long' })
-const list = new Intl.ListFormat('en')
 
 // Nothing but emoji, and not too many: they are shown large.
 const EMOJI = /^(?=.{1,24}$)(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\p{Regional_Indicator}|\u200d|\ufe0f|\s)+$/u
@@ -63,12 +63,12 @@ export class Conversation {
     const wasAtEnd = this.#isAtEnd
     if (shown !== undefined) this.#remove(shown.item)
 
-    const bubble = element('p', EMOJI.test(text) ? 'text emoji' : 'text', text)
+    const bubble = element('p', EMOJI.test(text) ? 'text emoji' : 'text', ...withLinks(text))
     bubble.dir = 'auto'
     const item = element('li', 'message', element('p', 'head', nameOf(from), timeOf(time)), bubble)
     item.classList.toggle('own', isOwn)
     item.classList.toggle('pending', isPending)
-    if (isPending) item.append(element('p', 'note', 'Not sent yet'))
+    if (isPending) item.append(element('p', 'note'))
     if (!isOwn) item.prepend(avatarOf(from))
     setColour(item, from)
     this.#messages.set(key, { item, isPending })
@@ -100,6 +100,12 @@ export class Conversation {
     else if (!item.isConnected) this.#items.insertBefore(item, this.#firstPending)
     this.#regroup()
     if (wasAtEnd) this.scrollToEnd()
+  }
+
+  /** Says why messages wait, below the last of them. */
+  explainWait (why) {
+    const note = [...this.#items.querySelectorAll('.pending .note')].at(-1)
+    if (note !== undefined && note.textContent !== why) note.textContent = why
   }
 
   /** More was said than the server has kept. */
@@ -167,9 +173,7 @@ function timeOf (time) {
 /** “Ada and Grace joined, Linus left”, with the names as elements of their own. */
 function describe (changes) {
   return ['joined', 'left'].flatMap(verb => {
-    const names = changes.filter(change => change.verb === verb).map(({ person }) => nameOf(person))
-    if (names.length === 0) return []
-    const parts = list.formatToParts(names.map(String)).map(({ type, value }) => type === 'element' ? names.shift() : value)
-    return [element('span', 'change', ...parts, ` ${verb}`)]
+    const people = changes.filter(change => change.verb === verb).map(({ person }) => person)
+    return people.length === 0 ? [] : [element('span', 'change', ...listNames(people), ` ${verb}`)]
   })
 }

@@ -1,5 +1,7 @@
 /* global document */
 
+const list = new Intl.ListFormat('en')
+
 /** What people type gets into the page by this function only: as text, never as HTML. */
 export function element (tag, className, ...children) {
   const created = document.createElement(tag)
@@ -13,7 +15,13 @@ export function nameOf (person) {
   return element('bdi', 'name', person.name)
 }
 
-/** The initials of somebody, in a colour that stays theirs. */
+/** “Ada, Grace and Linus”, with the names as elements of their own. */
+export function listNames (people) {
+  const names = people.map(nameOf)
+  return list.formatToParts(people.map(String)).map(({ type, value }) => type === 'element' ? names.shift() : value)
+}
+
+/** The initials of somebody, in the colour that the server has chosen. */
 export function avatarOf (person) {
   const words = person.name.split(/\s+/)
   const avatar = element('span', 'avatar', [...new Set([words.at(0), words.at(-1)])].map(firstLetter).join(''))
@@ -22,10 +30,8 @@ export function avatarOf (person) {
   return avatar
 }
 
-export function setColour (target, { id }) {
-  let hash = 0
-  for (const character of id) hash = (hash * 31 + character.codePointAt(0)) % 65_521
-  target.style.setProperty('--hue', hash % 12 * 30)
+export function setColour (target, { colour }) {
+  target.style.setProperty('--hue', (colour ?? 0) * 30)
 }
 
 /** A letter may be several code points. */

@@ -3,8 +3,9 @@
 const FIRST_DELAY = 500 // ms
 const LONGEST_DELAY = 15_000 // ms
 const GROWTH = 1.6 // of the delay, from one try to the next
-// The server is heard of every 3 s. A network that is gone says nothing.
-const LONGEST_SILENCE = 15_000 // ms
+const LONGEST_HANDSHAKE = 15_000 // ms
+// The server says something every 2 s. A network that is gone says nothing.
+const LONGEST_SILENCE = 5_000 // ms
 
 /** A WebSocket to a room that comes back when it is lost. */
 export class RoomConnection {
@@ -39,8 +40,13 @@ export class RoomConnection {
     const socket = this.#socket = new WebSocket(url)
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data))
     socket.onclose = ({ code, reason }) => this.#lose(code === 1008 ? reason : '')
-    this.#silence = setTimeout(() => this.#lose(''), LONGEST_SILENCE)
+    this.#silence = setTimeout(() => this.#lose(''), LONGEST_HANDSHAKE)
     this.#onState('connecting')
+  }
+
+  /** The network says that it is gone, before the connection notices. */
+  lose () {
+    if (this.#socket !== null) this.#lose('')
   }
 
   send (message) {
