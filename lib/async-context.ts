@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
-import { NODE_MAJOR } from './common.js'
+import { IS_KNOWN_NODE, NODE_MAJOR } from './common.js'
 import { isWanted } from './optimizations.js'
 
 // What hooks put into an `AsyncLocalStorage` (request ids, traces, loggers) belongs to the handshake. Sockets, timers and
@@ -7,9 +7,7 @@ import { isWanted } from './optimizations.js'
 
 // Only whether there is any store is not public: see `isEmpty`. Everything works without it.
 
-/** The versions of Node whose resources `isEmpty` can read. */
-const KNOWN_VERSIONS = [20, 22, 24, 26]
-const readsResources = isWanted('empty-contexts') && KNOWN_VERSIONS.includes(NODE_MAJOR)
+const readsResources = isWanted('empty-contexts') && IS_KNOWN_NODE
 
 /** Before this version a resource carries the stores itself: `enterWith` changes them for good, and not only for the call. */
 const RESTORES_STORES_FROM = 24

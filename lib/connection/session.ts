@@ -84,10 +84,7 @@ export class Session extends AppCalls implements Roles {
   /** Whether this side does not read. */
   get isHeldBack (): boolean { return this.lent !== null && this.lent.isPaused }
 
-  private get decoder (): FrameDecoder {
-    this.lent ??= borrowDecoder(this, this.settings, this.compressed !== null, this.rateLimit)
-    return this.lent
-  }
+  private get decoder (): FrameDecoder { return this.lent ?? (this.lent = borrowDecoder(this, this.settings, this.compressed !== null, this.rateLimit)) }
 
   get signal (): AbortSignal {
     if (this.abortController === null) {

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { chunkWasOverwritten, sharedChunk } from '../protocol/frame-scanner.js'
+import { dropIdleListeners } from '../socket/idle-listeners.js'
 import { createLender } from '../socket/lent-reads.js'
 import { quietResets } from '../socket/quiet-resets.js'
 
@@ -22,6 +23,7 @@ interface UsedSocket extends Duplex {
 export function listenToSocket (socket: Duplex, user: SocketUser): void {
   const used = socket as UsedSocket
   used[kUser] = user
+  dropIdleListeners(socket)
   used.on('error', onError)
   used.on('close', onClose)
   used.on('end', onEnd)

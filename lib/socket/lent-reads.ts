@@ -1,19 +1,16 @@
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
-import { NODE_MAJOR } from '../common.js'
+import { IS_KNOWN_NODE } from '../common.js'
 import { isWanted } from '../optimizations.js'
 
 // Sockets that connect can read into a buffer of the app's, by the option `onread` of `new net.Socket()`. This does the same
 // for the sockets of a server, by the members that this option sets, which Node does not document. All of them share the
 // buffer, one after the other: nothing is allocated for a chunk, and nothing goes through the Readable.
 
-/** The major versions of Node that the suite has passed on: a later one may use the members below for something else. */
-const KNOWN_VERSIONS = [20, 22, 24, 26]
-
 const kBuffer = findSymbol('kBuffer')
 const kBufferCb = findSymbol('kBufferCb')
 
-const isAvailable = isWanted('lent-reads') && kBuffer !== null && kBufferCb !== null && KNOWN_VERSIONS.includes(NODE_MAJOR)
+const isAvailable = isWanted('lent-reads') && kBuffer !== null && kBufferCb !== null && IS_KNOWN_NODE
 
 interface Handle {
   useUserBuffer (buffer: Uint8Array): void

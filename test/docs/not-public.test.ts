@@ -11,6 +11,7 @@ const HEADING = '## Not public in Node and Fastify\n'
 const USES: readonly RegExp[] = [
   /\b(_handle|_httpMessage|_writeState|_readableState|_writableState|_events|_server|_parent|_header|_headerSent)\b/,
   /\bk[A-Z]\w*\b.*=.*find\w*\(/,
+  /\bnew Socket\(\)\.listeners\(/,
   /\bgetOwnPropertySymbols\(|\bownKeys\(/,
   /\breadInternal\(/,
   /\bsession\.timeout\b/,
