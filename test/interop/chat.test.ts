@@ -433,6 +433,7 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
   t.test('nothing is cut off: what is too long says so, and what becomes of the name of a room is to be seen', async t => {
     await ada.goTo('limits')
     const { page, text } = ada
+    const rename = page.getByRole('button', { name: 'Change my name' })
     const long = 'é'.repeat(1999) + '🙂'
     await text.fill(long.slice(2).trim())
     t.equal(await page.locator('#text-limit').textContent(), '1998 of 2000')
@@ -446,14 +447,14 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     t.strictSame(await ada.allRead(), [long])
     t.equal(await page.locator('#text-limit').textContent(), '')
 
-    await page.getByRole('button', { name: 'Change my name' }).click()
+    await rename.press('Enter')
     const name = page.getByLabel('Your name')
     for (const [wanted, limit] of [['A'.repeat(23), '23 of 24'], ['A'.repeat(30), '6 characters too many'], ['\u202e\u3164 \u200b', '']] as const) {
       await name.fill(wanted)
       t.equal(await page.locator('#name-limit').textContent(), limit)
       await name.press('Enter')
       t.equal(await name.isVisible(), limit !== '23 of 24')
-      if (limit === '23 of 24') await page.getByRole('button', { name: 'Change my name' }).click()
+      if (limit === '23 of 24') await rename.press('Enter')
     }
     await name.fill('A\u202eda\u2066')
     await name.press('Enter')
@@ -467,10 +468,11 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     t.equal(await hint.textContent(), 'Opens ada-the-keys')
     await room.fill('हिन्दी')
     t.equal(await hint.textContent(), '', 'it is taken as it is')
-    for (const refused of ['r'.repeat(33), '!?']) {
+    for (const [refused, says] of [['r'.repeat(33), '1 character too many'], ['!?', 'Rooms have letters or digits in their names']] as const) {
       await room.fill(refused)
       await room.press('Enter')
       t.equal(await room.inputValue(), refused)
+      await page.getByText(says).waitFor()
     }
     await page.getByRole('heading', { name: 'limits', exact: true }).waitFor()
     await room.fill('हिन्दी')
@@ -486,11 +488,10 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
       t.equal(guest.welcome.people!.at(-1)!.name, shown)
       guest.client.close()
     }
-    const colours: number[] = []
-    for (let i = 0; i < 13; i++) {
-      const guest = await Guest.enter(port, 'colours', `${i}`)
-      colours.push(guest.welcome.people!.at(-1)!.colour)
-    }
+    const guests: Guest[] = []
+    for (let i = 0; i < 13; i++) guests.push(await Guest.enter(port, 'colours', `${i}`))
+    const colours = guests.map(({ welcome }) => welcome.people!.at(-1)!.colour)
+    for (const guest of guests) guest.client.close()
     t.equal(new Set(colours.slice(0, 12)).size, 12)
     t.ok(colours.includes(colours[12]!), 'there are no more')
   })

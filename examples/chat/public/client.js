@@ -73,18 +73,19 @@ addEventListener('hashchange', enterRoom)
 const showRoomLimit = limit($('new-room'), LONGEST_ROOM, $('new-room-limit'), toRoomName)
 $('new-room').addEventListener('input', showNewRoom)
 
-/** What becomes of the name of a room that is no such name as it is. */
+/** Shows the name that a room gets, if it is not what was written. */
 function showNewRoom () {
   const text = $('new-room').value
   const wanted = toRoomName(text)
-  const isOther = text !== '' && wanted !== '' && wanted !== text
-  $('new-room-name').replaceChildren(...isOther ? ['Opens ', element('bdi', 'name', wanted)] : [])
-  if (text !== '' && wanted === '') $('new-room').setCustomValidity('The name of a room has letters or digits.')
+  const opens = wanted === '' ? ['Rooms have letters or digits in their names'] : ['Opens ', element('bdi', 'name', wanted)]
+  $('new-room-name').replaceChildren(...wanted === text ? [] : opens)
 }
 
 $('open-room').addEventListener('submit', event => {
   event.preventDefault()
-  location.hash = toRoomName($('new-room').value)
+  const wanted = toRoomName($('new-room').value)
+  if (wanted === '' || !$('new-room').validity.valid) return $('new-room').focus()
+  location.hash = wanted
   $('new-room').value = ''
   showRoomLimit()
   showNewRoom()
