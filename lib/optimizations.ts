@@ -10,6 +10,8 @@ export type Optimization =
   | 'turns'
   /** Plain TCP sockets that read into the buffer of the scanner. */
   | 'lent-reads'
+  /** Short writes to plain TCP sockets that go past the Writable of the socket. */
+  | 'direct-writes'
   /** One async context for all connections whose handshake had none. */
   | 'empty-contexts'
   /** Resets of clients that make no error where nobody listens to the socket. */

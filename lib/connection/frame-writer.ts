@@ -9,6 +9,7 @@ import type { SharedMessage } from './shared-message.js'
 import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { encodeText } from '../protocol/text.js'
+import { writeDirectly } from '../socket/direct-writes.js'
 
 /** Size of the scratch buffers, in bytes. All connections copy their frames behind each other into one of them. */
 const SCRATCH_SIZE = 64 * 1024
@@ -217,7 +218,7 @@ export class FrameWriter {
   }
 
   private writeSegment (segment: Buffer, done: SendCallback | undefined): void {
-    this.socket.write(segment, done)
+    if (done !== undefined || !writeDirectly(this.socket, segment)) this.socket.write(segment, done)
     // Bytes that the kernel has taken free their place in the scratch buffer, unless another frame lies behind them.
     if (segment.buffer === scratch.buffer && segment.byteOffset + segment.length === scratchEnd && isWrittenThrough(this.socket)) {
       scratchEnd = segment.byteOffset

@@ -1,0 +1,185 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough, type Duplex } from 'node:stream'
+import { createServer as createSecureServer } from 'node:tls'
+import t, { type Test } from 'tap'
+import { writeDirectly } from '../../lib/socket/direct-writes.js'
+import type { Teardown } from '../support/app.js'
+import { certificate } from '../support/certificate.js'
+import { connectSecure } from '../support/server-sockets.js'
+
+/** Those that the path is tried on. Elsewhere it must not be taken. */
+const IS_KNOWN = [20, 22, 24, 26].includes(Number(process.versions.node.split('.')[0]))
+
+interface Pair {
+  server: Socket
+  client: Socket
+  /** All that the client has received, once it has read. */
+  received: () => Buffer
+  receivedLength: () => number
+}
+
+async function pair (t: Teardown, path?: string): Promise<Pair> {
+  const listener = createServer({ noDelay: true })
+  listener.listen(path ?? { port: 0, host: '127.0.0.1' })
+  await once(listener, 'listening')
+  t.teardown(() => listener.close())
+  const client = path === undefined ? connect((listener.address() as AddressInfo).port, '127.0.0.1') : connect(path)
+  const [[server]] = await Promise.all([once(listener, 'connection') as Promise<[Socket]>, once(client, 'connect')])
+  const chunks: Buffer[] = []
+  let length = 0
+  client.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    length += chunk.length
+  })
+  t.teardown(() => { server.destroy() })
+  t.teardown(() => { client.destroy() })
+  return { server, client, received: () => Buffer.concat(chunks), receivedLength: () => length }
+}
+
+async function receive ({ client, received, receivedLength }: Pair, length: number): Promise<Buffer> {
+  while (receivedLength() < length) await once(client, 'data')
+  return received()
+}
+
+/** Writes in whichever way is open. @returns whether it was the direct one */
+function write (socket: Duplex, bytes: Buffer): boolean {
+  const isDirect = writeDirectly(socket, bytes)
+  if (!isDirect) socket.write(bytes)
+  return isDirect
+}
+
+/** Chunks that differ, so that none can be lost, doubled or out of its place. */
+const chunkOf = (index: number, length = 64 * 1024): Buffer => Buffer.alloc(length, `${index} `.padStart(16))
+
+/** Writes until the kernel takes no more. @returns what was written */
+function fill (t: Test, socket: Socket): Buffer[] {
+  const written: Buffer[] = []
+  while (socket.writableLength === 0) {
+    const chunk = chunkOf(written.length)
+    t.equal(write(socket, chunk), IS_KNOWN)
+    written.push(chunk)
+  }
+  return written
+}
+
+t.test('short writes go past the Writable, in order with those that do not, over TCP and Unix sockets', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'direct-'))
+  t.teardown(async () => rm(folder, { recursive: true }))
+  for (const path of [undefined, join(folder, 'socket')]) {
+    const sockets = await pair(t, path)
+    const { server } = sockets
+    write(server, Buffer.from('first'))
+    for (const word of [' second', ' third']) t.equal(write(server, Buffer.from(word)), IS_KNOWN)
+    server.write(' fourth')
+    t.equal(write(server, Buffer.from(' fifth')), IS_KNOWN)
+    const expected = 'first second third fourth fifth'
+    t.equal((await receive(sockets, expected.length)).toString(), expected)
+    t.equal(server.bytesWritten, expected.length)
+    t.equal(server.writableLength, 0)
+  }
+})
+
+t.test('what the kernel does not take at once is queued as any write is, and drains', async t => {
+  const sockets = await pair(t)
+  const { server, client } = sockets
+  client.pause()
+  for (let round = 0; round < 3; round++) {
+    const before = sockets.receivedLength()
+    const written = fill(t, server)
+    t.ok(server.writableLength > 0, 'counts as queued')
+    t.ok(server.writableNeedDrain)
+    t.notOk(writeDirectly(server, Buffer.from('not in between')), 'what follows goes through the queue')
+    const last = chunkOf(1000 + round, 5)
+    const order: string[] = []
+    server.once('drain', () => order.push('drain'))
+    server.write(last, () => order.push('written'))
+    client.resume()
+    const expected = Buffer.concat([...written, last])
+    const received = await receive(sockets, before + expected.length)
+    t.ok(received.subarray(before).equals(expected), 'all that was written, and nothing else')
+    while (order.length < 2) await new Promise(resolve => { setImmediate(resolve) })
+    t.same(order.sort(), ['drain', 'written'])
+    t.equal(server.writableLength, 0)
+    t.equal(server.bytesWritten, received.length)
+    client.pause()
+  }
+  client.resume()
+  t.equal(write(server, Buffer.from('direct again')), IS_KNOWN)
+})
+
+t.test('a socket that is ended, or destroyed, while a write is under way', async t => {
+  const ended = await pair(t)
+  ended.client.pause()
+  const written = fill(t, ended.server)
+  ended.server.end()
+  t.notOk(writeDirectly(ended.server, Buffer.from('x')), 'nothing follows the end')
+  ended.client.resume()
+  await once(ended.client, 'end')
+  t.ok(ended.received().equals(Buffer.concat(written)))
+
+  const destroyed = await pair(t)
+  destroyed.client.pause()
+  fill(t, destroyed.server)
+  destroyed.server.destroy()
+  await once(destroyed.server, 'close')
+  t.notOk(writeDirectly(destroyed.server, Buffer.from('x')))
+})
+
+t.test('a client that resets: the error is the one of the socket, in the middle of a write and before one', async t => {
+  for (const isFull of [true, false]) {
+    const { server, client } = await pair(t)
+    const failed = once(server, 'error') as Promise<[NodeJS.ErrnoException]>
+    client.pause()
+    if (isFull) fill(t, server)
+    client.resetAndDestroy()
+    // Without a reader the socket learns it by writing.
+    const timer = setInterval(() => { write(server, Buffer.from('x')) }, 1)
+    t.teardown(() => { clearInterval(timer) })
+    const [error] = await failed
+    clearInterval(timer)
+    t.match(error.code, /^(ECONNRESET|EPIPE)$/)
+    if (!server.closed) await once(server, 'close')
+    t.notOk(writeDirectly(server, Buffer.from('x')))
+  }
+})
+
+t.test('no direct write where the Writable has a part in it', async t => {
+  const sockets = await pair(t)
+  const { server } = sockets
+  const isRefused = (name: string): void => { t.notOk(writeDirectly(server, Buffer.from(name)), name) }
+  server.cork()
+  isRefused('corked')
+  server.write('corked, ')
+  isRefused('with something queued')
+  server.uncork()
+  server.setTimeout(10_000)
+  isRefused('with a timeout, which each write restarts')
+  server.setTimeout(0)
+  for (const method of ['write', '_write'] as const) {
+    const plain = server[method] as (...args: unknown[]) => boolean
+    Object.assign(server, { [method] (...args: unknown[]) { return Reflect.apply(plain, this, args) } })
+    isRefused(`with a ${method} of somebody else`)
+    Reflect.deleteProperty(server, method)
+  }
+  t.equal(write(server, Buffer.from('direct')), IS_KNOWN)
+  t.equal((await receive(sockets, 14)).toString(), 'corked, direct')
+  t.notOk(writeDirectly(new PassThrough(), Buffer.from('x')), 'not a socket')
+})
+
+t.test('no direct write to TLS, whose bytes are encrypted first', async t => {
+  const listener = createSecureServer(certificate)
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  t.teardown(() => listener.close())
+  const accepted = once(listener, 'secureConnection') as Promise<[Socket]>
+  const client = await connectSecure((listener.address() as AddressInfo).port)
+  t.teardown(() => client.destroy())
+  const [server] = await accepted
+  t.notOk(writeDirectly(server, Buffer.from('plain')))
+  server.write('encrypted')
+  t.equal((await client.bytes(9)).toString(), 'encrypted')
+})
