@@ -8,6 +8,7 @@ export type * from '../types/diagnostics.js'
 export type * from '../types/fastify.js'
 export type * from '../types/asyncapi.js'
 export type * from '../types/fastify-websocket.js'
+export { once } from './connection/once.js'
 export { CloseCode } from './protocol/close-codes.js'
 export {
   AsyncApiError, ClosedError, HandshakeError, InjectError, InvalidMessageError, InvalidPayloadError, MessageSchemaError, MessageTooBigError, NotOpenError,

@@ -156,17 +156,17 @@ export type AsyncApiTransform = (schema: unknown, context: { readonly url: strin
 /** Parts of the document that the routes do not declare. */
 export interface AsyncApiOptions {
   /** Default: the title `'WebSocket API'` and the version `'1.0.0'`. */
-  info?: Partial<AsyncApiInfo>
+  info?: Partial<AsyncApiInfo> | undefined
   /** By name. Default none: nothing is guessed. */
-  servers?: Record<string, AsyncApiServer>
+  servers?: Record<string, AsyncApiServer> | undefined
   /** A URI that identifies the application. */
-  id?: string
+  id?: string | undefined
   /** The content type of messages of routes without schemas; with a schema it is `application/json`. */
-  defaultContentType?: string
+  defaultContentType?: string | undefined
   /** By the names that the routes have in `schema.security`. */
-  securitySchemes?: Record<string, AsyncApiSecurityScheme>
+  securitySchemes?: Record<string, AsyncApiSecurityScheme> | undefined
   /** The URL of a route that serves the document as JSON, such as `'/asyncapi.json'`. Default `false`: no route serves it. */
-  route?: string | false
+  route?: string | false | undefined
   /** For schemas that neither are JSON Schema nor convert themselves to it, as those of Standard JSON Schema do. */
-  transform?: AsyncApiTransform
+  transform?: AsyncApiTransform | undefined
 }

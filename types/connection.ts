@@ -10,14 +10,14 @@ export type SendCallback = (error?: Error | null) => void
 /** The options of `send`. */
 export interface SendOptions {
   /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
-  binary?: boolean
+  binary?: boolean | undefined
   /** `false` starts or continues a fragmented message (RFC 6455 §5.4). Default `true`. */
-  fin?: boolean
+  fin?: boolean | undefined
   /**
    * `false` sends this message as it is. Default `true`: with permessage-deflate agreed on, messages of `threshold`
    * bytes and more are compressed. Fragments never are.
    */
-  compress?: boolean
+  compress?: boolean | undefined
 }
 
 /** The form in which binary messages are handed to `message` listeners. */
@@ -52,10 +52,20 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
   open: []
 }
 
+/**
+ * `once` of `node:events`, with the types of the event: resolves to the arguments of the next event of a connection. Rejects
+ * with the connection's error if it fails first, and with an AbortError if `signal` aborts.
+ *
+ * It does not reject when the connection is closed: for that, pass `connection.signal`.
+ */
+export type Once = <Types extends WebSocketConnectionTypes, Event extends keyof WebSocketConnectionEvents>(
+  connection: WebSocketConnectionOf<Types>, event: Event, options?: { signal?: AbortSignal | undefined }
+) => Promise<WebSocketConnectionEvents<Types['receive']>[Event]>
+
 /** The events that listeners of `addEventListener` and the `on…` properties get, as in browsers. */
 export interface WebSocketEvent {
   readonly type: string
-  readonly target: WebSocketConnection
+  readonly target: AnyWebSocketConnection
 }
 
 /** A whole message. */
@@ -93,10 +103,47 @@ export interface WebSocketEventMap {
 /** A function, or an object with one, as in browsers. */
 export type WebSocketEventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
 
+/**
+ * What all connections of the app have in `data`, before anything that a route adds with `Data` in its generics. It is empty
+ * until the app merges its own members into it:
+ *
+ *     declare module 'fastify-ws-routes' {
+ *       interface WebSocketConnectionData { user: User }
+ *     }
+ */
+export interface WebSocketConnectionData {}
+
+/**
+ * The types of one connection, as its members look them up: only a member that is used costs the compiler the type of its
+ * schema. All three are covariant, so `send` is a function.
+ */
+export interface WebSocketConnectionTypes {
+  receive: unknown
+  /** Takes the messages that may be sent. */
+  send: (message: never) => void
+  data: unknown
+}
+
+/** The types of the connections of a route without types of its own. */
+export interface DefaultConnectionTypes extends WebSocketConnectionTypes {
+  send: (message: unknown) => void
+  data: WebSocketConnectionData
+}
+
+/** The default members of `data`, and those that a route adds. */
+export type WithDefaultData<Data> = keyof WebSocketConnectionData extends never ? Data : Data & WebSocketConnectionData
+
+/** The messages that a connection of these types may send as JSON. */
+export type MessageToSend<Types extends WebSocketConnectionTypes> = Types['send'] extends (message: infer Send) => void ? Send : never
+
+/** Sends a JSON message to several connections. */
+export type BroadcastJson<Types extends WebSocketConnectionTypes> =
+  (message: MessageToSend<Types>, options?: BroadcastJsonOptions<WebSocketConnectionOf<Types>>) => number
+
 /** All open connections of one route, or of one server. */
-export interface WebSocketConnections<Send = unknown> {
+export interface WebSocketConnectionsOf<Types extends WebSocketConnectionTypes> {
   /** The open connections. A live set: it changes as they come and go. */
-  readonly clients: ReadonlySet<WebSocketConnection<unknown, Send>>
+  readonly clients: ReadonlySet<WebSocketConnectionOf<Types>>
   /**
    * Sends one message to all of them, copied and framed once: the memory is yours again when `broadcast` returns, even
    * from 16 KiB, where `send` does not copy. The frames of one turn of the event loop go to each receiver in one write, in
@@ -104,36 +151,72 @@ export interface WebSocketConnections<Send = unknown> {
    * message, which no other may interrupt (RFC 6455 §5.4).
    *
    * @returns the number of connections the message was queued for
-   * @throws {TypeError} if `data` is not text or bytes
+   * @throws {TypeError} if `data` is not text or bytes, or an option is not what it accepts
    */
-  broadcast (data: WebSocketData, options?: BroadcastOptions): number
+  broadcast (data: WebSocketData, options?: BroadcastOptions<WebSocketConnectionOf<Types>>): number
+}
+
+/** All open connections of one server, or of one route: see `WebSocketServer` and `WebSocketRouteConnections`. */
+export type WebSocketConnections = WebSocketConnectionsOf<DefaultConnectionTypes>
+
+/** The options of `broadcast`. */
+export interface BroadcastOptions<Connection = AnyWebSocketConnection> {
+  /** One or several connections that do not get the message: mostly its sender. */
+  except?: AnyWebSocketConnection | Iterable<AnyWebSocketConnection> | undefined
+  /** Only connections for which it returns `true` get the message. */
+  filter?: ((connection: Connection) => boolean) | undefined
+  /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
+  binary?: boolean | undefined
+  /** `false` sends this message as it is. Default `true`, as for `send`; compressed once for all. */
+  compress?: boolean | undefined
+}
+
+/** The options of `broadcastJson`. */
+export type BroadcastJsonOptions<Connection = AnyWebSocketConnection> = Omit<BroadcastOptions<Connection>, 'binary'>
+
+/** The connections of one route, with the types of the route: see `WebSocketRouteConnections`. */
+export interface WebSocketRouteConnectionsOf<Types extends WebSocketConnectionTypes> extends WebSocketConnectionsOf<Types> {
+  /** The route's URL as declared, with its prefix: `/chat/:room`. */
+  readonly url: string
   /**
    * Sends one JSON message to all of them, as `broadcast` does, serialized once for all connections of a route, with
    * its `send` schema if it has one. Without receivers it is not serialized.
    *
    * @returns the number of connections the message was queued for
-   * @throws {TypeError} if `message` has no form in JSON, and what the serializer throws if it does not fit
-   *   the schema; then nobody gets it
+   * @throws {TypeError} if `message` has no form in JSON or an option is not what it accepts, and what the serializer throws
+   *   if it does not fit the schema; then nobody gets it
    */
-  broadcastJson (message: Send, options?: Omit<BroadcastOptions, 'binary'>): number
+  readonly broadcastJson: BroadcastJson<Types>
 }
 
-/** The options of `broadcast`. */
-export interface BroadcastOptions {
-  /** One or several connections that do not get the message: mostly its sender. */
-  except?: WebSocketConnection | Iterable<WebSocketConnection>
-  /** Only connections for which it returns `true` get the message. */
-  filter?: (connection: WebSocketConnection) => boolean
-  /** `true` sends a binary message, `false` a text message. Default: text for a string, binary for anything else. */
-  binary?: boolean
-  /** `false` sends this message as it is. Default `true`, as for `send`; compressed once for all. */
-  compress?: boolean
-}
+/**
+ * The connections of one route, by `connection.route` or `app.websocketServer.route(url)`.
+ *
+ * @typeParam Send what the route's `send` schema stands for
+ * @typeParam Receive what the route's `receive` schema stands for
+ * @typeParam Data what its connections have in `data`
+ */
+export type WebSocketRouteConnections<Send = unknown, Receive = unknown, Data = WebSocketConnectionData> =
+  WebSocketRouteConnectionsOf<{ receive: Receive, send: (message: Send) => void, data: WithDefaultData<Data> }>
 
-/** The connections of one route, by `connection.route` or `app.websocketServer.route(url)`. */
-export interface WebSocketRouteConnections<Send = unknown> extends WebSocketConnections<Send> {
-  /** The route's URL as declared, with its prefix: `/chat/:room`. */
-  readonly url: string
+/**
+ * One WebSocket. Without type arguments it is one of a route without message types. One with message types is no such
+ * connection, since anything could be sent to it: `AnyWebSocketConnection` may be of any route.
+ *
+ * @typeParam Receive what the route's `receive` schema stands for
+ * @typeParam Send what the route's `send` schema stands for
+ * @typeParam Data what the app keeps in `data`
+ */
+export type WebSocketConnection<Receive = unknown, Send = unknown, Data = WebSocketConnectionData> =
+  WebSocketConnectionOf<{ receive: Receive, send: (message: Send) => void, data: WithDefaultData<Data> }>
+
+/** A connection of any route: what all of them have in common. JSON may be sent to it only if its types are known. */
+export type AnyWebSocketConnection = WebSocketConnectionOf<WebSocketConnectionTypes>
+
+/** Sends a JSON message. */
+export interface SendJson<Types extends WebSocketConnectionTypes> {
+  (message: MessageToSend<Types>, callback?: SendCallback): boolean
+  (message: MessageToSend<Types>, options: SendJsonOptions | undefined, callback?: SendCallback): boolean
 }
 
 /**
@@ -142,10 +225,9 @@ export interface WebSocketRouteConnections<Send = unknown> extends WebSocketConn
  * Messages that arrive before anybody listens wait: until there is a `message` listener or an
  * iterator, or the route's handler has settled.
  *
- * @typeParam Receive what the route's `receive` schema stands for
- * @typeParam Send what the route's `send` schema stands for
+ * A handler gets it with the types of its route; other code says `WebSocketConnection<Receive, Send, Data>`.
  */
-export interface WebSocketConnection<Receive = unknown, Send = unknown> extends EventEmitter<WebSocketConnectionEvents<Receive>> {
+export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> extends EventEmitter<WebSocketConnectionEvents<Types['receive']>> {
   readonly CONNECTING: 0
   readonly OPEN: 1
   readonly CLOSING: 2
@@ -171,8 +253,8 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
   readonly latency: number | undefined
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
-  /** The connections of the same route, this one included; `null` on the client side of `injectWS`. */
-  readonly route: WebSocketRouteConnections<Send> | null
+  /** The connections of the same route, this one included. */
+  readonly route: WebSocketRouteConnectionsOf<Types>
 
   /**
    * Sends a message. Frames that are sent while one incoming chunk is processed, or within one tick,
@@ -198,8 +280,7 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    * @returns whether more may be sent now, as with `send`
    * @throws {TypeError} if `message` has no form in JSON, and what the serializer throws if it does not fit the schema
    */
-  sendJson (message: Send, callback?: SendCallback): boolean
-  sendJson (message: Send, options: SendJsonOptions | undefined, callback?: SendCallback): boolean
+  readonly sendJson: SendJson<Types>
 
   /**
    * Sends a Ping (RFC 6455 §5.5.2). On a connection that is closing or closed nothing is sent and the
@@ -257,7 +338,7 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    * The messages as `json` listeners get them. The peer is held back while the loop's body runs. Ends and throws as the
    * iterator of all messages does.
    */
-  json (): AsyncIterableIterator<Receive>
+  json (): AsyncIterableIterator<Types['receive']>
 
   /**
    * Makes a Duplex stream of the messages: each write is sent as one message, binary, unless it is a
@@ -266,3 +347,13 @@ export interface WebSocketConnection<Receive = unknown, Send = unknown> extends 
    */
   stream (options?: DuplexOptions): Duplex
 }
+
+/** The client's end of a connection that `injectWS` has opened. */
+export interface InjectedWebSocketOf<Types extends WebSocketConnectionTypes> extends WebSocketConnectionOf<Types> {
+  /** `null`: a client has no route. So there is nothing to do with it. */
+  readonly route: never
+}
+
+/** The client's end of a connection: `Receive` and `Send` as the client sees them. */
+export type InjectedWebSocket<Receive = unknown, Send = unknown> =
+  InjectedWebSocketOf<{ receive: Receive, send: (message: Send) => void, data: WebSocketConnectionData }>

@@ -3,7 +3,7 @@ import type {
   RawRequestDefaultExpression, RawServerBase, RawServerDefault, RequestGenericInterface
 } from 'fastify'
 import type { WebSocketConnection } from './connection.js'
-import type { WebSocketHandler } from './fastify.js'
+import type { WebSocketRouteHandler } from './fastify.js'
 import type { WebSocketPluginOptions } from './options.js'
 
 // The names of the types that `@fastify/websocket` exports, for code that was written for it.
@@ -11,7 +11,7 @@ import type { WebSocketPluginOptions } from './options.js'
 /** A `WebSocketConnection`, by the name that it has in `@fastify/websocket`. */
 export type WebSocket = WebSocketConnection
 
-/** A `WebSocketHandler`, by the name and with the type parameters that it has in `@fastify/websocket`. */
+/** A `WebSocketRouteHandler`, by the name and with the type parameters that it has in `@fastify/websocket`. */
 export type WebsocketHandler<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
@@ -20,7 +20,7 @@ export type WebsocketHandler<
   SchemaCompiler extends FastifySchema = FastifySchema,
   TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault,
   Logger extends FastifyBaseLogger = FastifyBaseLogger
-> = WebSocketHandler<RawServer, RawRequest, RawReplyDefaultExpression<RawServer>, RequestGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
+> = WebSocketRouteHandler<RawServer, RawRequest, RawReplyDefaultExpression<RawServer>, RequestGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>
 
 /** The `WebSocketPluginOptions`, by the name that they have in `@fastify/websocket`. */
 export type WebsocketPluginOptions = WebSocketPluginOptions

@@ -5,7 +5,9 @@ import type {
 } from 'fastify'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { AsyncApiDocument } from './asyncapi.js'
-import type { WebSocketConnection } from './connection.js'
+import type {
+  InjectedWebSocket, InjectedWebSocketOf, WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
+} from './connection.js'
 import type { WebSocketRouteOptions } from './options.js'
 import type { WebSocketServer } from './server.js'
 
@@ -27,11 +29,46 @@ export type SentMessage<
   ? Send
   : SchemaCompiler extends { send: infer Schema } ? (TypeProvider & { schema: Schema })['serializer'] : unknown
 
+/** What the connections of a route have in `data`: `Data` of its generics, and what the app has merged into `WebSocketConnectionData`. */
+export type ConnectionData<RouteGeneric extends RouteGenericInterface> =
+  RouteGeneric extends { Data: infer Data } ? WithDefaultData<Data> : WebSocketConnectionData
+
 /**
- * A route's handler, called with the encapsulated Fastify instance as `this` once the 101 was sent. What it
- * throws, or rejects with, goes to the `errorHandler` of the plugin.
+ * `Type`, for any route. The compiler compares two instances of a generic type by their arguments where it can, and would take
+ * a handler of one route for that of another: a condition on the generics makes it compare what they stand for.
  */
-export type WebSocketHandler<
+type OfRoute<RouteGeneric, Type> = unknown extends RouteGeneric ? unknown : Type
+
+/**
+ * The types of a route's connections. It is an interface so that none of them is worked out before it is needed. Nothing is
+ * inferred from them: that would take the types of a schema library apart, which costs the compiler a second.
+ */
+export interface RouteConnectionTypes<
+  RouteGeneric extends RouteGenericInterface,
+  SchemaCompiler extends FastifySchema,
+  TypeProvider extends FastifyTypeProvider
+> extends WebSocketConnectionTypes {
+  receive: OfRoute<RouteGeneric, NoInfer<ReceivedMessage<RouteGeneric, SchemaCompiler, TypeProvider>>>
+  send: (message: OfRoute<RouteGeneric, NoInfer<SentMessage<RouteGeneric, SchemaCompiler, TypeProvider>>>) => void
+  data: NoInfer<ConnectionData<RouteGeneric>>
+}
+
+/** The types of the client's end of a route's connections. */
+export interface ClientConnectionTypes<
+  RouteGeneric extends RouteGenericInterface,
+  SchemaCompiler extends FastifySchema,
+  TypeProvider extends FastifyTypeProvider
+> extends WebSocketConnectionTypes {
+  receive: SentMessage<RouteGeneric, SchemaCompiler, TypeProvider>
+  send: (message: ReceivedMessage<RouteGeneric, SchemaCompiler, TypeProvider>) => void
+  data: WebSocketConnectionData
+}
+
+/**
+ * The handler of a route with the type parameters of Fastify's own handlers, called with the encapsulated Fastify instance
+ * as `this` once the 101 was sent. What it throws, or rejects with, goes to the `errorHandler` of the plugin.
+ */
+export type WebSocketRouteHandler<
   RawServer extends RawServerBase = RawServerDefault,
   RawRequest extends RawRequestDefaultExpression<RawServer> = RawRequestDefaultExpression<RawServer>,
   RawReply extends RawReplyDefaultExpression<RawServer> = RawReplyDefaultExpression<RawServer>,
@@ -42,27 +79,82 @@ export type WebSocketHandler<
   Logger extends FastifyBaseLogger = FastifyBaseLogger
 > = (
   this: FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
-  connection: WebSocketConnection<ReceivedMessage<RouteGeneric, SchemaCompiler, TypeProvider>, SentMessage<RouteGeneric, SchemaCompiler, TypeProvider>>,
+  connection: WebSocketConnectionOf<RouteConnectionTypes<RouteGeneric, SchemaCompiler, TypeProvider>>,
   request: FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
+) => unknown
+
+/** What a handler that is declared apart from its route says of it: its generics, and what a route would infer. */
+export interface WebSocketHandlerTypes extends RouteGenericInterface {
+  /** `typeof app`: its server, its logger and its type provider. Default: those of `Fastify()`. */
+  app?: unknown
+  /** `typeof schema`, as the route has it. With a type provider, from `app` or `typeProvider`, it types messages and request. */
+  schema?: FastifySchema
+  /** The type provider, such as `TypeBoxTypeProvider`. Default: that of `app`. */
+  typeProvider?: FastifyTypeProvider
+  /** The type of `config`, as the route has it. */
+  config?: unknown
+}
+
+type TypeProviderOf<Route> = Route extends { typeProvider: infer TypeProvider extends FastifyTypeProvider }
+  ? TypeProvider
+  : Route extends { app: FastifyInstance<infer _Server, infer _Request, infer _Reply, infer _Logger, infer TypeProvider> } ? TypeProvider : FastifyTypeProviderDefault
+
+type GenericsOf<Route> = Pick<Route, Extract<keyof Route, keyof RouteGenericInterface>>
+
+type SchemaOf<Route> = Route extends { schema: infer Schema extends FastifySchema } ? Schema : FastifySchema
+
+type ConfigOf<Route> = Route extends { config: infer Config } ? Config : ContextConfigDefault
+
+/**
+ * A route's handler that is declared apart from its route:
+ *
+ *     const handler: WebSocketHandler<{ Params: { room: string }, Receive: In, Send: Out }> = (connection, request) => { … }
+ *     const handler: WebSocketHandler<{ app: typeof app, schema: typeof schema }> = (connection, request) => { … }
+ *
+ * @typeParam Route the generics of the route, and `schema`, `app`, `typeProvider` or `config`
+ */
+export type WebSocketHandler<Route extends WebSocketHandlerTypes = RouteGenericInterface> =
+  Route extends { app: FastifyInstance<infer RawServer, infer RawRequest, infer RawReply, infer Logger, infer _TypeProvider> }
+    ? DeclaredHandler<Route, RawServer, RawRequest, RawReply, Logger>
+    : DeclaredHandler<Route, RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger>
+
+type DeclaredHandler<
+  Route,
+  RawServer extends RawServerBase,
+  RawRequest extends RawRequestDefaultExpression<RawServer>,
+  RawReply extends RawReplyDefaultExpression<RawServer>,
+  Logger extends FastifyBaseLogger
+> = (
+  this: FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProviderOf<Route>>,
+  connection: WebSocketConnection<
+    ReceivedMessage<GenericsOf<Route>, SchemaOf<Route>, TypeProviderOf<Route>>,
+    SentMessage<GenericsOf<Route>, SchemaOf<Route>, TypeProviderOf<Route>>,
+    ConnectionData<GenericsOf<Route>>
+  >,
+  request: FastifyRequest<GenericsOf<Route>, RawServer, RawRequest, SchemaOf<Route>, TypeProviderOf<Route>, ConfigOf<Route>, Logger>
 ) => unknown
 
 /** The upgrade request of `injectWS`. */
 export interface InjectWSContext {
   /** Header fields of the request, `cookie` and `origin` among them. `host` is `localhost:80` by default; those of the handshake are set for you. */
-  headers?: OutgoingHttpHeaders
+  headers?: OutgoingHttpHeaders | undefined
   /** The subprotocols to offer, best first. */
-  protocols?: string | readonly string[]
+  protocols?: string | readonly string[] | undefined
   /** The client's address, as `request.ip` and `request.socket.remoteAddress` report it. Default `'127.0.0.1'`. */
-  remoteAddress?: string
+  remoteAddress?: string | undefined
 }
 
 /** Functions that `injectWS` calls. */
-export interface InjectWSOptions {
+export interface InjectWSOptions<Client = InjectedWebSocket> {
   /** Called with the client connection before any message is read. */
-  onInit?: (connection: WebSocketConnection) => void
+  onInit?: ((connection: Client) => void) | undefined
   /** Called with the client connection when it emits `open`. */
-  onOpen?: (connection: WebSocketConnection) => void
+  onOpen?: ((connection: Client) => void) | undefined
 }
+
+/** The client's end of a route's connections. */
+export type InjectedClient<Route extends WebSocketHandlerTypes, TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault> =
+  InjectedWebSocketOf<ClientConnectionTypes<GenericsOf<Route>, SchemaOf<Route>, Route extends { typeProvider: FastifyTypeProvider } ? TypeProviderOf<Route> : TypeProvider>>
 
 // The declarations of `@fastify/websocket` may be in the same program: those of graphql-ws import them. Its signatures take
 // what ours take, and if they are declared later they come first. But before all others come those that have a parameter
@@ -77,12 +169,15 @@ declare module 'fastify' {
      * Connects to a route in memory: a real request, of the version of HTTP that the app speaks, goes through the parser,
      * the router and all hooks.
      *
+     * @typeParam Route the generics of the route, or its `schema`. The client receives what the route sends, and sends what it receives
      * @param path the request target. Default `'/'`
      * @returns the client's connection
      * @throws {InjectWSError} (as a rejection) if the answer was not 101, or 200 over HTTP/2, with its status, headers and body;
      *   other errors if there was no answer, or the app does not get ready
      */
-    injectWS (path?: string, context?: InjectWSContext, options?: InjectWSOptions): Promise<WebSocketConnection>
+    injectWS<Route extends WebSocketHandlerTypes = RouteGenericInterface> (
+      path?: string, context?: InjectWSContext, options?: InjectWSOptions<InjectedClient<Route, TypeProvider>>
+    ): Promise<InjectedClient<Route, TypeProvider>>
 
     /**
      * Describes the WebSocket routes: a new document at each call, AsyncAPI 3.0.
@@ -97,10 +192,10 @@ declare module 'fastify' {
       const SchemaCompiler extends FastifySchema = FastifySchema
     > (
       opts: Omit<FullRouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'handler' | 'websocket' | 'wsHandler'> & {
-        websocket: true | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+        websocket: true | WebSocketRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
-        handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+        handler: WebSocketRouteHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
       },
       first?: null
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
@@ -139,6 +234,8 @@ declare module 'fastify' {
     Receive?: unknown
     /** The type of the messages that a WebSocket route sends, if no type provider infers it. */
     Send?: unknown
+    /** The type of what the app keeps in `connection.data`, in addition to `WebSocketConnectionData`. */
+    Data?: unknown
   }
 
   // The parameters of a merged declaration must be those of Fastify, used here or not.
@@ -157,9 +254,9 @@ declare module 'fastify' {
      * `true` or options: the route's `wsHandler`, or without one its `handler`, speaks WebSocket.
      * `false`: it does not, whatever handlers there are.
      */
-    websocket?: boolean | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+    websocket?: boolean | WebSocketRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>> | undefined
     /** The WebSocket handler of a route whose `handler` answers plain HTTP. */
-    wsHandler?: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+    wsHandler?: WebSocketRouteHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger> | undefined
   }
 
   interface RouteShorthandMethod<
@@ -176,10 +273,10 @@ declare module 'fastify' {
     > (
       path: string,
       opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
-        websocket: true | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+        websocket: true | WebSocketRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
         wsHandler?: undefined
       },
-      handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>,
+      handler: WebSocketRouteHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>,
       first?: null
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
     <
@@ -189,12 +286,11 @@ declare module 'fastify' {
     > (
       path: string,
       opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
-        websocket: true | WebSocketRouteOptions<SentMessage<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+        websocket: true | WebSocketRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
-        handler: WebSocketHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
-      },
-      first?: null
+        handler: WebSocketRouteHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+      }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 }

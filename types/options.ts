@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunc
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { AsyncApiOptions } from './asyncapi.js'
-import type { WebSocketConnection } from './connection.js'
+import type { DefaultConnectionTypes, WebSocketConnection, WebSocketConnectionOf, WebSocketConnectionTypes } from './connection.js'
 import type { InvalidMessage } from './errors.js'
 
 /**
@@ -26,30 +26,30 @@ export interface PerMessageDeflateOptions {
    * `true`: no message that the server sends refers to those before it (RFC 7692 §7.1.1.1). The answer names this only if the
    * client offers it. Default `false`.
    */
-  serverNoContextTakeover?: boolean
+  serverNoContextTakeover?: boolean | undefined
   /** `true`: the same is asked of every client (RFC 7692 §7.1.1.2); a few refuse that (docs/compression.md). Default `false`. */
-  clientNoContextTakeover?: boolean
+  clientNoContextTakeover?: boolean | undefined
   /**
    * Base-2 logarithm of the window of the server's messages, 9–15 (RFC 7692 §7.1.2.1). The answer names it only if the client
    * offers the parameter. Default 12.
    */
-  serverMaxWindowBits?: number
+  serverMaxWindowBits?: number | undefined
   /** The same for the client's messages, 8–15, asked of clients that offer it (RFC 7692 §7.1.2.2); 8 only of those that offer 8. Default 12. */
-  clientMaxWindowBits?: number
+  clientMaxWindowBits?: number | undefined
   /** Messages of at least this many bytes are compressed. Default 1024. */
-  threshold?: number
+  threshold?: number | undefined
   /** zlib's level, 0 (stored) to 9 (smallest). Default 3. */
-  level?: number
+  level?: number | undefined
   /** zlib's memory level, 1–9. Default 5. */
-  memLevel?: number
+  memLevel?: number | undefined
 }
 
 /** The Pings of the server (RFC 6455 §5.5.2), and the time that a client has to answer. */
 export interface HeartbeatOptions {
   /** Milliseconds from one Ping to the next, an integer from 1 to 2^31 - 1. Default 30 s. */
-  interval?: number
+  interval?: number | undefined
   /** Milliseconds after a Ping in which the client has to send something, no matter what. An integer from 1 to 2^31 - 1. Default 30 s. */
-  timeout?: number
+  timeout?: number | undefined
 }
 
 /**
@@ -59,77 +59,81 @@ export interface HeartbeatOptions {
  */
 export interface RateLimitOptions {
   /** Messages, each with all its fragments, and Pings, which ask for an answer too. An integer from 1. Default no limit. */
-  messages?: number
+  messages?: number | undefined
   /** Bytes on the wire, headers and control frames included; compressed messages as they come. An integer from 1. Default no limit. */
-  bytes?: number
+  bytes?: number | undefined
   /** Milliseconds in which an empty bucket refills, an integer from 1 to 2^31 - 1. Default 1 s. */
-  window?: number
+  window?: number | undefined
 }
 
 /**
  * Handles a message that is not JSON or does not match the route's `receive` schema: it may answer, close the connection, or
  * do nothing, which ignores the message. `this` is the instance that the route belongs to; `data` the message as it came.
  */
-export type InvalidMessageHandler<Send = unknown> = (
+export type InvalidMessageHandler<Connection = WebSocketConnection> = (
   this: FastifyInstance,
   error: InvalidMessage,
-  connection: WebSocketConnection<unknown, Send>,
+  connection: Connection,
   data: Buffer
 ) => unknown
 
-/** The options that a route can set for itself, in `websocket: { … }`. */
-export interface WebSocketRouteOptions<Send = unknown> {
+/**
+ * The options that a route can set for itself, in `websocket: { … }`.
+ *
+ * @typeParam Types the types of the route's connections
+ */
+export interface WebSocketRouteOptions<Types extends WebSocketConnectionTypes = DefaultConnectionTypes> {
   /** Bytes of one message; a longer one closes the connection with 1009 (RFC 6455 §7.4.1). Default 1 MiB. `Infinity` means unlimited. */
-  maxPayload?: number
+  maxPayload?: number | undefined
   /**
    * Bytes that may be queued to one client that does not read, as `bufferedAmount` counts them. A message that is sent while
    * more than that waits already closes the connection with 1013. Default 16 MiB. A value below the socket's high-water mark
    * (16 KiB on Node 20, 64 KiB on later versions) means that mark. `Infinity` means unlimited.
    */
-  maxBufferedAmount?: number
+  maxBufferedAmount?: number | undefined
   /**
    * Connections of this route at a time, handshakes under way included; the server answers further ones with 503 and `Retry-After`.
    * An integer from 1, or `Infinity`. Default `Infinity`.
    */
-  maxConnections?: number
+  maxConnections?: number | undefined
   /**
    * Limits what one client may send; a client that sends more is closed with 1008 (RFC 6455 §7.4.1). Frames count with their
    * headers, before anything is unmasked, kept or inflated. Default `false`: no limit.
    */
-  rateLimit?: false | RateLimitOptions
+  rateLimit?: false | RateLimitOptions | undefined
   /**
    * Sends Pings to every client. A client that sends nothing at all for `timeout` after a Ping is destroyed, and `close` has
    * 1006; so is one whose queue has not moved for as long. Default, and `true`: a Ping every 30 s, and 30 s to answer. `false`: none.
    */
-  heartbeat?: boolean | HeartbeatOptions
+  heartbeat?: boolean | HeartbeatOptions | undefined
   /**
    * Milliseconds without a whole message, in either direction, after which the connection is closed with 1001. Pings and
    * Pongs do not count as messages. Closing may take up to a quarter longer. An integer from 1 to 2^31 - 1. Default `false`: no limit.
    */
-  idleTimeout?: false | number
+  idleTimeout?: false | number | undefined
   /** `true` or options: messages are compressed for clients that offer it (RFC 7692). Default `false`. */
-  perMessageDeflate?: boolean | PerMessageDeflateOptions
+  perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined
   /**
    * The subprotocols of the route, best first, or a function that chooses one. Without a common one the connection is
    * accepted without a subprotocol. Default: the client's first, as in `ws`. `[]`: none.
    */
-  protocols?: readonly string[] | SelectSubprotocol
+  protocols?: readonly string[] | SelectSubprotocol | undefined
   /**
    * The origins that may connect from a browser; others get 403. A request without `Origin` does not come from a browser and passes.
    * Default `'same-origin'`: the origin's host and port are those of the request.
    */
-  origin?: OriginPolicy
+  origin?: OriginPolicy | undefined
   /**
    * Called instead of `json` listeners with a message that is not valid, if there are such listeners. Default: the connection
    * closes with 1007 (not JSON), 1008 (does not match the schema) or 1003 (binary, without a `message` listener), and the
    * message of the validator as the reason.
    */
-  onInvalidMessage?: InvalidMessageHandler<Send>
+  onInvalidMessage?: InvalidMessageHandler<WebSocketConnectionOf<Types>> | undefined
   /**
    * Default: logs the error and closes with 1011. Rules that a peer breaks are logged at level `info`, and have their own close
    * codes. Errors of the handshake, hooks included, go to Fastify's own error handlers.
    */
-  errorHandler?: WebSocketErrorHandler
+  errorHandler?: WebSocketErrorHandler | undefined
 }
 
 /**
@@ -167,11 +171,11 @@ export type VerifyClient = (info: VerifyClientInfo, callback: VerifyClientCallba
 /** permessage-deflate with the options of `ws`. */
 export interface WsPerMessageDeflateOptions extends PerMessageDeflateOptions {
   /** `level` and `memLevel` mean the options of the same names, which prevail; all others have no effect. */
-  zlibDeflateOptions?: { level?: number, memLevel?: number, [option: string]: unknown }
+  zlibDeflateOptions?: { level?: number | undefined, memLevel?: number | undefined, [option: string]: unknown } | undefined
   /** Has no effect. */
-  zlibInflateOptions?: object
+  zlibInflateOptions?: object | undefined
   /** Has no effect. */
-  concurrencyLimit?: number
+  concurrencyLimit?: number | undefined
 }
 
 /**
@@ -180,41 +184,41 @@ export interface WsPerMessageDeflateOptions extends PerMessageDeflateOptions {
  */
 export interface OptionsWithoutEffect {
   /** The URL of a route takes its place. */
-  path?: string | null
+  path?: string | null | undefined
   /** `app.listen` has it. */
-  host?: string | null
+  host?: string | null | undefined
   /** `app.listen` has it. */
-  backlog?: number | null
+  backlog?: number | null | undefined
   /** All messages of one chunk are emitted in one turn of the event loop. */
-  allowSynchronousEvents?: boolean
+  allowSynchronousEvents?: boolean | undefined
   /** Pings are always answered (RFC 6455 §5.5.2). */
-  autoPong?: boolean
+  autoPong?: boolean | undefined
   /** Text that is not UTF-8 always ends the connection (RFC 6455 §8.1). */
-  skipUTF8Validation?: boolean
+  skipUTF8Validation?: boolean | undefined
   /** `maxPayload` limits the bytes that are buffered of a message. */
-  maxBufferedChunks?: number
+  maxBufferedChunks?: number | undefined
   /** `maxPayload` limits the bytes that are buffered of a message. */
-  maxFragments?: number
+  maxFragments?: number | undefined
   /** At most one Pong waits (RFC 6455 §5.5.3). */
-  maxPendingAutoPongs?: number
+  maxPendingAutoPongs?: number | undefined
 }
 
 /** The names of `ws` and `@fastify/websocket`, nested under `options`. `null` stands for the default, as in `ws`. */
 export interface CompatibilityOptions extends OptionsWithoutEffect {
   /** As `maxPayload` of the plugin. Two different values are an error. */
-  maxPayload?: number
+  maxPayload?: number | undefined
   /** As `perMessageDeflate` of the plugin; two different values are an error. Also with the names of `ws`: `zlibDeflateOptions` for `level` and `memLevel`; its limits on concurrency have no effect. */
-  perMessageDeflate?: boolean | WsPerMessageDeflateOptions
+  perMessageDeflate?: boolean | WsPerMessageDeflateOptions | undefined
   /** Called after all hooks and the origin policy, just before the 101. */
-  verifyClient?: VerifyClient | null
+  verifyClient?: VerifyClient | null | undefined
   /** Chooses the subprotocol of routes that declare no `protocols`, if the client offers any. */
-  handleProtocols?: ((protocols: Set<string>, request: IncomingMessage) => string | false) | null
+  handleProtocols?: ((protocols: Set<string>, request: IncomingMessage) => string | false) | null | undefined
   /** `false` leaves `websocketServer.clients` empty. Default `true`. */
-  clientTracking?: boolean
+  clientTracking?: boolean | undefined
   /** As `closeTimeout` of the plugin. Two different values are an error. */
-  closeTimeout?: number
+  closeTimeout?: number | undefined
   /** Another HTTP server whose upgrades go through Fastify's router. Default `fastify.server`. */
-  server?: HttpServer | HttpsServer | null
+  server?: HttpServer | HttpsServer | null | undefined
 }
 
 /** The options of the plugin. Those of `WebSocketRouteOptions` are the defaults of all routes. */
@@ -223,19 +227,19 @@ export interface WebSocketPluginOptions extends WebSocketRouteOptions {
    * Connections of all routes together at a time, handshakes under way included; the server answers further ones with 503 and
    * `Retry-After`. An integer from 1, or `Infinity`. Default `Infinity`. A route's own limit comes on top.
    */
-  maxConnections?: number
+  maxConnections?: number | undefined
   /** Milliseconds from the upgrade request to the 101, hooks included; a later answer is 503. An integer from 1 to 2^31 - 1. Default 10 s. */
-  handshakeTimeout?: number
+  handshakeTimeout?: number | undefined
   /**
    * Milliseconds that a close handshake, and all of `app.close()`, may take before sockets are destroyed. An integer from
    * 1 to 2^31 - 1. Default 10 s. `app.close()` waits no longer than nine tenths of Fastify's `pluginTimeout`, after which
    * Fastify would make it reject; a longer `closeTimeout` is logged as a warning.
    */
-  closeTimeout?: number
+  closeTimeout?: number | undefined
   /** Runs when `app.close()` begins, before the connections that are left are closed with 1001. */
-  preClose?: PreCloseHandler
+  preClose?: PreCloseHandler | undefined
   /** The options of `@fastify/websocket`, which are those of `ws`. */
-  options?: CompatibilityOptions
+  options?: CompatibilityOptions | undefined
   /** The parts of `app.asyncapi()` that no route declares, and the URL of the document. */
-  asyncapi?: AsyncApiOptions
+  asyncapi?: AsyncApiOptions | undefined
 }

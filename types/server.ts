@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { WebSocketConnection, WebSocketConnections, WebSocketRouteConnections } from './connection.js'
+import type {
+  BroadcastJsonOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketRouteConnections
+} from './connection.js'
 import type { CompatibilityOptions } from './options.js'
 
 /** The events of `app.websocketServer`, with the arguments that their listeners get. */
@@ -44,16 +46,26 @@ export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebS
    * subprotocol of routes that declare no `protocols`, and of no others.
    */
   readonly options: Pick<CompatibilityOptions, 'handleProtocols'>
+  /**
+   * Sends one JSON message to all of them, serialized once for each route, with its `send` schema if it has one. Nothing is
+   * sent if a serializer throws.
+   *
+   * @returns the number of connections the message was queued for
+   * @throws {TypeError} if `message` has no form in JSON, and what a serializer throws if it does not fit the schema
+   */
+  broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number
   /** A picture of now. Nothing is counted for it while messages come and go: it goes through all connections. */
   readonly stats: WebSocketServerStats
   /**
    * The connections of one route.
    *
    * @typeParam Send what the route's `send` schema stands for: nothing else can tell
+   * @typeParam Receive what its `receive` schema stands for
+   * @typeParam Data what its connections have in `data`
    * @param url the route's URL as declared, with its prefix
    * @throws {Error} `FST_WS_ERR_UNKNOWN_ROUTE` if there is no WebSocket route with that URL
    */
-  route<Send = unknown> (url: string): WebSocketRouteConnections<Send>
+  route<Send = unknown, Receive = unknown, Data = WebSocketConnectionData> (url: string): WebSocketRouteConnections<Send, Receive, Data>
   /**
    * Closes every connection with 1001 (Going Away), waits `closeTimeout` at most for their close
    * handshakes, and destroys the rest. New connections are still accepted, unless the app closes.

@@ -27,6 +27,8 @@ const ClientMessage = Type.Union([
   Type.Object({ type: Type.Literal('typing') })
 ])
 
+type ClientMessage = Static<typeof ClientMessage>
+
 const ServerMessage = Type.Union([
   Type.Object({ type: Type.Literal('welcome'), you: Type.String(), people: Type.Array(Person), messages: Type.Array(Message), isGap: Type.Boolean() }),
   Type.Object({ type: Type.Literal('joined'), person: Person }),
@@ -40,7 +42,7 @@ type ServerMessage = Static<typeof ServerMessage>
 
 interface Room {
   /** By connection: somebody with two tabs has two, which have the same object. */
-  readonly people: Map<WebSocketConnection, Person>
+  readonly people: Map<WebSocketConnection<ClientMessage, ServerMessage>, Person>
   /** The latest messages, for those who come, or come back. */
   readonly messages: Message[]
 }
@@ -131,7 +133,7 @@ app.get('/rooms/:room', {
 
   /** The route has the connections of all rooms; the filter keeps those of this one. */
   function tell (message: ServerMessage, isMeant: (person: Person) => boolean = () => true): void {
-    connection.route!.broadcastJson(message, {
+    connection.route.broadcastJson(message, {
       filter: other => {
         const person = room.people.get(other)
         return person !== undefined && isMeant(person)

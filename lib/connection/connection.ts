@@ -15,6 +15,8 @@ import type { Agreement, ConnectionSettings } from './settings.js'
 
 const BINARY_TYPES: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob']
 
+const NO_ROUTE = null as unknown as WebSocketRouteConnections
+
 type PingArgument = WebSocketData | Blob | SendCallback | undefined
 
 // Not a private method, which would take a field of each connection.
@@ -67,7 +69,8 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   get isPaused (): boolean { return this.#session.isPaused }
   get latency (): number | undefined { return this.#session.watcher?.latency }
   get signal (): AbortSignal { return this.#session.signal }
-  get route (): WebSocketRouteConnections | null { return this.#session.host?.route ?? null }
+  /** Only the client of `injectWS` has none, and its type says so. */
+  get route (): WebSocketRouteConnections { return this.#session.host?.route ?? NO_ROUTE }
 
   /** @internal The transport, for `createWebSocketStream` of `ws`, which asks a socket of that name whether all was written. */
   get _socket (): Duplex { return this.#session.socket }

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import type { WebSocketConnection } from '../../types/connection.js'
+import type { InjectedWebSocket } from '../../types/connection.js'
 import type { InjectWSContext, InjectWSOptions } from '../../types/fastify.js'
 import { captureContext, runInContext } from '../async-context.js'
 import { Connection, sessionOf } from '../connection/connection.js'
@@ -16,7 +16,7 @@ import type { PendingUpgrades } from '../upgrade/upgrades.js'
 
 const DEFAULT_HOST = 'localhost:80'
 
-export type InjectWS = (path?: string, context?: InjectWSContext, options?: InjectWSOptions) => Promise<WebSocketConnection>
+export type InjectWS = (path?: string, context?: InjectWSContext, options?: InjectWSOptions) => Promise<InjectedWebSocket>
 
 /**
  * Makes `app.injectWS`: a real HTTP server, parser and all, on a pair of in-memory streams, so that the request is
@@ -46,11 +46,12 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: PendingUpgra
         const extensions = answer['sec-websocket-extensions'] ?? ''
         const url = `${isSecure ? 'wss' : 'ws'}://${String(headers.host)}${path}`
         const connection = new Connection(socket, settings, { protocol, extensions, url, deflate: null }, null)
-        if (options.onOpen !== undefined) connection.once('open', () => options.onOpen!(connection))
-        options.onInit?.(connection)
+        const client = connection as unknown as InjectedWebSocket
+        if (options.onOpen !== undefined) connection.once('open', () => options.onOpen!(client))
+        options.onInit?.(client)
         sessionOf(connection).begin(early)
         connection.emit('open')
-        resolve(connection)
+        resolve(client)
       }, undefined),
       onFailed: reject
     }))

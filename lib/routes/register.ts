@@ -1,5 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import type { WebSocketHandler } from '../../types/fastify.js'
+import type { WebSocketRouteHandler } from '../../types/fastify.js'
 import type { ConnectionSettings } from '../connection/settings.js'
 import { JsonMessages } from '../connection/json-messages.js'
 import { resolveRouteOptions } from '../options/index.js'
@@ -21,7 +21,7 @@ type HttpHandler = RouteOptions['handler']
 
 /** What a WebSocket route needs to accept a connection. */
 export interface WebSocketRoute {
-  readonly handler: WebSocketHandler
+  readonly handler: WebSocketRouteHandler
   readonly settings: RouteSettings
   readonly connectionSettings: ConnectionSettings
   readonly connections: RouteConnections
@@ -80,7 +80,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     const schemas = new MessageSchemas(this, routeOptions, json)
     compiling.push(schemas)
     const route: WebSocketRoute = {
-      handler: wsHandler ?? routeOptions.handler as unknown as WebSocketHandler,
+      handler: wsHandler ?? routeOptions.handler as unknown as WebSocketRouteHandler,
       settings: routeSettings,
       connectionSettings: {
         role: 'server',

@@ -1,4 +1,4 @@
-import type { BroadcastOptions, WebSocketConnection, WebSocketData } from '../../types/connection.js'
+import type { AnyWebSocketConnection, BroadcastOptions, WebSocketConnection, WebSocketData } from '../../types/connection.js'
 import { noop } from '../common.js'
 import type { JsonMessages } from '../connection/json-messages.js'
 import { toBytes } from '../connection/payload.js'
@@ -8,11 +8,13 @@ import { createError } from '../errors.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { catchRejection, isThenable } from '../thenable.js'
 
+type Options = BroadcastOptions<WebSocketConnection>
+
 /** Connections, and `null` where one was. */
 type Sessions = readonly (Session | null)[]
 
 /** Sends one message to all connections that the options let through. @returns how many have queued it */
-export function broadcast (sessions: Sessions, data: WebSocketData, options: BroadcastOptions = {}): number {
+export function broadcast (sessions: Sessions, data: WebSocketData, options: Options = {}): number {
   const bytes = toBytes(data)
   const isBinary = options.binary ?? typeof data !== 'string'
   const except = toSet(options.except)
@@ -31,7 +33,7 @@ export function broadcast (sessions: Sessions, data: WebSocketData, options: Bro
  * Sends one JSON message to all connections that the options let through, written once for each route. Every route has
  * written it before the first connection queues it, so that an error of a serializer leaves nobody with half a broadcast.
  */
-export function broadcastJson (sessions: Sessions, value: unknown, options: BroadcastOptions = {}): number {
+export function broadcastJson (sessions: Sessions, value: unknown, options: Options = {}): number {
   const except = toSet(options.except)
   const messages = new Map<JsonMessages, SharedMessage>()
   const receivers: Session[] = []
@@ -44,7 +46,7 @@ export function broadcastJson (sessions: Sessions, value: unknown, options: Broa
   return receivers.filter(({ outbox, json }) => outbox.sendShared(messages.get(json)!)).length
 }
 
-function isReceiver ({ connection }: Session, except: ReadonlySet<WebSocketConnection> | null, { filter }: BroadcastOptions): boolean {
+function isReceiver ({ connection }: Session, except: ReadonlySet<AnyWebSocketConnection> | null, { filter }: Options): boolean {
   if (except !== null && except.has(connection)) return false
   if (filter === undefined) return true
   const verdict = filter(connection)
@@ -56,7 +58,7 @@ function isReceiver ({ connection }: Session, except: ReadonlySet<WebSocketConne
   return verdict
 }
 
-function toSet (except: BroadcastOptions['except']): ReadonlySet<WebSocketConnection> | null {
+function toSet (except: Options['except']): ReadonlySet<AnyWebSocketConnection> | null {
   if (except === undefined) return null
   // A connection is iterable too, but only asynchronously.
   return new Set(Symbol.iterator in except ? except : [except])

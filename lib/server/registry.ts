@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events'
-import type { BroadcastOptions, WebSocketConnections, WebSocketData, WebSocketRouteConnections } from '../../types/connection.js'
+import type {
+  BroadcastJsonOptions, BroadcastOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketData, WebSocketRouteConnections
+} from '../../types/connection.js'
 import type { WebSocketServer, WebSocketServerEvents, WebSocketServerStats } from '../../types/server.js'
 import { sessionOf, type Connection } from '../connection/connection.js'
 import type { Session } from '../connection/session.js'
@@ -33,11 +35,11 @@ export class RouteConnections implements WebSocketRouteConnections {
     return this.sessions.clients
   }
 
-  broadcast (data: WebSocketData, options?: BroadcastOptions): number {
+  broadcast (data: WebSocketData, options?: BroadcastOptions<WebSocketConnection>): number {
     return broadcast(this.sessions.all, data, options)
   }
 
-  broadcastJson (message: unknown, options?: BroadcastOptions): number {
+  broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number {
     return broadcastJson(this.sessions.all, message, options)
   }
 }
@@ -76,18 +78,18 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
     return this.untracked ?? this.open.clients
   }
 
-  broadcast (data: WebSocketData, options?: BroadcastOptions): number {
+  broadcast (data: WebSocketData, options?: BroadcastOptions<WebSocketConnection>): number {
     return broadcast(this.open.all, data, options)
   }
 
-  broadcastJson (message: unknown, options?: BroadcastOptions): number {
+  broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number {
     return broadcastJson(this.open.all, message, options)
   }
 
-  route (url: string): RouteConnections {
+  route<Send = unknown, Receive = unknown, Data = WebSocketConnectionData> (url: string): WebSocketRouteConnections<Send, Receive, Data> {
     const route = this.routes.get(url)
     if (route === undefined) throw createError('FST_WS_ERR_UNKNOWN_ROUTE', `there is no WebSocket route '${url}'`)
-    return route
+    return route as unknown as WebSocketRouteConnections<Send, Receive, Data>
   }
 
   /** @returns the set of a route that is being declared; routes that differ only in constraints share theirs */

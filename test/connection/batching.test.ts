@@ -207,7 +207,7 @@ t.test('broadcasts of one turn leave each receiver in one write, and so does wha
 
 t.test('broadcasts from message listeners of one turn are grouped too', async t => {
   const { peers } = await connect(t, 3, connection => {
-    connection.on('message', data => connection.route!.broadcast(data, { binary: false }))
+    connection.on('message', data => connection.route.broadcast(data, { binary: false }))
   })
   const [sender, ...others] = peers as [Spied, Spied, Spied]
   sender.client.write(Buffer.concat(numbers(50).map(number => text(number))))
@@ -220,7 +220,7 @@ t.test('frames of broadcasts that a connection gets while its own chunk is proce
   const ROUNDS = 20
   const { peers } = await connect(t, 3, connection => {
     connection.on('message', data => {
-      connection.route!.broadcast(data, { binary: false })
+      connection.route.broadcast(data, { binary: false })
       // What is its own cannot wait, and takes along what was sent before it.
       if (String(data).endsWith('!')) connection.send('own')
     })
@@ -280,7 +280,7 @@ t.test('terminate hands over what was sent before', async t => {
   const [{ connection, client }] = peers
   connection.send('a')
   connection.send(Buffer.alloc(20_000))
-  connection.route!.broadcast('b')
+  connection.route.broadcast('b')
   connection.terminate()
   const received = [await client.frame(), await client.frame(), await client.frame()]
   t.same(received.map(({ payload }) => payload.length), [1, 20_000, 1])

@@ -246,7 +246,7 @@ t.test('sendJson: what has no form in JSON throws; on a closed connection nothin
 t.test('broadcastJson: serialized once, for all, without those excepted; not at all if there is nobody', async t => {
   const { app, port } = await startApp(t, app => {
     app.get('/a', { websocket: true }, connection => {
-      connection.on('json', message => connection.route!.broadcastJson(message, { except: connection }))
+      connection.on('json', message => connection.route.broadcastJson(message, { except: connection }))
     })
     app.get('/b', { websocket: true }, () => {})
   })
@@ -264,7 +264,7 @@ t.test('broadcastJson: serialized once, for all, without those excepted; not at 
 
   a1.write(json('from a1'))
   t.equal(await received(a2), 'from a1')
-  t.equal(app.websocketServer.broadcastJson('to all', { filter: connection => connection.route!.url === '/b' }), 1)
+  t.equal(app.websocketServer.broadcastJson('to all', { filter: connection => connection.route.url === '/b' }), 1)
   t.equal(await received(b), 'to all')
   t.throws(() => app.websocketServer.broadcastJson(undefined), TypeError)
   t.equal(app.websocketServer.broadcastJson('last'), 3)

@@ -12,7 +12,7 @@ import { close, frame, ping, RawClient, text } from '../support/raw-client.js'
 /** The members of `WebSocketConnection` in types/connection.ts, without those of `EventEmitter`. */
 async function documented (): Promise<Set<string>> {
   const source = await readFile(new URL('../../types/connection.ts', import.meta.url), 'utf8')
-  const [, body] = /export interface WebSocketConnection<[^{]*\{\n(.*?)\n\}/s.exec(source)!
+  const [, body] = /export interface WebSocketConnectionOf<[^{]*\{\n(.*?)\n\}/s.exec(source)!
   const names = [...body!.matchAll(/^ {2}(?:readonly )?(\w+|\[Symbol\.asyncIterator\])(?: \(|<|:|\?)/gm)].map(([, name]) => name!)
   return new Set(names)
 }

@@ -46,7 +46,9 @@ runChecks({
     client.socket.send('ab')
     t.equal(await client.text(), 'ababab')
     t.equal((await refusal(`${url}/repeat/11`)).status, 400)
-    t.equal(await (await Client.open(t, `${url}/greet`)).text(), 'hello')
+    const player = await Client.open(t, `${url}/guess/7`)
+    player.socket.send('{"number":7}')
+    t.equal(await player.text(), '{"isRight":true}')
   },
 
   // Both sides of the difference run, and the same client cannot tell them apart.

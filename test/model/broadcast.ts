@@ -15,7 +15,7 @@ export function broadcast (run: RunLog, act: Broadcast, app: Performer | null): 
   const scope = own ?? run.app.websocketServer
   const isOdd = (connection: WebSocketConnection): boolean => (run.outgoingOf(connection).conversation?.plan.id ?? 0) % 2 === 1
   const except = act.except === 'itself' && app !== null ? app.connection : act.except === 'some' ? [...scope.clients].filter(isOdd) : undefined
-  const options: BroadcastOptions = { binary: act.isBinary, compress: act.compress }
+  const options: BroadcastOptions<WebSocketConnection> = { binary: act.isBinary, compress: act.compress }
   if (except !== undefined) options.except = except
   if (act.filter === 'some') options.filter = connection => !isOdd(connection)
   const failing = new Error('thrown by a filter')

@@ -53,8 +53,8 @@ t.test('B13: clients of the server, and of each route by its declared URL with p
   t.same(sizes(), { '/': 1, '/chat/v1/:room': 2, '/chat/v1': 2, '/chat/v1/files/*': 1, '/versions': 2 })
   t.equal(server.clients.size, clients.length)
   for (const connection of server.clients) {
-    t.ok(connection.route!.clients.has(connection))
-    t.equal(server.route(connection.route!.url), connection.route)
+    t.ok(connection.route.clients.has(connection))
+    t.equal(server.route(connection.route.url), connection.route)
   }
 
   t.equal(server.route('/chat/v1/:room').broadcast('to the rooms'), 2)
@@ -78,9 +78,9 @@ t.test('B13: a connection is in the sets while its handler runs, and not any mor
   const done = gate()
   const { port } = await startApp(t, app => {
     app.get('/', { websocket: true }, function (connection) {
-      seen.push(this.websocketServer.clients.has(connection), connection.route!.clients.has(connection))
+      seen.push(this.websocketServer.clients.has(connection), connection.route.clients.has(connection))
       connection.on('close', () => {
-        seen.push(this.websocketServer.clients.has(connection), connection.route!.clients.has(connection))
+        seen.push(this.websocketServer.clients.has(connection), connection.route.clients.has(connection))
         done.open()
       })
     })

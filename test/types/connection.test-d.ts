@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type {
-  BinaryType, SendCallback, SendOptions, WebSocketCloseEvent, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketErrorEvent, WebSocketEvent,
+  AnyWebSocketConnection, BinaryType, SendCallback, SendOptions, WebSocketCloseEvent, WebSocketConnection, WebSocketConnections, WebSocketData, WebSocketErrorEvent, WebSocketEvent,
   WebSocketMessageEvent, WebSocketRouteConnections
 } from '../../lib/index.js'
 import { expectAssignable, expectType } from './expect.js'
@@ -25,7 +25,7 @@ expectType<BinaryType>()(connection.binaryType)
 expectType<boolean>()(connection.isPaused)
 expectType<number | undefined>()(connection.latency)
 expectType<AbortSignal>()(connection.signal)
-expectType<WebSocketRouteConnections | null>()(connection.route)
+expectType<WebSocketRouteConnections>()(connection.route)
 expectAssignable<EventEmitter>(connection)
 connection.binaryType = 'arraybuffer'
 // @ts-expect-error there is no such type
@@ -85,7 +85,7 @@ expectType<boolean>()(connection.send(new Blob(['x'])))
 connection.ping(new Blob(['x']))
 connection.pong(new Blob(['x']), false)
 // @ts-expect-error a broadcast is framed at once
-connection.route?.broadcast(new Blob(['x']))
+connection.route.broadcast(new Blob(['x']))
 // @ts-expect-error
 connection.send()
 // @ts-expect-error no encodings, as streams have them
@@ -168,7 +168,7 @@ connection.addEventListener('message', (event) => {
   expectType<WebSocketMessageEvent>()(event)
   expectType<string | Buffer | ArrayBuffer | Buffer[] | Blob>()(event.data)
   expectType<'message'>()(event.type)
-  expectType<WebSocketConnection>()(event.target)
+  expectType<AnyWebSocketConnection>()(event.target)
 })
 connection.addEventListener('close', (event) => {
   expectType<WebSocketCloseEvent>()(event)
@@ -217,11 +217,7 @@ fetch('http://localhost', { signal: connection.signal })
 
 // --- the connections of one route
 
-if (connection.route !== null) {
-  expectAssignable<WebSocketConnections>(connection.route)
-  expectType<string>()(connection.route.url)
-  expectType<ReadonlySet<WebSocketConnection>>()(connection.route.clients)
-  expectType<number>()(connection.route.broadcast('x', { except: connection }))
-}
-// @ts-expect-error the client of `injectWS` has no route
-connection.route.broadcast('x')
+expectAssignable<WebSocketConnections>(connection.route)
+expectType<string>()(connection.route.url)
+expectType<ReadonlySet<WebSocketConnection>>()(connection.route.clients)
+expectType<number>()(connection.route.broadcast('x', { except: connection }))

@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyTypeProvider } from 'fastify
 import type { JsonSchemaToTsProvider } from '@fastify/type-provider-json-schema-to-ts'
 import { Type, type TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import websocket, { type InvalidMessage, type WebSocketConnection, type WebSocketRouteConnections } from '../../lib/index.js'
+import websocket, { type AnyWebSocketConnection, type InvalidMessage, type WebSocketConnection, type WebSocketRouteConnections } from '../../lib/index.js'
 import { expectAssignable, expectType } from './expect.js'
 import * as v from 'valibot'
 import { z } from 'zod'
@@ -57,12 +57,12 @@ typebox.get('/chat/:room', {
   // @ts-expect-error JSON is text
   connection.sendJson({ type: 'ack', id: 1 }, { binary: true })
 
-  expectType<WebSocketRouteConnections<Ack> | null>()(connection.route)
-  expectType<number>()(connection.route!.broadcastJson({ type: 'ack', id: 1 }, { except: connection, filter: other => other !== connection }))
+  expectType<WebSocketRouteConnections<Ack, Say | Typing>>()(connection.route)
+  expectType<number>()(connection.route.broadcastJson({ type: 'ack', id: 1 }, { except: connection, filter: other => other !== connection }))
   // @ts-expect-error not what is sent
-  connection.route!.broadcastJson({ type: 'nak' })
+  connection.route.broadcastJson({ type: 'nak' })
   // @ts-expect-error wrong type
-  for (const other of connection.route!.clients) other.sendJson('ack')
+  for (const other of connection.route.clients) other.sendJson('ack')
 
   // The other events are what they were.
   connection.on('message', (data, isBinary) => {
@@ -70,7 +70,7 @@ typebox.get('/chat/:room', {
     expectType<boolean>()(isBinary)
   })
   // Where any connection will do, this one does.
-  expectAssignable<WebSocketConnection>(connection)
+  expectAssignable<AnyWebSocketConnection>(connection)
 })
 
 typebox.get('/handler-among-the-options', {
@@ -193,7 +193,7 @@ plain.get('/', { websocket: true }, async connection => {
   connection.on('json', message => expectType<unknown>()(message))
   for await (const message of connection.json()) expectType<unknown>()(message)
   connection.sendJson({ whatever: 1 })
-  connection.route!.broadcastJson([1, 2, 3])
+  connection.route.broadcastJson([1, 2, 3])
 })
 
 plain.get('/schema', { websocket: true, schema: { receive: { type: 'object' } } }, connection => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import {
   CloseCode, HandshakeError, InvalidPayloadError, MessageTooBigError, OptionError, ProtocolError, RateLimitError, SlowReaderError, WebSocketError,
-  type BroadcastOptions, type InjectWSContext, type InjectWSError, type InjectWSOptions, type WebSocketConnection, type WebSocketRouteConnections,
+  type BroadcastOptions, type InjectedWebSocket, type InjectWSContext, type InjectWSError, type InjectWSOptions, type WebSocketConnection, type WebSocketRouteConnections,
   type WebSocketClosed, type WebSocketFailed, type WebSocketOpened, type WebSocketRefused, type WebSocketServer, type WebSocketServerStats
 } from '../../lib/index.js'
 import { expectAssignable, expectNotAssignable, expectType, type Equal } from './expect.js'
@@ -82,17 +82,20 @@ expectNotAssignable<BroadcastOptions>()({ filter: true })
 
 // --- app.injectWS
 
-expectType<Promise<WebSocketConnection>>()(app.injectWS())
-expectType<Promise<WebSocketConnection>>()(app.injectWS('/chat?since=1'))
+expectType<Promise<InjectedWebSocket>>()(app.injectWS())
+expectType<Promise<InjectedWebSocket>>()(app.injectWS('/chat?since=1'))
+expectAssignable<Promise<WebSocketConnection>>(app.injectWS())
 const client = await app.injectWS('/chat', {
   headers: { cookie: 'session=1', origin: 'http://localhost', 'x-number': 1, 'x-many': ['a', 'b'] },
   protocols: ['a', 'b'],
   remoteAddress: '::1'
 }, {
-  onInit: (connection) => { expectType<WebSocketConnection>()(connection) },
-  onOpen: (connection) => { expectType<WebSocketConnection>()(connection) }
+  onInit: (connection) => { expectType<InjectedWebSocket>()(connection) },
+  onOpen: (connection) => { expectType<InjectedWebSocket>()(connection) }
 })
 client.on('message', (data) => { expectType<Buffer>()(data) })
+// @ts-expect-error the client of `injectWS` has no route
+client.route.broadcast('x')
 expectAssignable<InjectWSContext>({ protocols: 'a' })
 expectAssignable<InjectWSContext>({ headers: {} as IncomingHttpHeaders })
 expectAssignable<InjectWSOptions>({})

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2SecureServer, Http2Server, Http2ServerRequest } from 'node:http2'
 import type { Server as HttpsServer } from 'node:https'
 import { pino, type Logger } from 'pino'
-import websocket, { type WebSocketConnection, type WebSocketServer } from '../../lib/index.js'
+import websocket, { type InjectedWebSocket, type WebSocketConnection, type WebSocketServer } from '../../lib/index.js'
 import { expectType } from './expect.js'
 
 // Apps that are not of the default type: another server, another logger.
@@ -36,7 +36,7 @@ https.route({
 const http2 = Fastify({ http2: true })
 await http2.register(websocket)
 await http2.register(websocket, { maxPayload: 1 })
-expectType<Promise<WebSocketConnection>>()(http2.injectWS('/'))
+expectType<Promise<InjectedWebSocket>>()(http2.injectWS('/'))
 http2.get<{ Params: { room: string } }>('/:room', { websocket: true }, function (connection, request) {
   expectType<Http2Server>()(this.server)
   expectType<WebSocketConnection>()(connection)
