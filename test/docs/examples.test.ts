@@ -3,20 +3,15 @@ import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ROOT, typeCheck } from '../support/examples.js'
-import { documents, examples, project } from './support.js'
+import { documents, examples, project, testCoverage } from './support.js'
 
 t.test('every example has a check', async t => {
-  const checked = new Set<string>()
-  for (const name of await readdir(import.meta.dirname)) {
-    const source = name.endsWith('.test.ts') ? await readFile(join(import.meta.dirname, name), 'utf8') : ''
-    for (const [, quoted, plain] of source.matchAll(/^ {2}async (?:'([^']+)'|(\w+)) \(/gm)) checked.add(quoted ?? plain!)
-  }
-  for (const { name, place } of examples) t.ok(checked.has(name), `${place} has a check: '${name}'`)
-  t.equal(new Set(examples.map(({ name }) => name)).size, examples.length, 'no two have one name')
+  const names = await readdir(import.meta.dirname)
+  await testCoverage(t, examples, names.filter(name => name.endsWith('.test.ts')).map(name => join(import.meta.dirname, name)))
 })
 
 t.test('every link inside of the documentation leads somewhere', async t => {
-  for (const file of [...documents, 'docs/migration.md', 'docs/internals/requirements.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
+  for (const file of [...documents, 'docs/migration.md', 'docs/authentication.md', 'docs/internals/requirements.md', 'CONTRIBUTING.md', 'SECURITY.md']) {
     const text = await readFile(join(ROOT, file), 'utf8')
     for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(target!)) continue

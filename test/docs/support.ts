@@ -2,7 +2,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { spawn, type ChildProcess } from 'node:child_process'
 import diagnosticsChannel from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -16,6 +16,9 @@ import '../support/any-port.js'
 // Every example in the documentation is run as it is printed, and has to do what the text around it says.
 
 export const project = await createProject(t)
+
+/** The folders that examples run in, by their names: those of most documents are in `project`. */
+const projects = new Map<string, string>()
 
 export interface Running {
   app: FastifyInstance
@@ -139,12 +142,12 @@ export async function startProcess (t: Test, file: string): Promise<{ child: Chi
 }
 
 export function fileOf ({ name, language }: Example): string {
-  return join(project, `${name.replaceAll(' ', '-')}.${language}`)
+  return join(projects.get(name) ?? project, `${name.replaceAll(' ', '-')}.${language}`)
 }
 
 /** What the apps that were made for examples have logged as a warning or an error, since the last call. */
-async function takeLogged (): Promise<string[]> {
-  const { logged } = await import(pathToFileURL(join(project, 'logger.ts')).href) as { logged: string[] }
+async function takeLogged (name: string): Promise<string[]> {
+  const { logged } = await import(pathToFileURL(join(projects.get(name) ?? project, 'logger.ts')).href) as { logged: string[] }
   return logged.splice(0)
 }
 
@@ -173,14 +176,38 @@ export async function namesOf (place: (unknown: object) => object): Promise<stri
 
 const docs = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).sort().map(name => `docs/${name}`)
 
-/** The documents with examples that are run here. Those of docs/migration.md run on both packages: test/compat. */
-export const documents = ['README.md', ...docs.filter(name => name !== 'docs/migration.md'), 'docs/internals/decisions.md']
+// Those of docs/migration.md run on both packages: test/compat. Those of docs/authentication.md need packages of test/interop.
+const ELSEWHERE = ['docs/migration.md', 'docs/authentication.md']
 
-export const examples = (await Promise.all(documents.map(examplesOf))).flat()
-for (const example of examples) {
-  byName.set(example.name, example)
+/** The documents with examples that are run here. */
+export const documents = ['README.md', ...docs.filter(name => !ELSEWHERE.includes(name)), 'docs/internals/decisions.md']
+
+export const examples = await prepareExamples(documents)
+
+/** Reads the examples of documents, and writes those that are programs into the folder that they run in. */
+export async function prepareExamples (documents: readonly string[], folder = project): Promise<Example[]> {
+  const examples = (await Promise.all(documents.map(examplesOf))).flat()
+  for (const example of examples) {
+    byName.set(example.name, example)
+    await writeExample(example, folder)
+  }
+  return examples
+}
+
+export async function writeExample (example: Example, folder: string): Promise<void> {
+  projects.set(example.name, folder)
   if (example.language === 'ts') await writeFile(fileOf(example), toProgram(example.text))
   else if (example.language === 'cjs') await writeFile(fileOf(example), example.text)
+}
+
+/** Checks that each example has a check in one of these files, and that no two have the same name. */
+export async function testCoverage (t: Test, examples: readonly Example[], files: readonly string[]): Promise<void> {
+  const checked = new Set<string>()
+  for (const file of files) {
+    for (const [, quoted, plain] of (await readFile(file, 'utf8')).matchAll(/^ {2}async (?:'([^']+)'|(\w+)) \(/gm)) checked.add(quoted ?? plain!)
+  }
+  for (const { name, place } of examples) t.ok(checked.has(name), `${place} has a check: '${name}'`)
+  t.equal(new Set(examples.map(({ name }) => name)).size, examples.length, 'no two have one name')
 }
 
 export type Check = (t: Test, example: Example) => Promise<void>
@@ -194,7 +221,7 @@ export function runChecks (checks: Record<string, Check>): void {
       t.teardown(closeAll)
       await check(t, example)
       await closeAll()
-      t.strictSame(await takeLogged(), [], 'nothing was logged as a warning or an error')
+      t.strictSame(await takeLogged(name), [], 'nothing was logged as a warning or an error')
     })
   }
 }
