@@ -20,7 +20,7 @@ export const LAYERS = [
   { name: 'fastify-internals.ts', node: ['http'], packages: ['fastify'] },
   { name: 'server', node: ['crypto', 'diagnostics_channel', 'events'], packages: ['fastify'] },
   { name: 'connection', node: ['buffer', 'events', 'net', 'stream', 'tls', 'util/types', 'v8', 'worker_threads'], packages: ['secure-json-parse'] },
-  { name: 'socket', node: ['events', 'net', 'stream'] },
+  { name: 'socket', node: ['events', 'net', 'stream', 'tls'] },
   { name: 'compression', node: ['buffer', 'zlib'] },
   { name: 'options', node: ['http', 'https'], without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
   { name: 'async-context.ts', node: ['async_hooks'] },

@@ -1,33 +1,39 @@
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { IS_KNOWN_NODE } from '../common.js'
 import { isWanted } from '../optimizations.js'
 
 // Sockets that connect can read into a buffer of the app's, by the option `onread` of `new net.Socket()`. This does the same
-// for the sockets of a server, by the members that this option sets, which Node does not document. All of them share the
-// buffer, one after the other: nothing is allocated for a chunk, and nothing goes through the Readable.
+// for the sockets of a server and for streams of HTTP/2, by the members that this option sets, which Node does not document.
+// All of them share the buffer, one after the other: nothing is allocated for a chunk, and nothing goes through the Readable.
 
 const kBuffer = findSymbol('kBuffer')
 const kBufferCb = findSymbol('kBufferCb')
+/** Makes a buffer for each read. Sockets have `null` here; streams of HTTP/2 have nothing, and need that too. */
+const kBufferGen = findSymbol('kBufferGen')
+/** The handle of a stream of HTTP/2. Node exports no class to find it on, so it is looked up on the first stream. */
+let kHandle: symbol | null = null
 
-const isAvailable = isWanted('lent-reads') && kBuffer !== null && kBufferCb !== null && IS_KNOWN_NODE
+const isAvailable = isWanted('lent-reads') && kBuffer !== null && kBufferCb !== null && kBufferGen !== null && IS_KNOWN_NODE
 
 interface Handle {
   useUserBuffer (buffer: Uint8Array): void
+  readStart (): void
 }
 
-type LentSocket = Duplex & { _handle: Partial<Handle> | null } & Record<symbol, unknown>
+type LentSocket = Duplex & { _handle?: Partial<Handle> | null } & Record<symbol, unknown>
 
 /** The members of every socket that `onread` would set. */
-function findSymbol (description: string): symbol | null {
-  return Object.getOwnPropertySymbols(new Socket()).find(symbol => symbol.description === description) ?? null
+function findSymbol (description: string, object: object = new Socket()): symbol | null {
+  return Object.getOwnPropertySymbols(object).find(symbol => symbol.description === description) ?? null
 }
 
 /**
- * Makes the function that lends a buffer to a socket. From then on a plain TCP or Unix socket reads into the buffer and calls
- * `onRead`, instead of emitting `data`. Bytes that come while the socket is paused wait in the Readable, and are emitted as
- * `data` once it flows again. With every other socket, where the members are not there, or with an empty buffer, nothing
- * changes.
+ * Makes the function that lends a buffer to a socket. From then on a socket of TCP, TLS or Unix, or a stream of HTTP/2, reads
+ * into the buffer and calls `onRead`, instead of emitting `data`. Bytes that come while the socket is paused wait in the
+ * Readable, and are emitted as `data` once it flows again. With every other socket, where the members are not there, or with
+ * an empty buffer, nothing changes.
  *
  * @param onRead gets the number of bytes in the buffer, which are overwritten after it has returned
  * @param onCopied called when bytes were read into the buffer that `onRead` does not get
@@ -47,13 +53,37 @@ export function createLender<S extends Duplex> (
   }
 
   return socket => {
-    if (!isAvailable || buffer.length === 0 || Object.getPrototypeOf(socket) !== Socket.prototype) return
+    if (!isAvailable || buffer.length === 0) return
     const lent = socket as unknown as LentSocket
-    if (lent._handle?.useUserBuffer === undefined) return
-    lent._handle.useUserBuffer(buffer)
+    const isStream = isHttp2Stream(socket)
+    const handle = isStream ? handleOfStream(lent) : isSocket(socket) ? lent._handle : null
+    if (handle?.useUserBuffer === undefined) return
+    handle.useUserBuffer(buffer)
     lent[kBuffer!] = buffer
     lent[kBufferCb!] = read
+    if (!isStream) return
+    lent[kBufferGen!] = null
+    socket.on('resume', startReading)
   }
+}
+
+function isSocket (socket: Duplex): boolean {
+  const prototype = Object.getPrototypeOf(socket)
+  return prototype === Socket.prototype || prototype === TLSSocket.prototype
+}
+
+function isHttp2Stream (socket: Duplex): boolean {
+  return 'sentTrailers' in socket
+}
+
+function handleOfStream (stream: LentSocket): Partial<Handle> | null {
+  kHandle ??= findSymbol('kHandle', stream)
+  return kHandle === null ? null : stream[kHandle] as Partial<Handle> | undefined ?? null
+}
+
+/** A Readable that was never given a chunk takes its first read as still under way. `net.Socket` does the same by itself. */
+function startReading (this: LentSocket): void {
+  if (!this.destroyed) handleOfStream(this)?.readStart?.()
 }
 
 /** With memory of its own, as the chunks of Node have it: a message may be a view of it. */

@@ -5,12 +5,13 @@ import { connect, createServer, Socket, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyListenOptions, type FastifyRequest } from 'fastify'
 import { tsImport } from 'tsx/esm/api'
 import websocket, { type WebSocketConnection } from '../../lib/index.js'
 import { kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
 import { echo, startApp, type Teardown } from '../support/app.js'
 import { certificate } from '../support/certificate.js'
+import { connectHttp2, openHttp2 } from '../support/http2-client.js'
 import { binary, close, frame, ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
 import { connectSecure, gate } from '../support/server-sockets.js'
 
@@ -68,44 +69,104 @@ async function roundTrips (client: RawClient, count: number): Promise<void> {
 
 // --- where it is used
 
-t.test(`this is a Node where it is ${IS_KNOWN ? '' : 'not '}used, for plain TCP and Unix sockets, and not for TLS`, async t => {
+const MIB = 1024 * 1024
+
+type Transport = [name: string, options: object, address: () => FastifyListenOptions, connectTo: (t: Teardown, app: FastifyInstance) => Promise<RawClient>]
+
+const local = (): FastifyListenOptions => ({ port: 0, host: '127.0.0.1' })
+
+const TRANSPORTS: Transport[] = [
+  ['TCP', {}, local, async (_, app) => await upgraded(await RawClient.connect(portOf(app)))],
+  ['TLS', { https: certificate }, local, async (_, app) => await upgraded(await connectSecure(portOf(app)))],
+  ['HTTP/2', { http2: true }, local, async (t, app) => await openHttp2(await connectHttp2(t, `http://127.0.0.1:${portOf(app)}`))],
+  ['HTTP/2 over TLS', { http2: true, https: certificate }, local, async (t, app) => await openHttp2(await connectHttp2(t, `https://127.0.0.1:${portOf(app)}`, { rejectUnauthorized: false }))]
+]
+
+t.test(`this is a Node where it is ${IS_KNOWN ? '' : 'not '}used, for TCP, Unix and TLS sockets and streams of HTTP/2`, async t => {
   const folder = await mkdtemp(join(tmpdir(), 'fastify-ws-routes-lent-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const path = join(folder, 'socket')
-  const transports: [name: string, isUsed: boolean, https: boolean, listen: (app: FastifyInstance) => Promise<unknown>, connectTo: (app: FastifyInstance) => Promise<RawClient>][] = [
-    ['TCP', IS_KNOWN, false, app => app.listen({ port: 0, host: '127.0.0.1' }), app => RawClient.connect(portOf(app))],
-    ['Unix', IS_KNOWN, false, app => app.listen({ path }), async () => {
-      const socket = connect({ path, allowHalfOpen: true })
-      await once(socket, 'connect')
-      return new RawClient(socket)
-    }],
-    ['TLS', false, true, app => app.listen({ port: 0, host: '127.0.0.1' }), app => connectSecure(portOf(app))]
-  ]
-  for (const [name, isUsed, https, listen, connectTo] of transports) {
-    const app = (https ? Fastify({ https: certificate }) : Fastify()) as FastifyInstance
+  const unix: Transport = ['Unix', {}, () => ({ path }), async () => {
+    const socket = connect({ path, allowHalfOpen: true })
+    await once(socket, 'connect')
+    return await upgraded(new RawClient(socket))
+  }]
+  for (const [name, options, address, connectTo] of [...TRANSPORTS, unix]) {
+    const app = Fastify(options) as FastifyInstance
     t.teardown(() => app.close())
     await app.register(websocket)
     let socket: Duplex | undefined
     let pushes = { count: 0 }
     app.get('/', { websocket: true }, (connection, request) => {
-      socket = request.raw.socket
+      socket = socketOf(request)
       pushes = countPushes(socket)
       connection.on('message', data => connection.send(data))
     })
-    await listen(app)
-    const client = await connectTo(app)
-    client.write(upgradeRequest())
-    await client.head()
+    await app.listen(address())
+    const client = await connectTo(t, app)
     for (const payload of ['1', 'x'.repeat(1000), 'y'.repeat(100_000)]) {
       client.write(binary(payload))
       t.equal((await client.frame()).payload.toString(), payload, name)
     }
-    t.equal(isLent(socket!), isUsed, `${name}: ${isUsed ? 'lent' : 'not lent'}`)
-    t.equal(pushes.count === 0, isUsed, `${name}: ${pushes.count} chunks through the Readable`)
+    t.equal(isLent(socket!), IS_KNOWN, `${name}: ${IS_KNOWN ? 'lent' : 'not lent'}`)
+    t.equal(pushes.count === 0, IS_KNOWN, `${name}: ${pushes.count} chunks through the Readable`)
     client.destroy()
     await app.close()
   }
 })
+
+t.test('every transport reads again after a pause of the app, and after one for a full queue', async t => {
+  for (const [name, options, address, connectTo] of TRANSPORTS) {
+    const app = Fastify(options) as FastifyInstance
+    t.teardown(() => app.close())
+    await app.register(websocket)
+    let connection: WebSocketConnection | undefined
+    app.get('/', { websocket: { maxPayload: 4 * MIB } }, opened => {
+      opened.on('message', data => opened.send(data))
+      connection = opened
+    })
+    await app.listen(address())
+    const client = await connectTo(t, app)
+    client.write(binary('open'))
+    await client.frame()
+    for (const round of [1, 2, 3]) {
+      connection!.pause()
+      for (let i = 0; i < 5; i++) client.write(binary(`${round}.${i}`))
+      await turns()
+      connection!.resume()
+      for (let i = 0; i < 5; i++) t.equal((await client.frame()).payload.toString(), `${round}.${i}`, name)
+    }
+    // Longer than the queue may be while the server reads.
+    const long = Buffer.alloc(3 * MIB, 'x')
+    for (let i = 0; i < 3; i++) {
+      client.write(binary(long))
+      client.write(binary(`after ${i}`))
+    }
+    for (let i = 0; i < 3; i++) {
+      t.ok((await client.frame()).payload.equals(long), `${name}: the ${i}th long message`)
+      t.equal((await client.frame()).payload.toString(), `after ${i}`, name)
+    }
+    client.write(close(1000))
+    t.equal((await client.frame()).opcode, 0x8, `${name}: the end is read`)
+    client.destroy()
+    await app.close()
+  }
+})
+
+/** Many enough for bytes on this machine to arrive. */
+async function turns (): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise(resolve => setImmediate(resolve))
+}
+
+function socketOf ({ raw }: FastifyRequest): Duplex {
+  return 'stream' in raw ? raw.stream as Duplex : raw.socket
+}
+
+async function upgraded (client: RawClient): Promise<RawClient> {
+  client.write(upgradeRequest())
+  await client.head()
+  return client
+}
 
 function portOf (app: FastifyInstance): number {
   return (app.server.address() as { port: number }).port
