@@ -8,6 +8,7 @@ import { countBuffer } from './early-collections.js'
 import type { SharedMessage } from './shared-message.js'
 import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
+import { View } from '../protocol/message-memory.js'
 import { encodeText } from '../protocol/text.js'
 import { writeDirectly } from '../socket/direct-writes.js'
 
@@ -29,6 +30,7 @@ const MAX_WAITING_SEGMENTS = 64
 const MAX_UTF8_PER_UNIT = 3
 
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
+let scratchMemory = scratch.buffer
 let scratchEnd = 0
 
 // One `setImmediate` serves all writers that got frames of a broadcast in this turn of the event loop.
@@ -203,26 +205,38 @@ export class FrameWriter {
   /** Hands the batch to the socket, however full that is. */
   write (): void {
     if (this.batchBytes === 0) return
-    this.closeOpenSegment()
-    const segments = this.segments!
+    const { segments, openScratch } = this
+    const last = this.takeOpenSegment()
     const bytes = this.batchBytes
     const callbacks = this.takeCallbacks()
     const done = callbacks === null ? undefined : this.owner.follow(callbacks)
     this.segments = null
     this.batchBytes = 0
 
-    if (segments.length === 1) this.writeSegment(segments[0]!, done)
-    else if (bytes < REFERENCE_FROM) this.writeSegment(this.join(segments, bytes), done)
-    else this.writeSegments(segments, done)
+    if (segments === null) {
+      this.writeRange(last!, openScratch!, this.openStart, done)
+    } else {
+      if (last !== null) segments.push(last)
+      if (segments.length === 1) this.writeSegment(segments[0]!, done)
+      else if (bytes < REFERENCE_FROM) this.writeRange(this.join(segments, bytes), scratch, scratchEnd - bytes, done)
+      else this.writeSegments(segments, done)
+    }
     this.owner.onFlushed()
   }
 
-  private writeSegment (segment: Buffer, done: SendCallback | undefined): void {
-    if (done !== undefined || !writeDirectly(this.socket, segment)) this.socket.write(segment, done)
-    // Bytes that the kernel has taken free their place in the scratch buffer, unless another frame lies behind them.
-    if (segment.buffer === scratch.buffer && segment.byteOffset + segment.length === scratchEnd && isWrittenThrough(this.socket)) {
-      scratchEnd = segment.byteOffset
-    }
+  /** Writes a range of `memory`, a scratch buffer. */
+  private writeRange (range: Buffer, memory: Buffer, start: number, done: SendCallback | undefined): void {
+    const isTaken = this.writeSegment(range, done)
+    // Bytes that the kernel has taken free their place, unless another frame lies behind them.
+    if (isTaken && memory === scratch && scratchEnd === start + range.length) scratchEnd = start
+  }
+
+  /** @returns whether the socket holds no reference to the bytes */
+  private writeSegment (segment: Buffer, done: SendCallback | undefined): boolean {
+    const { socket } = this
+    if (done === undefined && writeDirectly(socket, segment)) return socket.writableLength === 0
+    socket.write(segment, done)
+    return isWrittenThrough(socket)
   }
 
   private writeSegments (segments: Buffer[], done: SendCallback | undefined): void {
@@ -260,6 +274,7 @@ export class FrameWriter {
   private reserve (bytes: number): number {
     if (scratchEnd + bytes > SCRATCH_SIZE) {
       scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
+      scratchMemory = scratch.buffer
       scratchEnd = 0
     }
     return scratchEnd
@@ -288,11 +303,18 @@ export class FrameWriter {
   }
 
   private closeOpenSegment (): void {
-    if (this.openScratch === null) return
-    const segment = this.openScratch.subarray(this.openStart, this.openEnd)
-    this.openScratch = null
+    const segment = this.takeOpenSegment()
+    if (segment === null) return
     if (this.segments === null) this.segments = [segment]
     else this.segments.push(segment)
+  }
+
+  private takeOpenSegment (): Buffer | null {
+    const { openScratch } = this
+    if (openScratch === null) return null
+    this.openScratch = null
+    if (openScratch !== scratch) return openScratch.subarray(this.openStart, this.openEnd)
+    return new View(scratchMemory, this.openStart, this.openEnd - this.openStart)
   }
 
   private queued (callback: SendCallback | undefined): void {
