@@ -3,13 +3,14 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { SendCallback } from '../../types/connection.js'
+import { EMPTY } from '../common.js'
 import { createError } from '../errors.js'
 import { countBuffer } from './early-collections.js'
 import type { SharedMessage } from './shared-message.js'
 import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { View } from '../protocol/message-memory.js'
-import { encodeText } from '../protocol/text.js'
+import { encodeText, isWrittenFast } from '../protocol/text.js'
 import { writeDirectly } from '../socket/direct-writes.js'
 
 /** Size of the scratch buffers, in bytes. All connections copy their frames behind each other into one of them. */
@@ -26,12 +27,39 @@ const gathersTurns = isWanted('turns')
 /** A batch that waits for a full socket is joined once it has more segments than this. */
 const MAX_WAITING_SEGMENTS = 64
 
+/** The longest text, in bytes that it may take, for which memory is kept. */
+const LONGEST_SPARE = 1024 * 1024
+/** That memory is a multiple of this, in bytes. */
+const SPARE_STEP = 16 * 1024
+/** It is up to this many times as long as needed. */
+const MOST_SPARE = 2
+
 /** RFC 3629: a UTF-16 code unit takes at most three bytes. */
 const MAX_UTF8_PER_UNIT = 3
 
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
 let scratchMemory = scratch.buffer
 let scratchEnd = 0
+
+// Long texts are encoded into a buffer that is used again once the kernel has taken its content. With a slow peer the buffer
+// waits as well. So it is at most six times as long as the text, and texts behind it have memory of their own.
+let spare = EMPTY
+let spareUser: FrameWriter | null = null
+
+function takeSpare (user: FrameWriter, bytes: number): Buffer {
+  if (spareUser !== null || spare.length < bytes || spare.length > bytes * MOST_SPARE) {
+    const length = Math.ceil(bytes / SPARE_STEP) * SPARE_STEP
+    countBuffer(length)
+    spare = Buffer.allocUnsafeSlow(length)
+  }
+  spareUser = user
+  return spare
+}
+
+function releaseSpare (isFree: boolean): void {
+  if (!isFree) spare = EMPTY
+  spareUser = null
+}
 
 // One `setImmediate` serves all writers that got frames of a broadcast in this turn of the event loop.
 let turn: FrameWriter[] = []
@@ -127,6 +155,7 @@ export class FrameWriter {
   writeText (opcode: number, text: string, fin: boolean, callback: SendCallback | undefined, _compress = false): number {
     const bound = text.length * MAX_UTF8_PER_UNIT
     if (bound > REFERENCE_FROM) {
+      if (bound <= LONGEST_SPARE && !this.masked && isWrittenThrough(this.socket) && isWrittenFast(text)) return this.writeIntoSpare(opcode, text, bound, fin, callback)
       const payload = encodeText(text)
       countBuffer(payload.length)
       this.writeBytes(opcode, payload, fin, callback)
@@ -141,6 +170,17 @@ export class FrameWriter {
     writeFrameHeader(scratch, offset, opcode, fin, written, this.masked)
     if (this.masked) maskPayload(scratch, payloadAt - 4, written)
     this.extend(offset, payloadAt + written)
+    this.queued(callback)
+    return written
+  }
+
+  /** The text is encoded in one pass, into memory that is used again, with the header in front of it. */
+  private writeIntoSpare (opcode: number, text: string, bound: number, fin: boolean, callback: SendCallback | undefined): number {
+    const buffer = takeSpare(this, MAX_HEADER_LENGTH + bound)
+    const written = buffer.write(text, MAX_HEADER_LENGTH)
+    const start = MAX_HEADER_LENGTH - frameHeaderLength(written, false)
+    writeFrameHeader(buffer, start, opcode, fin, written, false)
+    this.append(buffer.subarray(start, MAX_HEADER_LENGTH + written))
     this.queued(callback)
     return written
   }
@@ -221,6 +261,7 @@ export class FrameWriter {
       else if (bytes < REFERENCE_FROM) this.writeRange(this.join(segments, bytes), scratch, scratchEnd - bytes, done)
       else this.writeSegments(segments, done)
     }
+    if (spareUser === this) releaseSpare(isWrittenThrough(this.socket))
     this.owner.onFlushed()
   }
 
@@ -266,6 +307,7 @@ export class FrameWriter {
   discard (): void {
     this.segments = this.openScratch = null
     this.batchBytes = 0
+    if (spareUser === this) releaseSpare(false)
     const callbacks = this.takeCallbacks()
     if (callbacks !== null) this.call(callbacks, createError('FST_WS_ERR_CLOSED'))
   }

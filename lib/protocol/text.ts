@@ -7,11 +7,16 @@ import { isWanted } from '../optimizations.js'
 const canTranscode = isWanted('transcode') && typeof transcode === 'function'
 const DECODES = canTranscode && NODE_MAJOR < 24
 const ENCODES = canTranscode && NODE_MAJOR < 26
+/** Strings of one byte per character are encoded fast from here on, ASCII everywhere. */
+const LATIN1_IS_FAST = NODE_MAJOR >= 22
 
 /** Size limits, in bytes and in code units, within which the detour through UTF-16 is faster. */
 const DECODE_FROM = 1024
 const ENCODE_FROM = 16 * 1024
 const UP_TO = 16 * 1024 * 1024
+
+/** V8 stores a string of other characters in one byte each, and then it does not look at them to find that nothing matches. */
+const WIDE = /[\u0100-\uffff]/
 
 /** @param bytes well-formed UTF-8 */
 export function decodeText (bytes: Buffer): string {
@@ -20,9 +25,15 @@ export function decodeText (bytes: Buffer): string {
   return transcode(bytes, 'utf8', 'utf16le').toString('utf16le')
 }
 
+/** Whether `buffer.write(text)` is the fastest way to encode. */
+export function isWrittenFast (text: string): boolean {
+  if (!ENCODES || text.length < ENCODE_FROM || text.length > UP_TO) return true
+  return !WIDE.test(text) && (LATIN1_IS_FAST || Buffer.byteLength(text) === text.length)
+}
+
 /** The text as UTF-8. A surrogate without the other half becomes U+FFFD, as the WHATWG says (Encoding Standard, "UTF-8 encode"). */
 export function encodeText (text: string): Buffer {
-  if (!ENCODES || text.length < ENCODE_FROM || text.length > UP_TO) return Buffer.from(text)
+  if (isWrittenFast(text)) return Buffer.from(text)
   try {
     return transcode(Buffer.from(text, 'utf16le'), 'utf16le', 'utf8')
   } catch {

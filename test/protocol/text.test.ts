@@ -50,3 +50,9 @@ t.test('the same without the fast path', async t => {
   const output = execFileSync(process.execPath, ['--import=tsx', '--input-type=module', '--eval', program], { env, encoding: 'utf8' })
   t.equal(output.trim(), 'true')
 })
+
+t.test('Latin-1 and ASCII of every size keep their bytes', async t => {
+  for (const text of ['ÿ', 'a', 'aÿ', '\0', '\x80', 'ÿĀ']) {
+    for (const length of [16_383, 16_384, 50_000]) t.ok(encodeText(text.repeat(length)).equals(Buffer.from(text.repeat(length))))
+  }
+})
