@@ -479,6 +479,9 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     await room.press('Enter')
     await page.getByRole('heading', { name: 'हिन्दी', exact: true }).waitFor()
     await ada.seesRoom('हिन्दी', '1 person')
+    await page.evaluate(`location.hash = '${'r'.repeat(40)}'`)
+    await page.getByRole('heading', { name: 'r'.repeat(32), exact: true }).waitFor()
+    await ada.log.getByText('The address has a longer name').waitFor()
   })
 
   t.test('a name that looks like another, and colours of those who are there together', async t => {

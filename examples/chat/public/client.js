@@ -37,7 +37,8 @@ const connection = new RoomConnection({
 // The room is in the address, so that it can be passed on.
 
 function enterRoom () {
-  const wanted = [...toRoomName(decode(location.hash.slice(1)))].slice(0, LONGEST_ROOM).join('') || 'lobby'
+  const asked = toRoomName(decode(location.hash.slice(1))) || 'lobby'
+  const wanted = [...asked].slice(0, LONGEST_ROOM).join('')
   history.replaceState(null, '', `#${wanted}`)
   if (wanted === room) return
   room = wanted
@@ -45,6 +46,7 @@ function enterRoom () {
   outbox.stop()
   people.clear()
   conversation.clear()
+  if (asked !== wanted) conversation.addGap(`The address has a longer name: rooms have up to ${LONGEST_ROOM} characters`)
   $('scroller').ariaBusy = 'true'
   $('room-name').textContent = room
   $('text').placeholder = `Message #${room}`
@@ -144,7 +146,7 @@ function welcome (message) {
   // The server removes what cannot be seen.
   name = people.get(you).name
   localStorage.setItem('name', name)
-  if (message.isGap) conversation.addGap()
+  if (message.isGap) conversation.addGap('Some messages may be missing here')
   for (const missed of message.messages) said(missed)
   for (const waiting of outbox.waitingFor(room)) showWaiting(waiting)
   showSending()

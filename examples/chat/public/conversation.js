@@ -108,9 +108,9 @@ export class Conversation {
     if (note !== undefined && note.textContent !== why) note.textContent = why
   }
 
-  /** More was said than the server has kept. */
-  addGap () {
-    this.#items.insertBefore(element('li', 'gap', 'Some messages may be missing here'), this.#firstPending)
+  /** Something is left out here. */
+  addGap (what) {
+    this.#items.insertBefore(element('li', 'gap', what), this.#firstPending)
     this.#notice = null
   }
 
