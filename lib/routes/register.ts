@@ -44,6 +44,8 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   fastify.addHook('onError', refuseUnsent)
 
   const compiling: MessageSchemas[] = []
+  /** URLs of WebSocket routes: Fastify adds the HEAD route of each behind it. */
+  const gets = new Set<string>()
   for (const url of findHttpRoutes(fastify)) table.add(url, false)
   fastify.addHook('onRoute', function (routeOptions) {
     const { method, url, websocket, wsHandler } = routeOptions
@@ -59,15 +61,15 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     // With a `wsHandler`, the route is one of HTTP too.
     if (wsHandler === undefined) routeOptions.schema ??= createHiddenSchema()
     if (isHead(method)) {
+      if (!gets.has(withoutSlash(url))) throw methodError(name)
       // The copy of a GET route that Fastify adds has the user's handler, which is not for HTTP.
       if (wsHandler === undefined) routeOptions.handler = requireUpgrade
       return
     }
     markAsSeen(fastify, url)
     const methods = Array.isArray(method) ? method : [method]
-    if (!methods.every(one => one === 'GET' || one === 'HEAD')) {
-      throw new OptionError(`${name}: a WebSocket route can only have the method GET (RFC 6455 §4.1), and HEAD beside it`)
-    }
+    if (!methods.every(one => one === 'GET' || one === 'HEAD')) throw methodError(name)
+    gets.add(withoutSlash(url))
     if (wsHandler !== undefined && typeof wsHandler !== 'function') {
       throw new OptionError(`${name}: option 'wsHandler' must be a function`)
     }
@@ -124,6 +126,15 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     // To a client that wants a WebSocket there is nothing at an HTTP route.
     reply.callNotFound()
   })
+}
+
+function methodError (route: string): OptionError {
+  return new OptionError(`${route}: a WebSocket route can only have the method GET (RFC 6455 §4.1), and HEAD beside it`)
+}
+
+/** A prefixed `/` is declared once, and its HEAD routes with and without the slash. */
+function withoutSlash (url: string): string {
+  return url.replace(/\/$/, '')
 }
 
 /** The header fields of an answer that accepts. */

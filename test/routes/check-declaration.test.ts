@@ -102,3 +102,32 @@ t.test('a schema of a library, without the compiler of its type provider', async
     }
   }
 })
+
+t.test('a WebSocket route has the method GET, and HEAD only beside it', async t => {
+  const handler = (): void => {}
+  const declare: [string, (app: FastifyInstance) => unknown][] = [
+    ['POST /x', app => app.post('/x', { websocket: true }, handler)],
+    ['HEAD /x', app => app.head('/x', { websocket: true }, handler)],
+    ['HEAD /x', app => app.head('/x', { websocket: {}, wsHandler: handler }, handler)],
+    ['HEAD /x', app => app.route({ method: ['HEAD'], url: '/x', wsHandler: handler, handler })],
+    ['GET,POST /x', app => app.route({ method: ['GET', 'POST'], url: '/x', websocket: true, handler })]
+  ]
+  for (const [route, one] of declare) {
+    const app = Fastify() as FastifyInstance
+    t.teardown(() => app.close())
+    await app.register(websocket)
+    t.throws(() => one(app), { code: 'FST_WS_ERR_INVALID_OPTION', message: `${route}: a WebSocket route can only have the method GET (RFC 6455 §4.1), and HEAD beside it` })
+  }
+  const app = Fastify({ exposeHeadRoutes: true, routerOptions: { ignoreTrailingSlash: false } }) as FastifyInstance
+  t.teardown(() => app.close())
+  await app.register(websocket)
+  app.register(async scope => {
+    scope.get('/', { websocket: true }, handler)
+    scope.get('/a', { websocket: true }, handler)
+    scope.get('/b/', { wsHandler: handler }, async () => 'http')
+    scope.route({ method: ['GET', 'HEAD'], url: '/c', websocket: true, handler })
+  }, { prefix: '/v1' })
+  await app.ready()
+  for (const url of ['/v1', '/v1/', '/v1/a', '/v1/c']) t.equal((await app.inject({ method: 'HEAD', url })).statusCode, 426, url)
+  t.equal((await app.inject({ method: 'HEAD', url: '/v1/b/' })).statusCode, 200)
+})
