@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Http2ServerRequest, Http2ServerResponse, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import { noop } from '../../common.js'
 
 /**
  * An extended CONNECT as the GET that it is to the router (RFC 8441 §5), on a stream that is left alone: what comes
@@ -22,22 +23,38 @@ class ConnectRequest extends Http2ServerRequest {
   }
 }
 
+/** How an answer with a status of success is treated. It is the app's own if the app answers by itself. */
+type AnswerState = 'refusing' | 'allowed' | 'accepting' | 'hijacked'
+
 /**
  * The answer to an extended CONNECT. If it accepts, it is over with its header section, and the stream goes on: content
  * that a hook has made of nothing would be taken for frames, and is dropped.
  */
 class ConnectResponse extends Http2ServerResponse {
-  /** Called when the header section that accepts was sent. As long as it is `null`, every answer is a refusal. */
-  onAccepted: (() => void) | null = null
-  /** Whether the app answers by itself. */
-  isHijacked = false
-  private isAccepting = false
+  /** `refusing`, where every answer is a refusal, until the route accepts; `accepting` once the header section that accepts was sent. */
+  private state: AnswerState = 'refusing'
+  private onAccepted = noop
+
+  /** @param onAccepted called when the header section that accepts was sent */
+  allowAcceptance (onAccepted: () => void): void {
+    if (this.state !== 'refusing') return
+    this.state = 'allowed'
+    this.onAccepted = onAccepted
+  }
+
+  forbidAcceptance (): void {
+    if (this.state === 'allowed') this.state = 'refusing'
+  }
+
+  leaveToApp (): void {
+    if (this.state !== 'accepting') this.state = 'hijacked'
+  }
 
   override writeHead (statusCode: number, ...rest: unknown[]): this {
-    if (this.isHijacked) return this.writeByNode(statusCode, rest)
+    if (this.state === 'hijacked') return this.writeByNode(statusCode, rest)
     const isSuccessful = statusCode >= 200 && statusCode < 300
     // To the client every 2xx is a WebSocket that is open (RFC 8441 §5), whatever a hook has meant by it.
-    if (isSuccessful && this.onAccepted === null) return this.writeByNode(501, rest)
+    if (isSuccessful && this.state === 'refusing') return this.writeByNode(501, rest)
     if (!isSuccessful || this.stream.destroyed || this.stream.closed) return this.writeByNode(statusCode, rest)
     for (const [name, value] of Object.entries(rest.at(-1) ?? {})) this.setHeader(name, value)
     // RFC 9110 §9.3.6
@@ -45,7 +62,7 @@ class ConnectResponse extends Http2ServerResponse {
     this.statusCode = statusCode
     // Node's own would want to send trailers.
     this.stream.respond({ ...this.getHeaders(), ':status': statusCode })
-    this.isAccepting = true
+    this.state = 'accepting'
     return this
   }
 
@@ -55,16 +72,16 @@ class ConnectResponse extends Http2ServerResponse {
 
   override write (...args: unknown[]): boolean {
     if (!this.headersSent) this.writeHead(this.statusCode)
-    return this.isAccepting || Reflect.apply(super.write, this, args)
+    return this.state === 'accepting' || Reflect.apply(super.write, this, args)
   }
 
   override end (...args: unknown[]): this {
-    if (!this.headersSent && this.onAccepted !== null && !this.isHijacked) this.writeHead(this.statusCode)
-    if (!this.isAccepting) return Reflect.apply(super.end, this, args)
+    if (!this.headersSent && this.state === 'allowed') this.writeHead(this.statusCode)
+    if (this.state !== 'accepting') return Reflect.apply(super.end, this, args)
     if (!this.writableEnded) {
       // Node's own tells of `super.end`.
       Object.defineProperty(this, 'writableEnded', { value: true })
-      process.nextTick(this.onAccepted!)
+      process.nextTick(this.onAccepted)
     }
     return this
   }

@@ -57,11 +57,11 @@ export class Http2Transport implements UpgradeTransport {
   }
 
   allowAcceptance (): void {
-    this.exchange.response.onAccepted = this.onAccepted
+    this.exchange.response.allowAcceptance(this.onAccepted)
   }
 
   forbidAcceptance (): void {
-    this.exchange.response.onAccepted = null
+    this.exchange.response.forbidAcceptance()
   }
 
   private readonly onAccepted = (): void => {
@@ -93,7 +93,7 @@ export class Http2Transport implements UpgradeTransport {
 
   leaveToApp (): Buffer {
     this.stopListening()
-    this.exchange.response.isHijacked = true
+    this.exchange.response.leaveToApp()
     return EMPTY
   }
 
