@@ -5,6 +5,7 @@ import { describeRoutes } from './asyncapi/described-routes.js'
 import { createError } from './errors.js'
 import { createAccept } from './routes/accept.js'
 import { createInjectWS } from './inject/inject.js'
+import { Membership } from './membership.js'
 import { PendingUpgrades } from './upgrade/upgrades.js'
 import { RouteTable } from './upgrade/route-table.js'
 import { warnOfUnanchored } from './routes/check-declaration.js'
@@ -47,14 +48,15 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
     server.countRefusal(reason)
     publishRefused(() => ({ server, request, statusCode, reason }))
   })
-  const shutdown = new Shutdown(fastify, settings, server, table, upgrades)
+  const membership = new Membership(fastify, settings, server, table, upgrades)
 
   fastify.decorate('websocketServer', server)
   fastify.decorate('injectWS', createInjectWS(fastify, upgrades, settings.closeTimeout))
   requireSeenRoutes(fastify)
   registerRoutes(fastify, settings, server, table, createAccept(settings, server, upgrades))
   describeRoutes(fastify, settings)
-  shutdown.addHooks()
+  membership.addHooks()
+  new Shutdown(fastify, settings, membership).addHooks()
 
   fastify.register(standIn)
 }

@@ -1,73 +1,37 @@
 import type { FastifyInstance } from 'fastify'
 import type { Server as HttpServer } from 'node:http'
 import { noop } from './common.js'
-import { ConnectListener } from './upgrade/http2/listener.js'
-import type { Member } from './upgrade/ownership.js'
-import type { PendingUpgrades } from './upgrade/upgrades.js'
-import type { RouteTable } from './upgrade/route-table.js'
-import { findSecondServers, isAppClosing } from './fastify-internals.js'
-import { UpgradeListener } from './upgrade/http1/listener.js'
+import { isAppClosing } from './fastify-internals.js'
+import type { Membership } from './membership.js'
 import type { PluginSettings } from './options/settings.js'
-import type { Registry } from './server/registry.js'
 
 /** The instances of this plugin in one app, in encapsulated contexts each. They close together. */
 const instances = new WeakMap<object, Set<Shutdown>>()
 
-/** Listens to the server for one instance of this plugin, and ends what came of it when the app closes. */
-export class Shutdown implements Member {
-  readonly routes: RouteTable
-  readonly upgrades: PendingUpgrades
-  readonly ownsServer: boolean
+/** Ends what came over the servers of one instance of this plugin when the app closes. */
+export class Shutdown {
   private readonly fastify: FastifyInstance
   private readonly settings: PluginSettings
-  private readonly connections: Registry
-  private readonly upgradeListener: UpgradeListener
-  private readonly connectListeners: ConnectListener[] = []
-  private readonly leaveServers: (() => void)[] = []
+  private readonly membership: Membership
   private closing: Promise<void> | null = null
 
-  constructor (fastify: FastifyInstance, settings: PluginSettings, connections: Registry, routes: RouteTable, upgrades: PendingUpgrades) {
-    const httpServer = settings.server ?? fastify.server
+  constructor (fastify: FastifyInstance, settings: PluginSettings, membership: Membership) {
     this.fastify = fastify
     this.settings = settings
-    this.connections = connections
-    this.routes = routes
-    this.upgrades = upgrades
-    this.ownsServer = httpServer === fastify.server
-    this.upgradeListener = UpgradeListener.of(httpServer)
-    this.leaveServers.push(this.upgradeListener.join(this))
-    this.joinConnects(httpServer)
-  }
-
-  get isClosing (): boolean {
-    return this.upgrades.isClosing
+    this.membership = membership
   }
 
   addHooks (): void {
     const { fastify } = this
     const siblings = instances.get(fastify.server) ?? new Set()
     instances.set(fastify.server, siblings.add(this))
-    if (this.ownsServer) {
-      fastify.addHook('onListen', async () => {
-        for (const second of findSecondServers(fastify)) this.joinConnects(second)
-      })
-    }
-    fastify.addHook('onReady', async () => { this.upgradeListener.warnOfOthers(fastify.log) })
     fastify.addHook('preClose', async () => {
       // Fastify runs these hooks one after the other: the clients of the last one would wait for all others.
       for (const sibling of siblings) sibling.close().catch(noop)
       await this.close()
     })
-    this.leaveServers.push(beforeClose(fastify, () => { this.close().catch(noop) }))
-    // Until the server is closed an upgrade may come, and has to be answered: with 503.
-    fastify.addHook('onClose', async () => { for (const leave of this.leaveServers.reverse()) leave() })
-  }
-
-  private joinConnects (server: HttpServer): void {
-    const listener = ConnectListener.of(server)
-    if (listener === null) return
-    this.connectListeners.push(listener)
-    this.leaveServers.push(listener.join(this))
+    const restore = beforeClose(fastify, () => { this.close().catch(noop) })
+    fastify.addHook('onClose', async () => restore())
   }
 
   /** Once. */
@@ -101,26 +65,16 @@ export class Shutdown implements Member {
   }
 
   private async closeUntil (timeLeft: () => number): Promise<void> {
-    const ends: Promise<void>[] = []
+    const { membership } = this
     // 3. Nobody new gets in. Before step 4, which waits for them: upgrades that other listeners have not answered.
-    this.upgrades.startClosing()
-    if (this.ownsServer) {
-      for (const listener of [this.upgradeListener, ...this.connectListeners]) ends.push(listener.startClosing(timeLeft()))
-    }
+    const refused = membership.startClosing(timeLeft())
     // 4. Handshakes get 503, connections 1001. What is left when the time is over is destroyed.
-    ends.push(this.leave(timeLeft()))
+    const left = membership.leave(timeLeft())
     // 5. Sessions of HTTP/2 end with their last connection, behind its Close frame.
-    if (this.ownsServer) for (const { sessions } of this.connectListeners) sessions.startClosing()
-    await Promise.all(ends)
-    if (this.ownsServer) await Promise.all(this.connectListeners.map(({ sessions }) => sessions.closed(timeLeft())))
+    membership.startClosingSessions()
+    await Promise.all([refused, left])
+    await membership.sessionsClosed(timeLeft())
     // 6. Fastify closes the server, for which nothing is left to wait, and runs `onClose`.
-  }
-
-  async leave (timeout: number): Promise<void> {
-    const deadline = performance.now() + timeout
-    await Promise.all([this.upgrades.refuseAll(timeout), this.connections.closeWithin(timeout)])
-    // Those whose 101 was on its way when closing began.
-    await this.connections.closeWithin(Math.max(0, deadline - performance.now()))
   }
 }
 

@@ -14,6 +14,7 @@ export const LAYERS = [
   { name: 'plugin.ts', packages: ['fastify', 'fastify-plugin'] },
   { name: 'asyncapi', packages: ['fastify'] },
   { name: 'shutdown.ts', node: ['http'], packages: ['fastify'] },
+  { name: 'membership.ts', node: ['http'], packages: ['fastify'] },
   { name: 'inject', node: ['http', 'http2', 'stream', 'stream/consumers'], packages: ['fastify'] },
   { name: 'routes', node: ['diagnostics_channel', 'tls'], packages: ['fastify'] },
   { name: 'upgrade', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
