@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { IS_KNOWN_NODE, NODE_MAJOR } from './common.js'
 import { isWanted } from './optimizations.js'
 
-// What hooks put into an `AsyncLocalStorage` (request ids, traces, loggers) belongs to the handshake. Sockets, timers and
+// Values that hooks put into an `AsyncLocalStorage` (request ids, traces, loggers) belong to the handshake. Sockets, timers and
 // other connections call us in other contexts. So all code of the app is called through `runInContext`.
 
 // Only whether there is any store is not public: see `isEmpty`. Everything works without it.

@@ -16,6 +16,9 @@ const BANNED: [phrase: RegExp, instead: string][] = [
   [/\b(?:he|him|his|himself)\b/i, 'it: a peer is a program']
 ]
 
+/** A comment that opens with one of these is a fragment: it has no subject. A `/**` may have its first word on the next line. */
+const FRAGMENT = /(?:^|\s)(?:\/\*\*?|(?<!\/\/[^\n]*\n\s*)\/\/)[\s*]+(?:What|Who|Whom|Whose|Those|That|Of)\b.*/g
+
 /** The text whose words count: of code the comments, of the changelog what is not released. */
 async function wordsOf (file: string): Promise<string> {
   const text = await readFile(join(ROOT, file), 'utf8')
@@ -39,4 +42,17 @@ t.test('no document and no comment has a phrase that the style guide bans', asyn
     }
   }
   t.ok(files.length > 100)
+})
+
+t.test('no comment opens with a word that makes a fragment of it', async t => {
+  const sources = files.filter(file => file.endsWith('.ts'))
+  for (const file of sources) {
+    for (const [found] of (await readFile(join(ROOT, file), 'utf8')).matchAll(FRAGMENT)) {
+      t.fail(`${file}: ${found.trim()}: rather subject and verb first`)
+    }
+  }
+  for (const fragment of ['/** Whose it is. */', '/**\n * What it is.\n */', '  // Of none.', 'x() // Those of it']) {
+    t.match(fragment, new RegExp(FRAGMENT.source), fragment)
+  }
+  t.ok(sources.length > 90)
 })

@@ -104,7 +104,7 @@ export interface WebSocketEventMap {
 export type WebSocketEventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
 
 /**
- * What all connections of the app have in `data`, before anything that a route adds with `Data` in its generics. It is empty
+ * The type of `data` of all connections of the app, before anything that a route adds with `Data` in its generics. It is empty
  * until the app merges its own members into it:
  *
  *     declare module 'fastify-ws-routes' {

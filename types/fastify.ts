@@ -29,7 +29,7 @@ export type SentMessage<
   ? Send
   : SchemaCompiler extends { send: infer Schema } ? (TypeProvider & { schema: Schema })['serializer'] : unknown
 
-/** What the connections of a route have in `data`: `Data` of its generics, and what the app has merged into `WebSocketConnectionData`. */
+/** The type of `data` of a route's connections: `Data` of its generics, and what the app has merged into `WebSocketConnectionData`. */
 export type ConnectionData<RouteGeneric extends RouteGenericInterface> =
   RouteGeneric extends { Data: infer Data } ? WithDefaultData<Data> : WebSocketConnectionData
 
@@ -83,7 +83,7 @@ export type WebSocketRouteHandler<
   request: FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
 ) => unknown
 
-/** What a handler that is declared apart from its route says of it: its generics, and what a route would infer. */
+/** The types of a handler that is declared apart from its route: its generics, and what a route would infer. */
 export interface WebSocketHandlerTypes extends RouteGenericInterface {
   /** `typeof app`: its server, its logger and its type provider. Default: those of `Fastify()`. */
   app?: unknown

@@ -11,7 +11,7 @@ const { emit } = EventEmitter.prototype
 
 type MessageListener = (this: WebSocketConnection, data: unknown, isBinary: boolean) => unknown
 
-/** Whose chunk is being decoded, in its own context. */
+/** The connection whose chunk is being decoded, in its own context. */
 let entered: AppCalls | null = null
 
 /**
@@ -72,7 +72,7 @@ export abstract class AppCalls {
     }
   }
 
-  /** Of an async listener Node watches the promises, for less. */
+  /** Node watches the promises of an async listener, which costs less. */
   private watchListener (returned: unknown): void {
     if (!isThenable(returned)) return
     this.messageListener = null
@@ -104,7 +104,7 @@ export abstract class AppCalls {
   }
 }
 
-/** What was thrown as an error, which is all that handlers of errors have to expect. */
+/** Returns what was thrown as an error, so that handlers of errors get nothing else. */
 export function toError (thrown: unknown): Error {
   return thrown instanceof Error ? thrown : createError('FST_WS_ERR_THROWN_VALUE', `the handler or a listener threw ${String(thrown)}`, { cause: thrown })
 }

@@ -153,7 +153,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     return this
   }
 
-  /** What an async listener rejects with (`captureRejections`). */
+  /** Receives what an async listener rejects with (`captureRejections`). */
   [Symbol.for('nodejs.rejection')] (error: unknown): void {
     this.#session.reportThrown(error)
   }

@@ -29,7 +29,7 @@ const MAX_WAITING_SEGMENTS = 64
 
 /** The longest text, in bytes that it may take, for which memory is kept. */
 const LONGEST_SPARE = 1024 * 1024
-/** That memory is a multiple of this, in bytes. */
+/** The length of that memory is a multiple of this, in bytes. */
 const SPARE_STEP = 16 * 1024
 /** It is up to this many times as long as needed. */
 const MOST_SPARE = 2

@@ -6,10 +6,10 @@ export interface HeldMessage {
   readonly cost: number
 }
 
-/** What messages that wait may cost; over it the socket is paused. */
+/** The most that buffered messages may cost; above it the socket is paused. */
 export const MAX_HELD = 64 * 1024
 
-/** What a waiting message costs beside its bytes: objects of ours and of Node. */
+/** The cost of a buffered message besides its bytes: objects of ours and of Node. */
 const OVERHEAD = 256
 
 /** Messages share buffers of this size, and what is larger is a chunk. */

@@ -1,7 +1,7 @@
 import type { WebSocketConnection, WebSocketRouteConnections } from '../../types/connection.js'
 import type { ConnectionCounts } from './settings.js'
 
-/** What a connection's surroundings see of it. */
+/** The part of a session that the server around it uses. */
 export interface HostedSession extends Readonly<ConnectionCounts> {
   readonly connection: WebSocketConnection
   readonly watcher: PongWatcher | null

@@ -2,10 +2,10 @@ import sjson from 'secure-json-parse'
 import { createError, describe, type InvalidMessageError } from '../errors.js'
 import { decodeText } from '../protocol/text.js'
 
-/** What became of a value that was validated: its final form, or what is wrong with it. */
+/** The result of a validation: the final form of the value, or what is wrong with it. */
 export type Validation = { readonly value: unknown } | { readonly error: InvalidMessageError }
 
-/** What `secure-json-parse` does about keys that could become prototypes, as the app has told Fastify. */
+/** Decides what `secure-json-parse` does about keys that could become prototypes, as the app has configured Fastify. */
 export interface ParsePolicy {
   readonly protoAction: 'error' | 'remove' | 'ignore'
   readonly constructorAction: 'error' | 'remove' | 'ignore'

@@ -41,7 +41,7 @@ export interface MailboxOwner {
 /** Messages that wait. */
 interface Queue {
   messages: HeldMessage[]
-  /** What they cost. */
+  /** The cost of the messages that wait. */
   bytes: number
   /** Whether they are being delivered. */
   isDelivering: boolean
@@ -125,7 +125,7 @@ export class Mailbox {
       this.conclude()
       return false
     }
-    // What is left is bounded: views take it, however much they contain.
+    // The rest is bounded: views take it, however much they contain.
     if (this.fullViews > 0) process.nextTick(deliver, this)
     return true
   }

@@ -37,7 +37,7 @@ export interface OutboxOwner extends Pick<ConnectionCounts, 'messagesSent' | 'by
   onUnsendable (error: Error): void
 }
 
-/** What a connection sends: messages, control frames and their order; and how much may be queued to a peer. */
+/** Sends what a connection has to send, messages and control frames in their order, and limits how much is queued to a peer. */
 export class Outbox implements FrameWriterOwner {
   private readonly owner: OutboxOwner
   private writer: FrameWriter

@@ -31,7 +31,7 @@ function isBlob (data: unknown): data is BlobLike {
 }
 
 /**
- * What `send` was given: bytes, as of `toBytes`, or a Blob, which is read later.
+ * Returns what `send` was given: bytes, as `toBytes` does, or a Blob, which is read later.
  *
  * @throws {TypeError} for anything else
  */

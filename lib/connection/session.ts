@@ -21,7 +21,7 @@ import { RateLimit } from './rate-limit.js'
 import type { Agreement, ConnectionSettings } from './settings.js'
 import { listenToSocket, readSocket, type SocketUser } from './socket-events.js'
 
-/** What `close` tells, in the form of a Close frame (RFC 6455 §7.1.5). */
+/** The arguments of `close`, in the form of a Close frame (RFC 6455 §7.1.5). */
 const NO_CLOSE_FRAME = { code: CloseCode.ABNORMAL_CLOSURE as number, reason: EMPTY as Buffer }
 
 type Roles = HostedSession & FrameSink & MailboxOwner & OutboxOwner & CompressedMessagesOwner & SocketUser
@@ -299,7 +299,7 @@ export class Session extends AppCalls implements Roles {
     this.decode(null)
     if (this.isHeldBack) return
     if (this.socket.readableEnded) this.finishEnd()
-    // What waits in the socket is emitted in the context in which it is resumed.
+    // The socket emits what it has buffered in the context in which it is resumed.
     else if (this.socket.isPaused()) this.run(this.socket, this.socket.resume)
   }
 
@@ -330,7 +330,7 @@ export class Session extends AppCalls implements Roles {
   // --- what the socket reports
 
   onSocketDrain (): void {
-    // What was gathered while the socket was full can go now.
+    // The frames gathered while the socket was full can go now.
     this.outbox.flush()
     this.outbox.drain()
   }

@@ -5,7 +5,7 @@ import type { RateLimitSettings } from '../options/settings.js'
 import type { DeflatingSettings } from './deflating-writer.js'
 import type { JsonMessages } from './json-messages.js'
 
-/** What holds for all connections of a route. */
+/** The settings of all connections of a route. */
 export interface ConnectionSettings {
   /** The server's side requires masks and sends none; the client's is the other way round (RFC 6455 §5.1). */
   readonly role: 'server' | 'client'
@@ -21,7 +21,7 @@ export interface ConnectionSettings {
   readonly onInvalidMessage: ((error: InvalidMessageError, connection: WebSocketConnection, data: Buffer) => unknown) | null
 }
 
-/** What the handshake agreed on. */
+/** The result of the negotiation in the handshake. */
 export interface Agreement {
   readonly protocol: string
   readonly extensions: string

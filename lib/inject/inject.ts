@@ -58,7 +58,7 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: PendingUpgra
   }
 }
 
-/** What Fastify, Node and plugins ask a socket for. */
+/** Creates two connected sockets that have the members Fastify, Node and plugins ask a socket for. */
 function createSocketPair (remoteAddress: string, encrypted: boolean): [client: Duplex, server: Duplex] {
   const [client, server] = MemorySocket.pair()
   const returnThis = function (this: Duplex): Duplex { return this }

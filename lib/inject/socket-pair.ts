@@ -12,10 +12,10 @@ type WriteCallback = (error?: Error | null) => void
 export class MemorySocket extends Duplex {
   private other!: MemorySocket
 
-  // What is on its way to the other end.
+  // The bytes that are on their way to the other end.
   private wire: Buffer[] = []
   private wireBytes = 0
-  /** Of the write that waits for room on the wire. */
+  /** The callback of the write that waits for room on the wire. */
   private whenRoom: WriteCallback | null = null
   private isScheduled = false
   /** Whether the other end asks for more. */
@@ -53,7 +53,7 @@ export class MemorySocket extends Duplex {
     callback()
   }
 
-  /** What is on the wire still arrives, and the end behind it. */
+  /** Ends the wire behind what is on it, which still arrives. */
   override _destroy (error: Error | null, callback: WriteCallback): void {
     this.callBack(error ?? canceled())
     this.hasEnd = true

@@ -27,7 +27,7 @@ function isOriginAllowed (policy: OriginPolicy, request: FastifyRequest): boolea
 /** The longest origin that an answer and the log repeat: 253 characters of a host, and a scheme and port. */
 const MAX_SHOWN = 300
 
-/** What a developer needs who sees the refusal in the browser's console or in the log. */
+/** Explains the refusal to a developer who sees it in the browser's console or in the log. */
 function describeOrigin (policy: OriginPolicy, request: FastifyRequest): string {
   const origin = String(request.headers.origin).slice(0, MAX_SHOWN)
   if (typeof policy === 'function') return `Origin '${origin}' is not allowed by the function in option 'origin'`

@@ -4,7 +4,7 @@ import { createError, type InvalidMessageError } from '../errors.js'
 import { createCompilers, findErrorFormatter, hasDefaultCompiler, type ErrorFormatter } from '../fastify-internals.js'
 import { withinUnions } from './union-errors.js'
 
-/** What the app has told Fastify about the JSON of request bodies. */
+/** Returns how the app has configured Fastify for the JSON of request bodies. */
 export function parsePolicyOf ({ initialConfig: { onProtoPoisoning, onConstructorPoisoning } }: FastifyInstance): ParsePolicy {
   return { protoAction: onProtoPoisoning ?? 'error', constructorAction: onConstructorPoisoning ?? 'error' }
 }
@@ -118,7 +118,7 @@ function vendorOf (schema: unknown): string | null {
   return typeof vendor === 'string' ? vendor : null
 }
 
-/** What validators may return is documented at `setValidatorCompiler` of Fastify. */
+/** Fastify documents what validators may return at `setValidatorCompiler`. */
 function toValidation (validator: Validator, schema: unknown, format: ErrorFormatter | null): (value: unknown) => Validation {
   return value => {
     const result = validator(value)

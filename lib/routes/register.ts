@@ -19,7 +19,7 @@ const kRoute = Symbol('fastify-ws-routes.route')
 
 type HttpHandler = RouteOptions['handler']
 
-/** What a WebSocket route needs to accept a connection. */
+/** The parts that a WebSocket route needs to accept a connection. */
 export interface WebSocketRoute {
   readonly handler: WebSocketRouteHandler
   readonly settings: RouteSettings

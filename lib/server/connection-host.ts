@@ -11,7 +11,7 @@ import { publishClosed, publishFailed } from './diagnostics.js'
 import { Liveness, type LivenessSettings } from './liveness.js'
 import type { Registry, RouteConnections } from './registry.js'
 
-/** What a user's error handler gets beside the error. Kept only where there is one, since it keeps the request alive. */
+/** Holds what a user's error handler gets besides the error. Kept only where there is one, since it keeps the request alive. */
 export interface ErrorHandling {
   readonly errorHandler: WebSocketErrorHandler
   readonly instance: FastifyInstance

@@ -113,7 +113,7 @@ export class Liveness extends WheelNode implements PongWatcher {
   private timeLeft (idleTimeout: number, activity: Activity): number {
     const { messagesReceived, messagesSent } = this.session
     const messages = messagesReceived + messagesSent
-    // What waits to be read may be a message.
+    // The unread bytes may be a message.
     if (messages !== activity.messages || this.session.isHeldBack) activity.at = this.wheel.now
     activity.messages = messages
     return activity.at + idleTimeout - this.wheel.now

@@ -9,7 +9,7 @@ const LONGEST_TICK = 250
 /** Ticks in the shortest time that anybody waits: how late it may be found out that it is over. */
 const TICKS_PER_WAIT = 4
 
-/** What waits on a wheel: a link in the list that is its bucket, so that it takes no memory beside its own. */
+/** Waits on a wheel, as a link in the list that is its bucket: so it needs no other object there. */
 export abstract class WheelNode {
   /** @internal */
   _next: WheelNode | null = null

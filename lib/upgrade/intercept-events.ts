@@ -18,7 +18,7 @@ export function interceptEvents (server: EventEmitter, intercept: Interceptor): 
     Reflect.apply(replaced ?? Object.getPrototypeOf(server).emit, server, [event, ...args]) as boolean)
   server.emit = emit
   return () => {
-    // Who has replaced ours goes on calling it.
+    // Code that has replaced our `emit` goes on calling it.
     if (server.emit !== emit) return
     if (replaced === null) Reflect.deleteProperty(server, 'emit')
     else server.emit = replaced

@@ -43,13 +43,13 @@ export class Members {
     }
   }
 
-  /** Those whose app does not close the server. */
+  /** The members whose app does not close the server. */
   get guests (): readonly Member[] {
     return this.members.filter(({ ownsServer }) => !ownsServer)
   }
 
   /**
-   * Whose a request for a WebSocket is.
+   * Returns the instance that a request for a WebSocket belongs to.
    *
    * @param isShared whether there are other listeners, which have what is for none of our routes
    * @returns `null`: of the others

@@ -264,7 +264,7 @@ function hasTimeout (socket: Duplex): socket is TimeoutSocket {
   return 'setTimeout' in socket
 }
 
-/** Those of Fastify and Node, which nobody listens to any more. */
+/** Disables the timeouts of Fastify and Node, which nobody listens to any more. */
 function disableTimeout (socket: Duplex): void {
   if (hasTimeout(socket)) socket.setTimeout(0)
 }

@@ -9,7 +9,7 @@ interface RouterConfig extends FindMyWay.Config<FindMyWay.HTTPVersion.V1> {
   useSemicolonDelimiter?: boolean
 }
 
-/** What the router keeps for a URL. */
+/** The entry of the router for a URL. */
 interface Entry {
   isWebSocket: boolean
 }

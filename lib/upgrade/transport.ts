@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Offers } from '../protocol/handshake.js'
 import type { Phase } from './phase.js'
 
-/** What a valid handshake offers, and the answer that accepts it. */
+/** The offers of a valid handshake, and the answer that accepts it. */
 export interface Proposal extends Offers {
   readonly statusCode: 101 | 200
   readonly headers: Record<string, string>

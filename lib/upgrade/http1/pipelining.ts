@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
-/** What holds the response that a socket is written by. */
+/** A socket holds the response that writes to it here. */
 type ResponseSocket = Duplex & { _httpMessage?: ServerResponse | null }
 
 /**

@@ -1,7 +1,7 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 
-/** What Node keeps beside its documented `setTimeout`. */
+/** Node keeps the time of its documented `setTimeout` here. */
 interface TimedSession extends ServerHttp2Session {
   readonly timeout?: number
 }
@@ -30,7 +30,7 @@ class TrackedSession {
     stream.once('close', () => { this.streams-- })
   }
 
-  /** Nobody ends the session for being silent as long as the stream lives. */
+  /** Suspends the timeout of the session while the stream is open. */
   hold (stream: ServerHttp2Stream): void {
     if (this.held++ === 0) {
       this.timeout = this.session.timeout ?? 0
