@@ -5,6 +5,7 @@
 import { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { NO_CONTEXT } from '../lib/async-context.js'
 import { Connection, sessionOf } from '../lib/connection/connection.js'
 import { plainJson } from '../lib/connection/json-messages.js'
 import type { ConnectionSettings } from '../lib/connection/settings.js'
@@ -51,7 +52,7 @@ async function cpuShare (): Promise<number> {
 }
 
 const connections = Array.from({ length: count }, () => {
-  const connection = new Connection(new AnsweringSocket(), settings, { protocol: '', extensions: '', url: '', deflate: null }, null)
+  const connection = new Connection(new AnsweringSocket(), settings, { protocol: '', extensions: '', url: '', context: NO_CONTEXT, deflate: null }, null)
   sessionOf(connection).begin(Buffer.alloc(0))
   return connection
 })

@@ -21,6 +21,9 @@ export type AsyncContext = AsyncResource
 /** The context without any store. One for all, so that a connection in an app without stores takes no memory for it. */
 export const NO_CONTEXT: AsyncContext = createEmptyContext()
 
+/** The property that is no id: since Node 24, it has all stores. */
+const storesSymbol = Object.getOwnPropertySymbols(NO_CONTEXT).find(symbol => typeof Reflect.get(NO_CONTEXT, symbol) !== 'number')
+
 /** @returns the current context; `NO_CONTEXT` if no store is in use */
 export function captureContext (): AsyncContext {
   const context = createResource()
@@ -56,5 +59,5 @@ function isEmpty (context: AsyncResource): boolean {
   if (!readsResources) return false
   const symbols = Object.getOwnPropertySymbols(context)
   if (!restoresStores) return symbols.length === 2
-  return symbols.length === 3 && symbols.some(symbol => Reflect.get(context, symbol) === undefined)
+  return symbols.length === 3 && storesSymbol !== undefined && Reflect.get(context, storesSymbol) === undefined
 }

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { SendCallback, WebSocketConnection, WebSocketConnectionEvents } from '../../types/connection.js'
-import { captureContext, NO_CONTEXT, runInContext, type AsyncContext } from '../async-context.js'
+import { NO_CONTEXT, runInContext, type AsyncContext } from '../async-context.js'
 import { createError } from '../errors.js'
 import { catchRejection, isThenable } from '../thenable.js'
 
@@ -20,12 +20,13 @@ let entered: AppCalls | null = null
  */
 export abstract class AppCalls {
   readonly connection: WebSocketConnection
-  private readonly context: AsyncContext = captureContext()
+  private readonly context: AsyncContext
   /** The listener of `message`, if there is one and no other. */
   private messageListener: MessageListener | null = null
 
-  constructor (connection: WebSocketConnection) {
+  constructor (connection: WebSocketConnection, context: AsyncContext) {
     this.connection = connection
+    this.context = context
   }
 
   /** Reports what the handler, a listener or a callback threw or rejected with. */

@@ -54,14 +54,14 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
     readSession = connection => connection.#session
   }
 
-  constructor (socket: Duplex, settings: ConnectionSettings, { protocol, extensions, url, deflate }: Agreement, host: ConnectionHost | null) {
+  constructor (socket: Duplex, settings: ConnectionSettings, { protocol, extensions, url, context, deflate }: Agreement, host: ConnectionHost | null) {
     // A rejection of an async listener goes where what it throws goes.
     super({ captureRejections: true })
     shrinkListeners(this)
     this.protocol = protocol
     this.extensions = extensions
     this.url = url
-    this.#session = new Session(this, socket, settings, deflate, host)
+    this.#session = new Session(this, context, socket, settings, deflate, host)
   }
 
   get readyState (): 1 | 2 | 3 { return this.#session.readyState }

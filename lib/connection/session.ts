@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocketConnection } from '../../types/connection.js'
+import type { AsyncContext } from '../async-context.js'
 import { EMPTY } from '../common.js'
 import { MessageTooBigError, type InvalidMessageError, type WebSocketError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
@@ -59,8 +60,10 @@ export class Session extends AppCalls implements Roles {
   private closeTimer: NodeJS.Timeout | null = null
   private abortController: AbortController | null = null
 
-  constructor (connection: WebSocketConnection, socket: Duplex, settings: ConnectionSettings, deflate: Agreement['deflate'], host: ConnectionHost | null) {
-    super(connection)
+  constructor (
+    connection: WebSocketConnection, context: AsyncContext, socket: Duplex, settings: ConnectionSettings, deflate: Agreement['deflate'], host: ConnectionHost | null
+  ) {
+    super(connection, context)
     this.socket = socket
     this.settings = settings
     this.host = host

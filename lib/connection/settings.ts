@@ -1,3 +1,4 @@
+import type { AsyncContext } from '../async-context.js'
 import type { WebSocketConnection } from '../../types/connection.js'
 import type { InflaterSettings } from '../compression/message-inflater.js'
 import type { InvalidMessageError } from '../errors.js'
@@ -26,6 +27,8 @@ export interface Agreement {
   readonly protocol: string
   readonly extensions: string
   readonly url: string
+  /** In which the app's code is called. */
+  readonly context: AsyncContext
   /** permessage-deflate, each way; `null` without it. */
   readonly deflate: { readonly sending: DeflatingSettings, readonly receiving: InflaterSettings } | null
 }

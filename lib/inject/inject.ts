@@ -45,7 +45,7 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: PendingUpgra
         const protocol = answer['sec-websocket-protocol'] ?? ''
         const extensions = answer['sec-websocket-extensions'] ?? ''
         const url = `${isSecure ? 'wss' : 'ws'}://${String(headers.host)}${path}`
-        const connection = new Connection(socket, settings, { protocol, extensions, url, deflate: null }, null)
+        const connection = new Connection(socket, settings, { protocol, extensions, url, context: caller, deflate: null }, null)
         const client = connection as unknown as InjectedWebSocket
         if (options.onOpen !== undefined) connection.once('open', () => options.onOpen!(client))
         options.onInit?.(client)

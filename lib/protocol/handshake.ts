@@ -56,18 +56,44 @@ function fieldValue (headers: HeaderFields, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-/**
- * The values of every line of the field `name` (in lower case) as received.
- * Unlike `headers` these are complete: Node drops some repeated lines there,
- * and all lines beyond `server.maxHeadersCount`.
- */
-function fieldLines (rawHeaders: readonly string[], name: string): string[] {
-  const values: string[] = []
+/** What only the lines as received tell: `headers` drops some repeated ones, and all beyond `server.maxHeadersCount`. */
+interface FieldLines {
+  hosts: number
+  versions: number
+  keys: number
+  /** The value of the last `Host`. */
+  host: string
+  hasBody: boolean
+}
+
+function readLines (rawHeaders: readonly string[]): FieldLines {
+  const lines: FieldLines = { hosts: 0, versions: 0, keys: 0, host: '', hasBody: false }
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    const lineName = rawHeaders[i] as string
-    if (lineName.length === name.length && lineName.toLowerCase() === name) values.push(rawHeaders[i + 1] as string)
+    const name = rawHeaders[i]!
+    // Few names have the length of one of these: only they are worth a copy in lower case.
+    switch (name.length) {
+      case 4:
+        if (name.toLowerCase() !== 'host') break
+        lines.hosts++
+        lines.host = rawHeaders[i + 1]!
+        break
+      case 14:
+        if (name.toLowerCase() === 'content-length' && !isZero(rawHeaders[i + 1]!)) lines.hasBody = true
+        break
+      case 17:
+        switch (name.toLowerCase()) {
+          case 'sec-websocket-key':
+            lines.keys++
+            break
+          case 'transfer-encoding':
+            lines.hasBody = true
+        }
+        break
+      case 21:
+        if (name.toLowerCase() === 'sec-websocket-version') lines.versions++
+    }
   }
-  return values
+  return lines
 }
 
 /**
@@ -115,9 +141,8 @@ function checkRequestLine (request: HandshakeRequest): void {
 }
 
 /** RFC 6455 §4.2.1 item 2; RFC 9112 §3.2 refuses more than one. */
-function checkHost ({ rawHeaders }: HandshakeRequest): void {
-  const hosts = fieldLines(rawHeaders, 'host')
-  if (hosts.length !== 1 || hosts[0] === '') {
+function checkHost ({ hosts, host }: FieldLines): void {
+  if (hosts !== 1 || host === '') {
     throw createError('FST_WS_ERR_HANDSHAKE_HOST')
   }
 }
@@ -141,9 +166,8 @@ function isZero (contentLength: string): boolean {
  * After the header section comes the first frame, so a body would be read as
  * frames by us and as a body by a proxy in between: request smuggling.
  */
-function checkNoBody ({ rawHeaders }: HandshakeRequest): void {
-  if (fieldLines(rawHeaders, 'transfer-encoding').length > 0 ||
-    !fieldLines(rawHeaders, 'content-length').every(isZero)) {
+function checkNoBody ({ hasBody }: FieldLines): void {
+  if (hasBody) {
     throw createError('FST_WS_ERR_HANDSHAKE_BODY')
   }
 }
@@ -152,8 +176,8 @@ function checkNoBody ({ rawHeaders }: HandshakeRequest): void {
  * RFC 6455 §4.2.1 item 6. The answer to another version, or none, names the right
  * one (§4.4); repeating the field, even with equal values, is malformed (§11.3.5).
  */
-function checkVersion ({ httpVersionMajor, headers, rawHeaders }: HandshakeRequest): void {
-  if (fieldLines(rawHeaders, 'sec-websocket-version').length > 1) {
+function checkVersion ({ httpVersionMajor, headers }: HandshakeRequest, { versions }: FieldLines): void {
+  if (versions > 1) {
     throw createError('FST_WS_ERR_HANDSHAKE_VERSION', 'Sec-WebSocket-Version must not be repeated', { statusCode: 400 })
   }
   if (fieldValue(headers, 'sec-websocket-version') !== PROTOCOL_VERSION) {
@@ -162,9 +186,9 @@ function checkVersion ({ httpVersionMajor, headers, rawHeaders }: HandshakeReque
 }
 
 /** RFC 6455 §4.2.1 item 5, §11.3.1: once, 16 bytes in base64; otherwise `null`. */
-function readKey ({ headers, rawHeaders }: HandshakeRequest): string | null {
+function readKey ({ headers }: HandshakeRequest, { keys }: FieldLines): string | null {
   const key = fieldValue(headers, 'sec-websocket-key')
-  return key === undefined || fieldLines(rawHeaders, 'sec-websocket-key').length !== 1 || !KEY_PATTERN.test(key) ? null : key
+  return key === undefined || keys !== 1 || !KEY_PATTERN.test(key) ? null : key
 }
 
 /**
@@ -179,11 +203,12 @@ function readKey ({ headers, rawHeaders }: HandshakeRequest): string | null {
  */
 export function validateHandshake (request: HandshakeRequest): Handshake {
   checkRequestLine(request)
-  checkHost(request)
+  const lines = readLines(request.rawHeaders)
+  checkHost(lines)
   checkUpgrade(request)
-  checkNoBody(request)
-  checkVersion(request)
-  const key = readKey(request)
+  checkNoBody(lines)
+  checkVersion(request, lines)
+  const key = readKey(request, lines)
   if (key === null) throw createError('FST_WS_ERR_HANDSHAKE_KEY')
   return { key, ...readOffers(request) }
 }
@@ -201,9 +226,10 @@ export function validateExtendedConnect (request: HandshakeRequest): Offers & { 
   if (!request.headers[':authority']) {
     throw createError('FST_WS_ERR_HANDSHAKE_HOST', 'A WebSocket handshake must have an :authority')
   }
-  checkNoBody(request)
-  checkVersion(request)
-  return { key: readKey(request), ...readOffers(request) }
+  const lines = readLines(request.rawHeaders)
+  checkNoBody(lines)
+  checkVersion(request, lines)
+  return { key: readKey(request, lines), ...readOffers(request) }
 }
 
 function readOffers (request: HandshakeRequest): Offers {

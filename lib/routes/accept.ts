@@ -37,7 +37,7 @@ export function createAccept (settings: PluginSettings, server: Registry, upgrad
       if (protocol !== '') reply.header('Sec-WebSocket-Protocol', protocol)
       const deflate = agreeOnDeflate(proposal.extensions, route.settings)
       if (deflate !== null) reply.header('Sec-WebSocket-Extensions', deflate.header)
-      const agreement: Agreement = { protocol, extensions: deflate === null ? '' : deflate.header, url: urlOf(request), deflate }
+      const agreement: Agreement = { protocol, extensions: deflate === null ? '' : deflate.header, url: urlOf(request), context, deflate }
       upgrade.whenAccepted((socket, early) => runInContext(context, () => {
         const host = new ServerConnectionHost(
           server,

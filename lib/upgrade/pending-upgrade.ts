@@ -257,6 +257,8 @@ export class PendingUpgrade implements TransportEvents {
 }
 
 interface TimeoutSocket extends Duplex {
+  /** `undefined` before `setTimeout` is called. */
+  readonly timeout?: number
   setTimeout (milliseconds: number, callback?: () => void): void
 }
 
@@ -266,7 +268,7 @@ function hasTimeout (socket: Duplex): socket is TimeoutSocket {
 
 /** Disables the timeouts of Fastify and Node, which nobody listens to any more. */
 function disableTimeout (socket: Duplex): void {
-  if (hasTimeout(socket)) socket.setTimeout(0)
+  if (hasTimeout(socket) && socket.timeout !== 0 && socket.timeout !== undefined) socket.setTimeout(0)
 }
 
 function destroy (this: Duplex): void {

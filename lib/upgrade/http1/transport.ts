@@ -60,11 +60,12 @@ export class Http1Transport implements UpgradeTransport {
     this.response = response
     events.onTurn()
     // After Fastify's own listener, so that its log and hooks tell of the 101 first.
-    response.once('finish', this.onFinish)
+    response.on('finish', this.onFinish)
   }
 
   private readonly onFinish = (): void => {
-    const response = this.response!
+    const { response } = this
+    if (response === null) return
     this.response = null
     // The response listens on the socket, and would live as long as that.
     if (!isOver(this.events.phase)) response.detachSocket(this.socket as never)
