@@ -9,35 +9,51 @@ import { isWanted } from '../optimizations.js'
 /** Bytes of large buffers between two short collections: less than V8 waits for. */
 const COLLECT_EVERY = 30 * 1024 * 1024
 
+/** Bytes between two looks at whether V8 has collected on its own, as it does where the app makes garbage. */
+const LOOK_EVERY = COLLECT_EVERY / 3
+
 /** Bytes of each string that fills the space. V8 has another space for objects of 128 KiB. */
 const FILLER_SIZE = 64 * 1024
 
-let allocated = 0
+/** Bytes of buffers since the last look, and before it since the last collection. */
+let uncounted = 0
+let counted = 0
+/** Bytes of young objects at the last look. */
+let youngBytes = 0
 let filler: Buffer | null = null
 const youngest = { garbage: '' }
 let collects = isWanted('early-scavenges')
 
 /** Counts the bytes of a buffer that will soon be garbage. */
 export function countBuffer (bytes: number): void {
-  allocated += bytes
-  if (collects && allocated >= COLLECT_EVERY) collectYoung()
+  uncounted += bytes
+  if (collects && uncounted >= LOOK_EVERY) look()
 }
 
-function collectYoung (): void {
-  allocated = 0
-  let available = youngBytesAvailable()
-  collects = available > 0
+function look (): void {
+  const space = youngSpace()
+  collects = space !== undefined
+  if (space === undefined) return
+  const hasCollected = space.space_used_size < youngBytes
+  counted = hasCollected ? uncounted : counted + uncounted
+  uncounted = 0
+  youngBytes = space.space_used_size
+  if (counted >= COLLECT_EVERY) collect(space.space_available_size)
+}
+
+function collect (available: number): void {
   // A string is copied into the heap faster than an array is filled.
   filler ??= Buffer.alloc(FILLER_SIZE)
   for (; available > 0; available -= FILLER_SIZE) youngest.garbage = filler.toString('latin1')
   youngest.garbage = ''
+  counted = youngBytes = 0
 }
 
-/** 0 where the engine is not V8 or does not report its spaces. */
-function youngBytesAvailable (): number {
+/** Nothing where the engine is not V8 or does not report its spaces. */
+function youngSpace (): v8.HeapSpaceInfo | undefined {
   try {
-    return v8.getHeapSpaceStatistics().find(space => space.space_name === 'new_space')?.space_available_size ?? 0
+    return v8.getHeapSpaceStatistics().find(space => space.space_name === 'new_space')
   } catch {
-    return 0
+    return undefined
   }
 }

@@ -46,3 +46,23 @@ t.test('the memory of messages counts', options, async t => {
   countBuffer(BEFORE_V8)
   t.ok(await collectsSoon(() => connectionMemory.allocate(BEFORE_V8)))
 })
+
+t.test('a collection of V8 itself starts the count anew', options, async t => {
+  const garbage = { latest: '' }
+  const bytes = Buffer.alloc(16 * 1024)
+  const makeGarbage = (): void => { garbage.latest = bytes.toString('latin1') }
+  // The count is empty after this.
+  t.ok(await collectsSoon(() => countBuffer(BEFORE_V8)))
+  while (youngSpace().space_available_size > 256 * 1024) makeGarbage()
+  countBuffer(20 * MIB)
+  for (let before = 0; youngSpace().space_used_size >= before;) {
+    before = youngSpace().space_used_size
+    makeGarbage()
+  }
+  while (youngSpace().space_available_size > youngSpace().space_used_size) makeGarbage()
+  const before = youngSpace().space_used_size
+  countBuffer(20 * MIB)
+  t.ok(youngSpace().space_used_size >= before, 'nothing is collected')
+  while (youngSpace().space_available_size > 256 * 1024) makeGarbage()
+  t.ok(await collectsSoon(() => countBuffer(20 * MIB)))
+})
