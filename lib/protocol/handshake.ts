@@ -56,7 +56,7 @@ function fieldValue (headers: HeaderFields, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-/** What only the lines as received tell: `headers` drops some repeated ones, and all beyond `server.maxHeadersCount`. */
+/** Facts about the lines as received: `headers` drops some repeated ones, and all beyond `server.maxHeadersCount`. */
 interface FieldLines {
   hosts: number
   versions: number
