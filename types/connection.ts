@@ -136,9 +136,12 @@ export type WithDefaultData<Data> = keyof WebSocketConnectionData extends never 
 /** The messages that a connection of these types may send as JSON. */
 export type MessageToSend<Types extends WebSocketConnectionTypes> = Types['send'] extends (message: infer Send) => void ? Send : never
 
+/** A connection that may be sent messages of this type as JSON. */
+export type WebSocketReceiver<Send> = WebSocketConnectionOf<{ receive: unknown, send: (message: Send) => void, data: unknown }>
+
 /** Sends a JSON message to several connections. */
 export type BroadcastJson<Types extends WebSocketConnectionTypes> =
-  (message: MessageToSend<Types>, options?: BroadcastJsonOptions<WebSocketConnectionOf<Types>>) => number
+  (message: MessageToSend<Types>, options?: BroadcastJsonOptions<WebSocketConnectionOf<Types>, MessageToSend<Types>>) => number
 
 /** All open connections of one route, or of one server. */
 export interface WebSocketConnectionsOf<Types extends WebSocketConnectionTypes> {
@@ -161,6 +164,12 @@ export type WebSocketConnections = WebSocketConnectionsOf<DefaultConnectionTypes
 
 /** The options of `broadcast`. */
 export interface BroadcastOptions<Connection = AnyWebSocketConnection> {
+  /**
+   * Only these connections get the message, each once: a room that the app keeps. Closed ones are skipped. The cost is that of
+   * its members, where `filter` costs a call for every connection there is. Default: all connections of the route or server;
+   * one of another route or server is a TypeError.
+   */
+  to?: Iterable<AnyWebSocketConnection> | undefined
   /** One or several connections that do not get the message: mostly its sender. */
   except?: AnyWebSocketConnection | Iterable<AnyWebSocketConnection> | undefined
   /** Only connections for which it returns `true` get the message. */
@@ -171,8 +180,11 @@ export interface BroadcastOptions<Connection = AnyWebSocketConnection> {
   compress?: boolean | undefined
 }
 
-/** The options of `broadcastJson`. */
-export type BroadcastJsonOptions<Connection = AnyWebSocketConnection> = Omit<BroadcastOptions<Connection>, 'binary'>
+/** The options of `broadcastJson`, for messages of the type `Send`. */
+export interface BroadcastJsonOptions<Connection = AnyWebSocketConnection, Send = never> extends Omit<BroadcastOptions<Connection>, 'binary' | 'to'> {
+  /** As in `BroadcastOptions`: connections to which such a message may be sent. */
+  to?: Iterable<WebSocketReceiver<Send>> | undefined
+}
 
 /** The connections of one route, with the types of the route: see `WebSocketRouteConnections`. */
 export interface WebSocketRouteConnectionsOf<Types extends WebSocketConnectionTypes> extends WebSocketConnectionsOf<Types> {

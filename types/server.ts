@@ -48,12 +48,12 @@ export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebS
   readonly options: Pick<CompatibilityOptions, 'handleProtocols'>
   /**
    * Sends one JSON message to all of them, serialized once for each route, with its `send` schema if it has one. Nothing is
-   * sent if a serializer throws.
+   * sent if a serializer throws. With `to`, the message has a type that all of these connections may be sent.
    *
    * @returns the number of connections the message was queued for
    * @throws {TypeError} if `message` has no form in JSON, and what a serializer throws if it does not fit the schema
    */
-  broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number
+  broadcastJson<const Message> (message: Message, options?: BroadcastJsonOptions<WebSocketConnection, Message>): number
   /** A picture of now. Nothing is counted for it while messages come and go: it goes through all connections. */
   readonly stats: WebSocketServerStats
   /**

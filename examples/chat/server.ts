@@ -131,14 +131,10 @@ app.get('/rooms/:room', {
     return person !== me
   }
 
-  /** The route has the connections of all rooms; the filter keeps those of this one. */
+  /** The route has the connections of all rooms; these are some of this one. */
   function tell (message: ServerMessage, isMeant: (person: Person) => boolean = () => true): void {
-    connection.route.broadcastJson(message, {
-      filter: other => {
-        const person = room.people.get(other)
-        return person !== undefined && isMeant(person)
-      }
-    })
+    const to = [...room.people].filter(([, person]) => isMeant(person)).map(([other]) => other)
+    connection.route.broadcastJson(message, { to })
   }
 })
 

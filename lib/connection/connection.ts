@@ -26,10 +26,16 @@ function sendControl (outbox: Outbox, opcode: number, data: PingArgument, mask: 
 }
 
 let readSession: (connection: Connection) => Session
+let isConnection: (value: object) => value is Connection
 
 /** The engine of a connection, which nobody outside of this package gets hold of. */
 export function sessionOf (connection: Connection): Session {
   return readSession(connection)
+}
+
+/** The engine of what may be a connection; `null` if it is none of this package. */
+export function findSession (value: unknown): Session | null {
+  return typeof value === 'object' && value !== null && isConnection(value) ? readSession(value) : null
 }
 
 // The members that `installDomEvents` adds to the prototype.
@@ -52,6 +58,7 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   static {
     readSession = connection => connection.#session
+    isConnection = (value): value is Connection => #session in value
   }
 
   constructor (socket: Duplex, settings: ConnectionSettings, { protocol, extensions, url, context, deflate }: Agreement, host: ConnectionHost | null) {

@@ -1,10 +1,11 @@
 import type { AnyWebSocketConnection, BroadcastOptions, WebSocketConnection, WebSocketData } from '../../types/connection.js'
 import { noop } from '../common.js'
+import { findSession } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'
 import { toBytes } from '../connection/payload.js'
 import type { Session } from '../connection/session.js'
 import { SharedMessage } from '../connection/shared-message.js'
-import { createError } from '../errors.js'
+import { createError, describe } from '../errors.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { catchRejection, isThenable } from '../thenable.js'
 
@@ -13,15 +14,24 @@ type Options = BroadcastOptions<WebSocketConnection>
 /** Connections, and `null` where one was. */
 type Sessions = readonly (Session | null)[]
 
+/** The connections that a broadcast can reach. */
+export interface BroadcastScope {
+  readonly sessions: { readonly all: Sessions }
+  /** Whether the connection is, or was, one of them. */
+  has (session: Session): boolean
+  /** Completes "a connection of", in an error about one that is not. */
+  readonly others: string
+}
+
 /** Sends one message to all connections that the options let through. @returns how many have queued it */
-export function broadcast (sessions: Sessions, data: WebSocketData, options: Options = {}): number {
+export function broadcast (scope: BroadcastScope, data: WebSocketData, options: Options = {}): number {
   const bytes = toBytes(data)
   const isBinary = options.binary ?? typeof data !== 'string'
   const except = toSet(options.except)
   // A message that nobody gets is not copied.
   let message: SharedMessage | null = null
   let receivers = 0
-  for (const session of sessions) {
+  for (const session of candidates(scope, options.to)) {
     if (session === null || !isReceiver(session, except, options)) continue
     message ??= new SharedMessage(isBinary ? Opcode.BINARY : Opcode.TEXT, bytes, options.compress !== false)
     if (session.outbox.sendShared(message)) receivers++
@@ -33,17 +43,35 @@ export function broadcast (sessions: Sessions, data: WebSocketData, options: Opt
  * Sends one JSON message to all connections that the options let through, written once for each route. Every route has
  * written it before the first connection queues it, so that an error of a serializer leaves nobody with half a broadcast.
  */
-export function broadcastJson (sessions: Sessions, value: unknown, options: Options = {}): number {
+export function broadcastJson (scope: BroadcastScope, value: unknown, options: Options = {}): number {
   const except = toSet(options.except)
   const messages = new Map<JsonMessages, SharedMessage>()
   const receivers: Session[] = []
-  for (const session of sessions) {
+  for (const session of candidates(scope, options.to)) {
     if (session === null || !isReceiver(session, except, options)) continue
     receivers.push(session)
     const { json } = session
     if (!messages.has(json)) messages.set(json, new SharedMessage(Opcode.TEXT, toBytes(json.write(value)), options.compress !== false))
   }
   return receivers.filter(({ outbox, json }) => outbox.sendShared(messages.get(json)!)).length
+}
+
+/** @throws {TypeError} if `to` is not an iterable of connections that the broadcast can reach */
+function candidates (scope: BroadcastScope, to: unknown): Sessions {
+  if (to === undefined) return scope.sessions.all
+  if (typeof to !== 'object' || to === null || !(Symbol.iterator in to)) {
+    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `'to' must be an iterable of connections, such as a Set or an array, not ${describe(to)}`)
+  }
+  const members: ReadonlySet<unknown> = to instanceof Set ? to : new Set(to as Iterable<unknown>)
+  return Array.from(members, member => {
+    const session = findSession(member)
+    if (session === null) {
+      const hint = to instanceof Map ? ': pass the keys() or values() of a Map' : ''
+      throw createError('FST_WS_ERR_INVALID_ARGUMENT', `'to' must have connections as its elements, not ${describe(member)}${hint}`)
+    }
+    if (!scope.has(session)) throw createError('FST_WS_ERR_INVALID_ARGUMENT', `'to' has a connection of ${scope.others}`)
+    return session
+  })
 }
 
 function isReceiver ({ connection }: Session, except: ReadonlySet<AnyWebSocketConnection> | null, { filter }: Options): boolean {

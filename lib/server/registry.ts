@@ -8,7 +8,7 @@ import type { Session } from '../connection/session.js'
 import type { ConnectionCounts } from '../connection/settings.js'
 import { createError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { broadcast, broadcastJson } from './broadcast.js'
+import { broadcast, broadcastJson, type BroadcastScope } from './broadcast.js'
 import { waitsOf, type LivenessSettings } from './liveness.js'
 import { connectionOf, SessionList } from './session-list.js'
 import { TimerWheel } from './timer-wheel.js'
@@ -27,8 +27,11 @@ export class RouteConnections implements WebSocketRouteConnections {
   /** Handshakes under way. */
   pending = 0
 
+  private readonly scope: BroadcastScope
+
   constructor (url: string) {
     this.url = url
+    this.scope = { sessions: this.sessions, has: ({ host }) => host?.route === this, others: `another route than ${url}, or of the client of injectWS` }
   }
 
   get clients (): Set<Connection> {
@@ -36,11 +39,11 @@ export class RouteConnections implements WebSocketRouteConnections {
   }
 
   broadcast (data: WebSocketData, options?: BroadcastOptions<WebSocketConnection>): number {
-    return broadcast(this.sessions.all, data, options)
+    return broadcast(this.scope, data, options)
   }
 
   broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number {
-    return broadcastJson(this.sessions.all, message, options)
+    return broadcastJson(this.scope, message, options)
   }
 }
 
@@ -51,6 +54,12 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   private readonly open = new SessionList('place')
   private readonly untracked: Set<Connection> | null
   private readonly routes = new Map<string, RouteConnections>()
+  private readonly scope: BroadcastScope = {
+    sessions: this.open,
+    has: ({ host }) => host !== null && host.route !== null && this.routes.get(host.route.url) === host.route,
+    others: 'another server, or of the client of injectWS'
+  }
+
   private readonly closeTimeout: number
   private readonly maxConnections: number
   private pending = 0
@@ -79,11 +88,11 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   }
 
   broadcast (data: WebSocketData, options?: BroadcastOptions<WebSocketConnection>): number {
-    return broadcast(this.open.all, data, options)
+    return broadcast(this.scope, data, options)
   }
 
   broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number {
-    return broadcastJson(this.open.all, message, options)
+    return broadcastJson(this.scope, message, options)
   }
 
   route<Send = unknown, Receive = unknown, Data = WebSocketConnectionData> (url: string): WebSocketRouteConnections<Send, Receive, Data> {

@@ -184,3 +184,31 @@ const narrower: WebSocketHandler<{ Receive: Say, Send: Ack | Nak }> = () => {}
 app.get<{ Receive: Say | Nak, Send: Ack | Nak }>('/e', { websocket: true }, narrower)
 // @ts-expect-error it would send what the route does not
 app.get<{ Receive: Say, Send: Ack }>('/e', { websocket: true }, narrower)
+
+// --- `to`: JSON goes to connections that may be sent it
+
+declare const others: Set<WebSocketConnection<Say, Ack | Nak>>
+declare const wrong: Set<WebSocketConnection<Say, Nak>>
+app.get<{ Receive: Say, Send: Ack, Data: { user: string } }>('/f', { websocket: true }, connection => {
+  connection.route.broadcast('x', { to: room, except: connection, binary: true })
+  connection.route.broadcast('x', { to: [connection] })
+  connection.route.broadcast('x', { to: any })
+  connection.route.broadcastJson({ type: 'ack', id: 1 }, { to: room, filter: other => other.isPaused })
+  connection.route.broadcastJson({ type: 'ack', id: 1 }, { to: others })
+  // @ts-expect-error they are not sent that
+  connection.route.broadcastJson({ type: 'ack', id: 1 }, { to: wrong })
+  // @ts-expect-error nothing is known of what they are sent
+  connection.route.broadcastJson({ type: 'ack', id: 1 }, { to: any })
+  // @ts-expect-error one is no iterable
+  connection.route.broadcast('x', { to: connection })
+  // @ts-expect-error strings are no connections
+  connection.route.broadcast('x', { to: ['a'] })
+})
+app.websocketServer.broadcastJson({ type: 'ack', id: 1 }, { to: room })
+app.websocketServer.broadcastJson({ type: 'ack', id: 1 }, { to: [...room, ...others] })
+app.websocketServer.broadcastJson({ whatever: 1 }, { to: untyped })
+app.websocketServer.broadcastJson({ whatever: 1 }, { filter: other => other.protocol === '' })
+// @ts-expect-error one of them is not sent that
+app.websocketServer.broadcastJson({ type: 'ack', id: 1 }, { to: [...room, ...wrong] })
+// @ts-expect-error not what they are sent
+app.websocketServer.broadcastJson({ type: 'nak' }, { to: room })
