@@ -1,5 +1,6 @@
 import v8 from 'node:v8'
 import t from 'tap'
+import { NODE_MAJOR } from '../../lib/common.js'
 import { connectionMemory } from '../../lib/connection/connection-memory.js'
 import { countBuffer } from '../../lib/connection/early-collections.js'
 import { isWanted } from '../../lib/optimizations.js'
@@ -10,7 +11,9 @@ const MIB = 1024 * 1024
 /** V8 waits for at least 32 MiB of young buffers. */
 const BEFORE_V8 = 31 * MIB
 
-const options = isWanted('early-scavenges') ? {} : { skip: 'turned off' }
+// Older versions get some garbage beside each buffer, and V8 decides.
+const isFilled = isWanted('early-scavenges') && NODE_MAJOR >= 24
+const options = isFilled ? {} : { skip: 'turned off, or before Node 24' }
 
 /** What V8 reports of the space of young objects. */
 function youngSpace (): v8.HeapSpaceInfo {
