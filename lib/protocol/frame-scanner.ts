@@ -82,7 +82,7 @@ export function scanMessages (
       if (nextEnd - start > SLAB_SIZE) break
       groupEnd = nextEnd
     }
-    const shift = memory.copyShared(chunk, start, groupEnd) - start
+    const shift = memory.copyShared(chunk, start, groupEnd, next - first > 1) - start
     // A receiver may lead to another scan, which copies to other memory.
     const { shared } = memory
     for (let i = first; i < next; i++) {

@@ -72,12 +72,16 @@ export class MessageMemory {
     return isView ? bytes.subarray(start, end) : this.copy(bytes, start, end)
   }
 
-  /** Copies several messages, each of which will be handed out as a view, into `shared`. @returns the offset of the first */
-  copyShared (bytes: Buffer, start: number, end: number): number {
+  /**
+   * Copies messages, each of which will be handed out as a view, into `shared`. @returns the offset of the first
+   *
+   * @param areSeveral whether it is more than one: protecting memory takes a tenth of the time of a message of 16 KiB on Node 26
+   */
+  copyShared (bytes: Buffer, start: number, end: number, areSeveral: boolean): number {
     const length = end - start
     if (length > SLAB_UP_TO) {
       const copy = this.allocate(length)
-      this.allocator.protect(copy)
+      if (areSeveral) this.allocator.protect(copy)
       bytes.copy(copy, 0, start, end)
       this.shared = copy.buffer
       return copy.byteOffset
@@ -91,7 +95,7 @@ export class MessageMemory {
   copy (bytes: Buffer, start: number, end: number): Buffer {
     const length = end - start
     if (length <= SLAB_UP_TO) {
-      const offset = this.copyShared(bytes, start, end)
+      const offset = this.copyShared(bytes, start, end, false)
       return new View(this.shared, offset, length)
     }
     const copy = this.allocate(length)

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import { FrameDecoder } from '../../lib/protocol/frame-decoder.js'
 import { kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
+import { MessageMemory } from '../../lib/protocol/message-memory.js'
 import { retainedBytes } from '../support/retained-bytes.js'
 import { binary, close, continuation, frame, ping, pong, text } from '../support/raw-client.js'
 import { arbitrarySlicing, ownCopy, Recorder, slice, toComparable } from './conversation.js'
@@ -266,6 +267,20 @@ t.test('messages of one scan do not move when a listener leads to copies for ano
     recorder.onEvent = () => new FrameDecoder(new Recorder(), { role: 'server', maxPayload: 10_000 }).decode(ownCopy(Buffer.concat([ping('z'), binary(Buffer.alloc(9000))])))
     readChunk(new FrameDecoder(recorder, { role: 'server', maxPayload: 1000 }), Buffer.concat(messages.map(message => text(message))))
     t.same(toComparable(recorder.events), messages.map(message => `message text ${message}`))
+  }
+})
+
+t.test('memory that only one message has is the app\'s alone; what several share is protected', async t => {
+  for (const [lengths, areProtected] of [[[5000], false], [[16_384], false], [[2000, 2000], true], [[5000, 40, 5000], true], [[40], true]] as const) {
+    const protectedMemory = new Set<ArrayBufferLike>()
+    const memory = new MessageMemory({ allocate: Buffer.allocUnsafeSlow, protect (bytes) { protectedMemory.add(bytes.buffer) } })
+    const recorder = new Recorder()
+    decodeLent(new FrameDecoder(recorder, { role: 'server', maxPayload: 100_000 }, false, null, memory), Buffer.concat(lengths.map(length => binary(Buffer.alloc(length)))))
+    const buffers = recorder.events.map(event => 'data' in event && event.data.buffer)
+    t.equal(buffers.length, lengths.length)
+    const isSame = new Set(buffers).size < buffers.length
+    t.equal(buffers.some(buffer => protectedMemory.has(buffer as ArrayBufferLike)), areProtected, `${lengths.join()}`)
+    t.ok(areProtected || !isSame)
   }
 })
 
