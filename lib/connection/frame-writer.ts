@@ -11,7 +11,7 @@ import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { View } from '../protocol/message-memory.js'
 import { encodeText, isWrittenFast } from '../protocol/text.js'
-import { writeDirectly } from '../socket/direct-writes.js'
+import { writeAllDirectly, writeDirectly } from '../socket/direct-writes.js'
 
 /** Size of the scratch buffers, in bytes. All connections copy their frames behind each other into one of them. */
 const SCRATCH_SIZE = 64 * 1024
@@ -281,6 +281,7 @@ export class FrameWriter {
   }
 
   private writeSegments (segments: Buffer[], done: SendCallback | undefined): void {
+    if (done === undefined && writeAllDirectly(this.socket, segments)) return
     const last = segments.length - 1
     this.socket.cork()
     for (let i = 0; i < last; i++) this.socket.write(segments[i]!)

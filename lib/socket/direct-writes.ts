@@ -16,24 +16,52 @@ const isAvailable = isWanted('direct-writes') && KNOWN_VERSIONS.includes(NODE_MA
 /** The object of a write that is under way. */
 type WriteRequest = object
 
+/** @returns 0, the number of an error, or where Node passes no request the request of a write that is under way */
+type Write<Data, More extends unknown[]> = (request: WriteRequest | null, data: Data, ...more: More) => number | WriteRequest
+
 interface Handle {
-  /** @returns 0, the number of an error, or where Node passes no request the request of a write that is under way */
-  writeBuffer (request: WriteRequest | null, bytes: Uint8Array): number | WriteRequest
+  writeBuffer: Write<Buffer, []>
+  writev: Write<readonly Buffer[], [areBuffers: true]>
   /** Bytes that the kernel has not taken yet. */
   readonly writeQueueSize?: number
 }
 
-const { write, _write } = Socket.prototype
+const { write, _write, _writev } = Socket.prototype
 
 type PlainSocket = Socket & { readonly _handle: Handle | null }
 
 /**
- * How this version of Node calls `writeBuffer`: with a request, which only a write that takes longer uses up, or with none.
- * It has changed within a major version, and a handle that is called in the wrong way ends the process.
+ * How this version of Node calls a method of a handle: with a request, which only a write that takes longer uses up, or with
+ * none. It has changed within a major version, and a handle that is called in the wrong way ends the process.
  */
 type Form = { request: WriteRequest } | 'without request' | 'unknown' | 'none'
 
-let form: Form = isAvailable ? 'unknown' : 'none'
+/** A method of a handle that writes. */
+interface Way<Data> {
+  readonly method: 'writeBuffer' | 'writev'
+  form: Form
+  readonly call: (handle: Handle, request: WriteRequest | null, data: Data) => number | WriteRequest
+  /** Makes Node call it. */
+  readonly writeThrough: (socket: Socket, data: Data) => void
+}
+
+const ONE: Way<Buffer> = {
+  method: 'writeBuffer',
+  form: isAvailable ? 'unknown' : 'none',
+  call: (handle, request, bytes) => handle.writeBuffer(request, bytes),
+  writeThrough (socket, bytes) { socket.write(bytes) }
+}
+
+const SEVERAL: Way<readonly Buffer[]> = {
+  method: 'writev',
+  form: isAvailable ? 'unknown' : 'none',
+  call: (handle, request, buffers) => handle.writev(request, buffers, true),
+  writeThrough (socket, buffers) {
+    socket.cork()
+    for (const bytes of buffers) socket.write(bytes)
+    socket.uncork()
+  }
+}
 
 /**
  * Writes to a plain TCP or Unix socket that has nothing queued.
@@ -41,28 +69,41 @@ let form: Form = isAvailable ? 'unknown' : 'none'
  * @returns whether it has: otherwise nothing was written
  */
 export function writeDirectly (socket: Duplex, bytes: Buffer): boolean {
+  return tryWrite(ONE, socket, bytes)
+}
+
+/** The same for at least two buffers, in one call of the system. */
+export function writeAllDirectly (socket: Duplex, buffers: readonly Buffer[]): boolean {
+  return tryWrite(SEVERAL, socket, buffers)
+}
+
+function tryWrite<Data> (way: Way<Data>, socket: Duplex, data: Data): boolean {
+  const { form } = way
   if (form === 'none' || socket.constructor !== Socket) return false
   const plain = socket as PlainSocket
   const handle = plain._handle
   if (handle === null || !isIdle(plain) || isWatched(plain)) return false
 
   if (form === 'without request') {
-    const result = handle.writeBuffer(null, bytes)
-    if (result !== 0) handOver(plain, handle, bytes, result)
+    const result = way.call(handle, null, data)
+    if (result !== 0) handOver(way, plain, handle, data, result)
     return true
   }
   if (form === 'unknown') {
-    observe(plain, handle, bytes)
+    observe(way, plain, handle, data)
     return true
   }
-  const result = handle.writeBuffer(form.request, bytes)
+  const result = way.call(handle, form.request, data)
   if (result !== 0 || handle.writeQueueSize !== 0) {
-    const { request } = form
-    form = { request: Reflect.construct(request.constructor, []) as WriteRequest }
+    way.form = { request: newRequest(form.request) }
     // Node has made a request of its own, which holds what it does when the write is done.
-    Object.assign(request, handOver(plain, handle, bytes, result))
+    Object.assign(form.request, handOver(way, plain, handle, data, result))
   }
   return true
+}
+
+function newRequest ({ constructor }: WriteRequest): WriteRequest {
+  return Reflect.construct(constructor, []) as WriteRequest
 }
 
 /** Whether nothing is queued, and writes go straight to the handle. */
@@ -72,37 +113,36 @@ function isIdle (socket: PlainSocket): boolean {
 
 /** Whether somebody is to see each write: the timeout that it restarts, or whoever has replaced a method. */
 function isWatched (socket: PlainSocket): boolean {
-  return (socket.timeout ?? 0) > 0 || socket.write !== write || socket._write !== _write
+  return (socket.timeout ?? 0) > 0 || socket.write !== write || socket._write !== _write || socket._writev !== _writev
 }
 
 /** Lets Node write, and sees how it does that. */
-function observe (socket: PlainSocket, handle: Handle, bytes: Buffer): void {
-  const [request] = writeThrough(socket, handle, bytes, (...args) => {
-    Reflect.deleteProperty(handle, 'writeBuffer')
-    return handle.writeBuffer(...args)
+function observe<Data> (way: Way<Data>, socket: PlainSocket, handle: Handle, data: Data): void {
+  const request = replace(way, socket, handle, data, (...args) => {
+    Reflect.deleteProperty(handle, way.method)
+    return (handle[way.method] as Write<unknown, unknown[]>)(...args)
   })
-  if (request === null) form = 'without request'
-  else if (request === undefined) form = 'none'
-  else form = 'writeQueueSize' in handle ? { request: Reflect.construct(request.constructor, []) as WriteRequest } : 'none'
+  if (request === null) way.form = 'without request'
+  else if (request === undefined) way.form = 'none'
+  else way.form = 'writeQueueSize' in handle ? { request: newRequest(request) } : 'none'
 }
 
 /** Leaves a write that was begun, but is not done, to Node: its bytes count as queued, and its end or failure is the socket's. */
-function handOver (socket: PlainSocket, handle: Handle, bytes: Buffer, result: number | WriteRequest): WriteRequest | null {
-  const [request] = writeThrough(socket, handle, bytes, () => result)
-  return request ?? null
+function handOver<Data> (way: Way<Data>, socket: PlainSocket, handle: Handle, data: Data, result: number | WriteRequest): WriteRequest | null {
+  return replace(way, socket, handle, data, () => result) ?? null
 }
 
-/** Writes as Node does, with another `writeBuffer` in the place of the handle's. @returns what Node has called that with */
-function writeThrough (socket: PlainSocket, handle: Handle, bytes: Buffer, writeBuffer: Handle['writeBuffer']): Parameters<Handle['writeBuffer']> | [] {
-  let found: Parameters<Handle['writeBuffer']> | [] = []
-  handle.writeBuffer = (...args) => {
-    found = args
-    return writeBuffer(...args)
+/** Writes as Node does, with another method in the place of the handle's. @returns the request that Node has called it with */
+function replace<Data> (way: Way<Data>, socket: PlainSocket, handle: Handle, data: Data, method: Write<unknown, unknown[]>): WriteRequest | null | undefined {
+  let found: WriteRequest | null | undefined
+  handle[way.method] = (request: WriteRequest | null, ...rest: [unknown, ...unknown[]]) => {
+    found = request
+    return method(request, ...rest)
   }
   try {
-    socket.write(bytes)
+    way.writeThrough(socket, data)
   } finally {
-    Reflect.deleteProperty(handle, 'writeBuffer')
+    Reflect.deleteProperty(handle, way.method)
   }
   return found
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { PassThrough, type Duplex } from 'node:stream'
 import { createServer as createSecureServer } from 'node:tls'
 import t, { type Test } from 'tap'
-import { writeDirectly } from '../../lib/socket/direct-writes.js'
+import { writeAllDirectly, writeDirectly } from '../../lib/socket/direct-writes.js'
 import type { Teardown } from '../support/app.js'
 import { certificate } from '../support/certificate.js'
 import { connectSecure } from '../support/server-sockets.js'
@@ -52,16 +52,23 @@ function write (socket: Duplex, bytes: Buffer): boolean {
   return isDirect
 }
 
+/** The same, for several buffers. */
+function writeAll (socket: Duplex, buffers: readonly Buffer[]): boolean {
+  const isDirect = writeAllDirectly(socket, buffers)
+  if (!isDirect) for (const bytes of buffers) socket.write(bytes)
+  return isDirect
+}
+
 /** Chunks that differ, so that none can be lost, doubled or out of its place. */
 const chunkOf = (index: number, length = 64 * 1024): Buffer => Buffer.alloc(length, `${index} `.padStart(16))
 
-/** Writes until the kernel takes no more. @returns what was written */
+/** Writes until the kernel takes no more, one buffer or two in turn. @returns what was written */
 function fill (t: Test, socket: Socket): Buffer[] {
   const written: Buffer[] = []
   while (socket.writableLength === 0) {
-    const chunk = chunkOf(written.length)
-    t.equal(write(socket, chunk), IS_KNOWN)
-    written.push(chunk)
+    const chunks = Array.from({ length: 1 + written.length % 2 }, (_, index) => chunkOf(written.length + index))
+    t.equal(chunks.length === 1 ? write(socket, chunks[0]!) : writeAll(socket, chunks), IS_KNOWN)
+    written.push(...chunks)
   }
   return written
 }
@@ -74,9 +81,10 @@ t.test('short writes go past the Writable, in order with those that do not, over
     const { server } = sockets
     write(server, Buffer.from('first'))
     for (const word of [' second', ' third']) t.equal(write(server, Buffer.from(word)), IS_KNOWN)
+    for (let i = 0; i < 2; i++) t.equal(writeAll(server, [Buffer.from(' one'), Buffer.from(' of'), Buffer.from(' several')]), IS_KNOWN)
     server.write(' fourth')
     t.equal(write(server, Buffer.from(' fifth')), IS_KNOWN)
-    const expected = 'first second third fourth fifth'
+    const expected = 'first second third one of several one of several fourth fifth'
     t.equal((await receive(sockets, expected.length)).toString(), expected)
     t.equal(server.bytesWritten, expected.length)
     t.equal(server.writableLength, 0)
@@ -150,7 +158,10 @@ t.test('a client that resets: the error is the one of the socket, in the middle 
 t.test('no direct write where the Writable has a part in it', async t => {
   const sockets = await pair(t)
   const { server } = sockets
-  const isRefused = (name: string): void => { t.notOk(writeDirectly(server, Buffer.from(name)), name) }
+  const isRefused = (name: string): void => {
+    t.notOk(writeDirectly(server, Buffer.from(name)), name)
+    t.notOk(writeAllDirectly(server, [Buffer.from(name), Buffer.from(name)]), name)
+  }
   server.cork()
   isRefused('corked')
   server.write('corked, ')
@@ -159,7 +170,7 @@ t.test('no direct write where the Writable has a part in it', async t => {
   server.setTimeout(10_000)
   isRefused('with a timeout, which each write restarts')
   server.setTimeout(0)
-  for (const method of ['write', '_write'] as const) {
+  for (const method of ['write', '_write', '_writev'] as const) {
     const plain = server[method] as (...args: unknown[]) => boolean
     Object.assign(server, { [method] (...args: unknown[]) { return Reflect.apply(plain, this, args) } })
     isRefused(`with a ${method} of somebody else`)
