@@ -35,6 +35,8 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
    * defaults. Listeners get no invalid message; see `onInvalidMessage`.
    */
   json: [message: Receive]
+  /** A whole text message, as a string. Binary messages are emitted as `message` only. */
+  text: [text: string]
   /** The connection is over. 1005: the Close frame had no code; 1006: there was no Close frame (RFC 6455 §7.1.5). */
   close: [code: number, reason: Buffer]
   /**
@@ -61,6 +63,12 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
 export type Once = <Types extends WebSocketConnectionTypes, Event extends keyof WebSocketConnectionEvents>(
   connection: WebSocketConnectionOf<Types>, event: Event, options?: { signal?: AbortSignal | undefined }
 ) => Promise<WebSocketConnectionEvents<Types['receive']>[Event]>
+
+/** How a connection has ended, as in the `close` event: 1005 and 1006 stand for the lack of a code, or of a Close frame. */
+export interface WebSocketClosure {
+  readonly code: number
+  readonly reason: string
+}
 
 /** The events that listeners of `addEventListener` and the `on…` properties get, as in browsers. */
 export interface WebSocketEvent {
@@ -244,6 +252,15 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
   readonly OPEN: 1
   readonly CLOSING: 2
   readonly CLOSED: 3
+  /** Unique among the connections of all processes, and short: `3kXq_Zt1-2f`. It is in every line that the plugin logs about the connection. */
+  readonly id: string
+  /**
+   * An object for whatever the app keeps about the connection, typed by `Data` in the route's generics and by
+   * `WebSocketConnectionData`. Hooks fill it before the 101 as `request.connectionData`. Default `{}`.
+   *
+   * @throws {TypeError} if it is set to what is no object
+   */
+  data: Types['data']
   /** One of the four constants above. */
   readonly readyState: 0 | 1 | 2 | 3
   /** The subprotocol that was agreed on, or `''`. */
@@ -263,6 +280,8 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    * was answered. Pings of your own do not count.
    */
   readonly latency: number | undefined
+  /** Resolves when `close` is emitted, which waits for messages that the handler has not read yet. It never rejects. */
+  readonly closed: Promise<WebSocketClosure>
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
   /** The connections of the same route, this one included. */
@@ -284,6 +303,21 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    */
   send (data: WebSocketData | Blob, callback?: SendCallback): boolean
   send (data: WebSocketData | Blob, options: SendOptions | undefined, callback?: SendCallback): boolean
+
+  /**
+   * Waits until more may be sent: at once, or as long as `send` would return `false`.
+   *
+   * @throws {ClosedError} (as a rejection) `FST_WS_ERR_CLOSED` if the connection closes first. A handler or listener that
+   *   does not catch it ends without an error
+   */
+  drained (): Promise<void>
+
+  /**
+   * Waits until everything that was sent is handed to the socket, as the callbacks of `send` do.
+   *
+   * @throws {ClosedError} (as a rejection) as `drained`, if the connection is lost first
+   */
+  flush (): Promise<void>
 
   /**
    * Sends a JSON message, as text. With a `send` schema the route's serializer writes it; what that does about values

@@ -201,9 +201,11 @@ declare module 'fastify' {
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 
-  interface FastifyRequest {
+  interface FastifyRequest<RouteGeneric extends RouteGenericInterface = RouteGenericInterface> {
     /** Whether this request asks for a WebSocket. */
     readonly ws: boolean
+    /** The object that becomes `connection.data`, for hooks. Plain HTTP requests have one too. Setting it to what is no object throws a TypeError. */
+    connectionData: ConnectionData<RouteGeneric>
   }
 
   interface FastifySchema {

@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex, DuplexOptions } from 'node:stream'
 import type {
-  BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketRouteConnections
+  BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketClosure, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketRouteConnections
 } from '../../types/connection.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { installDomEvents, type DomEvents } from './dom-events.js'
+import { checkData } from './extras.js'
 import type { ConnectionHost } from './host.js'
 import { shrinkListeners } from './listener-table.js'
 import { MessageIterator } from './message-iterator.js'
@@ -75,12 +76,17 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   get bufferedAmount (): number { return this.#session.bufferedAmount }
   get isPaused (): boolean { return this.#session.isPaused }
   get latency (): number | undefined { return this.#session.watcher?.latency }
-  get signal (): AbortSignal { return this.#session.signal }
+  get id (): string { return this.#session.extras.id }
+  get signal (): AbortSignal { return this.#session.extras.signal }
+  get closed (): Promise<WebSocketClosure> { return this.#session.extras.closed }
   /** Only the client of `injectWS` has none, and its type says so. */
   get route (): WebSocketRouteConnections { return this.#session.host?.route ?? NO_ROUTE }
 
   /** @internal The transport, for `createWebSocketStream` of `ws`, which asks a socket of that name whether all was written. */
   get _socket (): Duplex { return this.#session.socket }
+
+  get data (): object { return this.#session.extras.data }
+  set data (data: object) { this.#session.extras.data = checkData(data, 'data') }
 
   get binaryType (): BinaryType { return this.#session.mailbox.binaryType }
   set binaryType (type: BinaryType) {
@@ -106,6 +112,14 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   pong (data?: PingArgument, mask?: boolean | SendCallback, callback?: SendCallback): void {
     sendControl(this.#session.outbox, Opcode.PONG, data, mask, callback)
+  }
+
+  drained (): Promise<void> {
+    return this.#session.extras.drained()
+  }
+
+  flush (): Promise<void> {
+    return this.#session.extras.flush()
   }
 
   close (code?: number, reason?: string | Uint8Array): void {

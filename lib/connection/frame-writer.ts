@@ -85,6 +85,8 @@ export interface FrameWriterOwner {
   onFlushed (): void
   /** A message cannot be sent: its Blob cannot be read. Nothing that was to follow it is sent. */
   onUnsendable (error: Error): void
+  /** Calls a function behind the callbacks of what is written already: sockets call them in a later tick. */
+  afterCallbacks (callback: SendCallback): void
   /** Calls a send callback, whatever that throws. */
   callBack (callback: SendCallback, error?: Error | null): void
 }
@@ -296,6 +298,22 @@ export class FrameWriter {
     for (const segment of segments) end += segment.copy(scratch, end)
     scratchEnd = end
     return scratch.subarray(start, end)
+  }
+
+  /** Calls back when all that was sent before is written; with an error if it never is. */
+  whenWritten (callback: SendCallback): void {
+    const { socket } = this
+    if (this.batchBytes > 0) {
+      if (this.callbacks === null) this.callbacks = [callback]
+      else this.callbacks.push(callback)
+    } else if (socket.writableLength === 0) {
+      this.owner.afterCallbacks(callback)
+    } else {
+      const done = this.owner.follow([callback])
+      // The socket calls back in the order of its writes, or when it has ended.
+      if (socket.writableEnded) socket.once('finish', done)
+      else socket.write(EMPTY, done)
+    }
   }
 
   /** Hands the batch to the socket, and ends that (RFC 6455 §7.1.1). */

@@ -2,6 +2,7 @@ import type { BinaryType, WebSocketConnection } from '../../types/connection.js'
 import type { InvalidMessageError, WebSocketError } from '../errors.js'
 import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 import type { JsonMessages, Validation } from './json-messages.js'
+import { decodeText } from '../protocol/text.js'
 import { PauseReason } from './pause-reason.js'
 
 /** A view of the connection that gets its messages besides the listeners: a loop or a stream. */
@@ -23,11 +24,13 @@ export interface MailboxOwner {
   readonly pauseReasons: number
   /** Whether the socket is closed. */
   readonly isClosed: boolean
+  /** Whether the app wants to hear of the end. */
+  readonly isCloseAwaited: boolean
   /** Whether messages may still be delivered. */
   readonly mayDeliver: boolean
   /** Calls code of the app, and reports what it throws. */
   call<Args extends unknown[]> (thisArg: unknown, fn: (...args: Args) => unknown, ...args: Args): void
-  emit (event: 'json', message: unknown): void
+  emit (event: 'json' | 'text', message: unknown): void
   emitMessage (data: unknown, isBinary: boolean): void
   /** Adds or removes reasons not to read, and reads accordingly. */
   setPaused (reason: number, isPaused: boolean): void
@@ -37,6 +40,9 @@ export interface MailboxOwner {
   /** Emits `close`. */
   emitClose (): void
 }
+
+/** As what messages have ever been listened for, besides `message`. */
+const Heard = { JSON: 1, TEXT: 2 } as const
 
 /** Messages that wait. */
 interface Queue {
@@ -64,8 +70,8 @@ export class Mailbox {
   /** Replaced when it changes, so that it may change while it is gone through. */
   private subscribers: readonly Subscriber[] | null = null
   private fullViews = 0
-  /** Whether anybody has ever listened for JSON: connections without such listeners pay nothing for them. */
-  private mayHearJson = false
+  /** Bits of `Heard`: connections without listeners for JSON or strings pay nothing for them. */
+  private heard = 0
 
   constructor (owner: MailboxOwner) {
     this.owner = owner
@@ -75,7 +81,12 @@ export class Mailbox {
   get isHeard (): boolean {
     if (this.isHandlerDone || this.subscribers !== null) return true
     const { connection } = this.owner
-    return connection.listenerCount('message') > 0 || connection.listenerCount('json') > 0
+    return connection.listenerCount('message') > 0 || connection.listenerCount('json') > 0 || connection.listenerCount('text') > 0
+  }
+
+  /** Whether `close` was emitted. */
+  get isOver (): boolean {
+    return this.stage === 'over'
   }
 
   /** Whether a loop or a stream holds the peer back. */
@@ -141,8 +152,9 @@ export class Mailbox {
   /** A listener was added. Delivery starts in the next tick, so that others added in this one hear everything too. */
   listenerAdded (event: string | symbol): void {
     if (this.stage === 'over') return
-    if (event === 'json') this.mayHearJson = true
-    const isForMessages = event === 'message' || event === 'json'
+    if (event === 'json') this.heard |= Heard.JSON
+    else if (event === 'text') this.heard |= Heard.TEXT
+    const isForMessages = event === 'message' || event === 'json' || event === 'text'
     if (isForMessages ? this.queue !== null || this.owner.isClosed : event === 'close' && this.owner.isClosed && this.queue === null) {
       process.nextTick(deliver, this)
     }
@@ -150,7 +162,7 @@ export class Mailbox {
 
   /** Adds a view. When everything is over it gets what another view has left, and its end. */
   subscribe (subscriber: Subscriber): void {
-    if (subscriber.kind === 'json') this.mayHearJson = true
+    if (subscriber.kind === 'json') this.heard |= Heard.JSON
     if (this.stage === 'over') return this.handOver(subscriber)
     this.subscribers = [...this.subscribers ?? [], subscriber]
     if (this.queue !== null || this.owner.isClosed) process.nextTick(deliver, this)
@@ -231,7 +243,7 @@ export class Mailbox {
     this.queue = null
     if (queue !== null && queue.failure !== null) this.report(queue.failure)
     // `close` too waits, until the handler has settled or somebody listens.
-    if (!this.owner.isClosed || this.stage === 'over' || !(this.isHeard || this.owner.connection.listenerCount('close') > 0)) return
+    if (!this.owner.isClosed || this.stage === 'over' || !(this.isHeard || this.owner.isCloseAwaited)) return
     this.stage = 'over'
     this.owner.emitClose()
     for (const subscriber of this.subscribers ?? []) this.owner.call(subscriber, subscriber.onClose)
@@ -250,7 +262,7 @@ export class Mailbox {
     const { owner } = this
     owner.emitMessage(isBinary && this.binaryType !== 'nodebuffer' ? convert(data, this.binaryType) : data, isBinary)
     if (this.subscribers !== null) this.give('message', data, isBinary, undefined)
-    if (this.mayHearJson && owner.mayDeliver) owner.call(this, this.emitJson, data, isBinary)
+    if (this.heard !== 0 && owner.mayDeliver) owner.call(this, this.emitConverted, data, isBinary)
   }
 
   private give (kind: Subscriber['kind'], data: Buffer, isBinary: boolean, parsed: unknown): void {
@@ -261,6 +273,11 @@ export class Mailbox {
 
   private isHeardAs (kind: Subscriber['kind']): boolean {
     return this.owner.connection.listenerCount(kind) > 0 || this.subscribers?.some(subscriber => subscriber.kind === kind) === true
+  }
+
+  private emitConverted (data: Buffer, isBinary: boolean): void {
+    if ((this.heard & Heard.TEXT) !== 0 && !isBinary && this.owner.connection.listenerCount('text') > 0) this.owner.emit('text', decodeText(data))
+    if ((this.heard & Heard.JSON) !== 0 && this.owner.mayDeliver) this.emitJson(data, isBinary)
   }
 
   private emitJson (data: Buffer, isBinary: boolean): void {

@@ -123,6 +123,11 @@ export class OrderedWriter extends FrameWriter {
     this.owner.onUnsendable(error)
   }
 
+  override whenWritten (callback: SendCallback): void {
+    if (this.current === null) super.whenWritten(callback)
+    else this.wait(0, callback, () => super.whenWritten(callback))
+  }
+
   override end (): void {
     if (this.current === null) super.end()
     else this.isEnding = true

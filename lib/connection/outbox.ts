@@ -29,7 +29,8 @@ export interface OutboxOwner extends Pick<ConnectionCounts, 'messagesSent' | 'by
   /** Bits of `PauseReason`. */
   readonly pauseReasons: number
   setPaused (reason: number, isPaused: boolean): void
-  emit (event: 'drain'): void
+  /** More may be sent, after `send` has returned `false`. */
+  onDrained (): void
   callBack (callback: SendCallback, error?: Error | null): void
   /** The peer does not read, and too much is queued to it. */
   onSlowReader (error: WebSocketError): void
@@ -142,6 +143,11 @@ export class Outbox implements FrameWriterOwner {
   /** Ends the socket behind everything that was sent. */
   end (): void { this.writer.end() }
 
+  /** Reports it when more may be sent, as after a `send` that has returned `false`. */
+  expectDrain (): void { this.needsDrain = true }
+  /** Calls back when all that was sent before is written; with an error if it never is. */
+  whenWritten (callback: SendCallback): void { this.writer.whenWritten(callback) }
+
   /** The socket is closed. */
   discard (): void {
     this.pendingPong = null
@@ -165,7 +171,7 @@ export class Outbox implements FrameWriterOwner {
     if (!this.isOverReadLimit()) owner.setPaused(PauseReason.QUEUE, false)
     if (!this.needsDrain || this.writer.isSaturated || !owner.maySend) return
     this.needsDrain = false
-    owner.emit('drain')
+    owner.onDrained()
   }
 
   private isOverReadLimit (): boolean {
@@ -229,6 +235,11 @@ export class Outbox implements FrameWriterOwner {
     // The socket emits `drain` only if it was filled; otherwise the batch alone, or what was to be compressed, was too large.
     const isAwaited = this.needsDrain || this.pendingPong !== null || (this.owner.pauseReasons & PauseReason.QUEUE) !== 0
     if (isAwaited && !this.writer.isSaturated) process.nextTick(drain, this)
+  }
+
+  afterCallbacks (callback: SendCallback): void {
+    if (this.inFlight === null) this.callBack(callback)
+    else this.inFlight.at(-1)!.push(callback)
   }
 
   onUnsendable (error: Error): void {

@@ -16,6 +16,7 @@ import type { JsonMessages } from './json-messages.js'
 import { Mailbox, type MailboxOwner } from './mailbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { checkClose, truncateReason } from './payload.js'
+import { Extras, type ExtrasOwner } from './extras.js'
 import { HELD_BY_APP, PauseReason } from './pause-reason.js'
 import { pauseReads } from '../socket/pause-reads.js'
 import { RateLimit } from './rate-limit.js'
@@ -25,7 +26,7 @@ import { listenToSocket, readSocket, type SocketUser } from './socket-events.js'
 /** The arguments of `close`, in the form of a Close frame (RFC 6455 §7.1.5). */
 const NO_CLOSE_FRAME = { code: CloseCode.ABNORMAL_CLOSURE as number, reason: EMPTY as Buffer }
 
-type Roles = HostedSession & FrameSink & MailboxOwner & OutboxOwner & CompressedMessagesOwner & SocketUser
+type Roles = HostedSession & FrameSink & MailboxOwner & OutboxOwner & CompressedMessagesOwner & SocketUser & ExtrasOwner
 
 /**
  * The engine of a connection: what its socket, its decoder, its mailbox and its outbox tell each other, and how it ends.
@@ -56,9 +57,9 @@ export class Session extends AppCalls implements Roles {
   private readonly compressed: CompressedMessages | null
   private state: CloseState = 'open'
   private failure: WebSocketError | null = null
-  private end = NO_CLOSE_FRAME
+  end = NO_CLOSE_FRAME
   private closeTimer: NodeJS.Timeout | null = null
-  private abortController: AbortController | null = null
+  private more: Extras | null = null
 
   constructor (
     connection: WebSocketConnection, context: AsyncContext, socket: Duplex, settings: ConnectionSettings, deflate: Agreement['deflate'], host: ConnectionHost | null
@@ -89,13 +90,8 @@ export class Session extends AppCalls implements Roles {
 
   private get decoder (): FrameDecoder { return this.lent ?? (this.lent = borrowDecoder(this, this.settings, this.compressed !== null, this.rateLimit)) }
 
-  get signal (): AbortSignal {
-    if (this.abortController === null) {
-      this.abortController = new AbortController()
-      if (this.isClosed) this.abortController.abort()
-    }
-    return this.abortController.signal
-  }
+  get extras (): Extras { return this.more ?? (this.more = new Extras(this)) }
+  get isCloseAwaited (): boolean { return this.connection.listenerCount('close') > 0 || (this.more !== null && this.more.isCloseAwaited) }
 
   // --- the end
 
@@ -123,6 +119,7 @@ export class Session extends AppCalls implements Roles {
     const next = transition(this.state, event)
     if (next === null) return
     this.state = next.state
+    if (this.more !== null && !this.maySend) this.more.onSendingOver()
     for (const action of next.actions) this.act(action, code, reason)
     if (!this.isClosed) this.startCloseTimer()
   }
@@ -369,7 +366,7 @@ export class Session extends AppCalls implements Roles {
     this.decoder.end()
     this.compressed?.close()
     this.outbox.discard()
-    if (this.abortController !== null) this.run(this.abortController, this.abortController.abort)
+    this.more?.onSocketClosed()
     if (this.host !== null) this.run(this.host, this.host.onEnd, this, this.end.code)
     // Messages come before `close`. If nobody asks for them in time, they are dropped.
     if (this.mailbox.socketClosed()) this.closeTimer = setTimeout(giveUp, this.settings.closeTimeout, this.mailbox).unref()
@@ -377,14 +374,20 @@ export class Session extends AppCalls implements Roles {
 
   // --- what the app is called for
 
+  onDrained (): void {
+    this.more?.onDrained()
+    this.emit('drain')
+  }
+
   emitClose (): void {
     this.stopCloseTimer()
     this.emit('close', this.end.code, this.end.reason)
+    this.more?.onClosed()
   }
 
   reportThrown (thrown: unknown): void {
     // A loop or a listener that throws the connection's own failure reports nothing new.
-    if (thrown === this.failure && thrown !== null) return
+    if ((thrown === this.failure && thrown !== null) || this.more?.isOwn(thrown) === true) return
     if (this.host !== null) this.reportToHost(toError(thrown))
     // The client of `injectWS` belongs to a test, which has to notice.
     else process.nextTick(rethrow, thrown)

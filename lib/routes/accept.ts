@@ -11,6 +11,7 @@ import type { Registry } from '../server/registry.js'
 import { isThenable, toPromise } from '../thenable.js'
 import type { PendingUpgrades } from '../upgrade/upgrades.js'
 import { authorize } from './authorize.js'
+import { passData } from './connection-data.js'
 import { agreeOnDeflate, chooseSubprotocol } from './negotiate.js'
 import type { Accept, WebSocketRoute } from './register.js'
 
@@ -48,6 +49,7 @@ export function createAccept (settings: PluginSettings, server: Registry, upgrad
         )
         const connection = new Connection(socket, route.connectionSettings, agreement, host)
         const session = sessionOf(connection)
+        passData(request, connection)
         server.add(session, route.connections)
         host.watch(session, route.settings)
         publishOpened(() => ({ server, connection, request }))

@@ -8,6 +8,7 @@ import { createError, OptionError, type HandshakeError } from '../errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import type { Registry, RouteConnections } from '../server/registry.js'
 import { checkDeclaration, refuseMisnamed, warnOfErrorHandler, warnOfUnanchored } from './check-declaration.js'
+import { decorateWithData } from './connection-data.js'
 import { createHiddenSchema } from './hidden-schema.js'
 import { MessageSchemas, parsePolicyOf } from './message-schemas.js'
 import { getUpgrade, type PendingUpgrade } from '../upgrade/pending-upgrade.js'
@@ -40,6 +41,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     }
   })
 
+  decorateWithData(fastify)
   noticeHijacks(fastify)
   fastify.addHook('onError', refuseUnsent)
 

@@ -26,10 +26,10 @@ export interface ErrorHandling {
 function handleErrorByDefault (thrown: unknown, session: HostedSession, log: FastifyBaseLogger): void {
   const error = thrown instanceof Error ? thrown : createError('FST_WS_ERR_THROWN_VALUE', `the errorHandler threw ${String(thrown)}`, { cause: thrown })
   if (error instanceof WebSocketError) {
-    tell(() => log.info({ err: error }, error.message))
+    tell(() => log.info({ connectionId: session.connection.id, err: error }, error.message))
     session.close(isReceivableCloseCode(error.closeCode) ? error.closeCode : CloseCode.INTERNAL_ERROR)
   } else {
-    tell(() => log.error({ err: error }, error.message))
+    tell(() => log.error({ connectionId: session.connection.id, err: error }, error.message))
     session.close(CloseCode.INTERNAL_ERROR)
   }
 }
@@ -85,7 +85,7 @@ export class ServerConnectionHost implements ConnectionHost {
     watcher?.stop()
     this.server.remove(session as Session, this.route)
     publishClosed(() => ({ server: this.server, connection, ...this.summarize(session, code) }))
-    if (this.logsEnd) tell(() => this.log.info(this.summarize(session, code), 'websocket connection closed'))
+    if (this.logsEnd) tell(() => this.log.info({ connectionId: connection.id, ...this.summarize(session, code) }, 'websocket connection closed'))
   }
 
   private summarize ({ messagesReceived, bytesReceived, messagesSent, bytesSent }: ConnectionCounts, code: number): Pick<WebSocketClosed, 'code' | 'duration' | 'received' | 'sent'> {

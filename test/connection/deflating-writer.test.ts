@@ -57,6 +57,7 @@ function createWriter (t: Test, settings: Partial<DeflatingSettings> = {}): Writ
     },
     onFlushed () {},
     onUnsendable () {},
+    afterCallbacks (callback) { callback() },
     callBack (callback, error) {
       try {
         callback(error)

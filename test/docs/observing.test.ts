@@ -56,8 +56,8 @@ runChecks({
 
     /** What does not change from one time to the next, and the names of what does. */
     function shape (line: Record<string, unknown>): unknown {
-      const { time, pid, hostname, responseTime, duration, ...rest } = line
-      return { rest, kinds: [time, pid, hostname, responseTime, duration].map(value => typeof value), names: Object.keys(line) }
+      const { time, pid, hostname, responseTime, duration, connectionId, ...rest } = line
+      return { rest, kinds: [time, pid, hostname, responseTime, duration, connectionId].map(value => typeof value), names: Object.keys(line) }
     }
   },
 
