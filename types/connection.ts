@@ -194,6 +194,12 @@ export interface BroadcastJsonOptions<Connection = AnyWebSocketConnection, Send 
   to?: Iterable<WebSocketReceiver<Send>> | undefined
 }
 
+/** The options of `close` of a route. */
+export interface CloseRouteOptions<Connection = AnyWebSocketConnection> {
+  /** Only connections for which it returns `true` are closed. Default: all. */
+  filter?: ((connection: Connection) => boolean) | undefined
+}
+
 /** The connections of one route, with the types of the route: see `WebSocketRouteConnections`. */
 export interface WebSocketRouteConnectionsOf<Types extends WebSocketConnectionTypes> extends WebSocketConnectionsOf<Types> {
   /** The route's URL as declared, with its prefix: `/chat/:room`. */
@@ -207,6 +213,14 @@ export interface WebSocketRouteConnectionsOf<Types extends WebSocketConnectionTy
    *   if it does not fit the schema; then nobody gets it
    */
   readonly broadcastJson: BroadcastJson<Types>
+  /**
+   * Starts the close handshake with all of them, as `connection.close` does; new ones are still accepted.
+   *
+   * @param code default 1001 (Going Away)
+   * @returns when all of them are closed, how many these were
+   * @throws {RangeError | TypeError} as `connection.close`, at once and before any of them is closed
+   */
+  close (code?: number, reason?: string | Uint8Array, options?: CloseRouteOptions<WebSocketConnectionOf<Types>>): Promise<number>
 }
 
 /**

@@ -56,6 +56,14 @@ export function broadcastJson (scope: BroadcastScope, value: unknown, options: O
   return receivers.filter(({ outbox, json }) => outbox.sendShared(messages.get(json)!)).length
 }
 
+/** @returns the connections that a filter lets through, before anything happens to one of them */
+export function select (sessions: Sessions, filter: unknown): Session[] {
+  if (filter !== undefined && typeof filter !== 'function') {
+    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `'filter' must be a function, not ${describe(filter)}`)
+  }
+  return sessions.filter(session => session !== null).filter(session => isReceiver(session, null, { filter: filter as Options['filter'] }))
+}
+
 /** @throws {TypeError} if `to` is not an iterable of connections that the broadcast can reach */
 function candidates (scope: BroadcastScope, to: unknown): Sessions {
   if (to === undefined) return scope.sessions.all

@@ -1,14 +1,15 @@
 import { EventEmitter } from 'node:events'
 import type {
-  BroadcastJsonOptions, BroadcastOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketData, WebSocketRouteConnections
+  BroadcastJsonOptions, BroadcastOptions, CloseRouteOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketData, WebSocketRouteConnections
 } from '../../types/connection.js'
 import type { WebSocketServer, WebSocketServerEvents, WebSocketServerStats } from '../../types/server.js'
 import { sessionOf, type Connection } from '../connection/connection.js'
+import { checkClose } from '../connection/payload.js'
 import type { Session } from '../connection/session.js'
 import type { ConnectionCounts } from '../connection/settings.js'
 import { createError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { broadcast, broadcastJson, type BroadcastScope } from './broadcast.js'
+import { broadcast, broadcastJson, select, type BroadcastScope } from './broadcast.js'
 import { waitsOf, type LivenessSettings } from './liveness.js'
 import { connectionOf, SessionList } from './session-list.js'
 import { TimerWheel } from './timer-wheel.js'
@@ -44,6 +45,14 @@ export class RouteConnections implements WebSocketRouteConnections {
 
   broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number {
     return broadcastJson(this.scope, message, options)
+  }
+
+  /** Wrong arguments are thrown at once: nobody may await the promise. */
+  close (code: number = CloseCode.GOING_AWAY, reason?: string | Uint8Array, options: CloseRouteOptions<WebSocketConnection> = {}): Promise<number> {
+    checkClose(code, reason)
+    const closing = select(this.sessions.all, options.filter).filter(({ maySend }) => maySend)
+    for (const session of closing) session.close(code, reason)
+    return Promise.all(closing.map(({ extras }) => extras.closed)).then(closures => closures.length)
   }
 }
 

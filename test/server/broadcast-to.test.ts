@@ -114,3 +114,27 @@ t.test('what is no connection, or of another route or server, is a TypeError, an
   await settle()
   t.strictSame(got, [])
 })
+
+t.test('route.close closes the connections of a route that the filter lets through', async t => {
+  const { open, connections, clients } = await start(t)
+  const [one, two, three] = [await open('one'), await open('two'), await open('three')]
+  await open('elsewhere', '/b')
+  const { route } = one
+  const closed = once(clients.get('two')!, 'close')
+  t.equal(await route.close(4001, 'logged out', { filter: connection => connection === two }), 1)
+  t.strictSame((await closed).map(String), ['4001', 'logged out'])
+  t.equal(two.readyState, two.CLOSED)
+  t.equal(three.readyState, three.OPEN)
+  const thrown = new Error('of the filter')
+  t.throws(() => route.close(1000, '', { filter: connection => { if (connection === three) throw thrown; return true } }), thrown)
+  t.throws(() => route.close(1005), { name: 'RangeError' })
+  t.throws(() => route.close('1000' as never), { name: 'TypeError' })
+  t.throws(() => route.close(1000, 'x'.repeat(124)), { name: 'RangeError' })
+  t.throws(() => route.close(1000, '', { filter: true as never }), { name: 'TypeError', message: "'filter' must be a function, not true" })
+  t.throws(() => route.close(1000, '', { filter: (async () => true) as never }), { name: 'TypeError' })
+  t.equal(one.readyState, one.OPEN, 'nothing was closed')
+  t.equal(await route.close(), 2)
+  t.equal((await clients.get('one')!.closed).code, 1001)
+  t.equal(connections.get('elsewhere')!.readyState, one.OPEN)
+  t.equal(await route.close(), 0)
+})
