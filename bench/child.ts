@@ -39,7 +39,7 @@ export class Child {
     clearTimeout(patience)
   }
 
-  /** Of a stack trace the line that says what happened. */
+  /** Picks the line with the error message out of a stack trace. */
   private firstError (): string {
     const lines = this.errors.split('\n').filter(line => line.trim() !== '')
     return lines.find(line => /Error: /.test(line)) ?? lines[0] ?? `ended with ${this.process.exitCode ?? this.process.signalCode}`

@@ -1,17 +1,17 @@
 /** Bytes of different messages, so that compression with context takeover finds none again in its window. */
 const TOTAL = 256 * 1024
 
-/** Different messages of so many bytes. */
+/** Makes different messages of exactly `bytes` bytes. */
 export function makeJsonMessages (bytes: number): Buffer[] {
   return Array.from({ length: Math.max(4, Math.ceil(TOTAL / bytes)) }, () => makeJson(bytes))
 }
 
-/** A list of orders as an API would send it, of about so many bytes. */
+/** Makes a list of orders as an API would send it, cut off at `bytes` bytes. */
 function makeJson (bytes: number): Buffer {
   return Buffer.from(JSON.stringify(makeOrders(bytes))).subarray(0, bytes)
 }
 
-/** Different messages that are whole, of about so many bytes and a little more, and valid by the schema below. */
+/** Makes different complete messages, each slightly longer than `bytes` bytes, that satisfy the schema below. */
 export function makeOrderMessages (bytes: number): Buffer[] {
   return Array.from({ length: 64 }, (_, id) => Buffer.from(JSON.stringify({ type: 'orders', id, orders: makeOrders(bytes) })))
 }

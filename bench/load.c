@@ -172,7 +172,7 @@ static void watch(struct connection *c, int operation, uint32_t events) {
 static int connect_from(long index) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) die("socket: %s", strerror(errno));
-  // One address has too few ports for all; which of its ports, the kernel shall choose when it knows the destination.
+  // One address has too few ports for all connections. The kernel chooses the port once it knows the destination.
   struct sockaddr_in local = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(index / PORTS_PER_ADDRESS)) };
   int on = 1;
   setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);

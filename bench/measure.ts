@@ -15,7 +15,7 @@ export interface Timing {
 
 export type Generator = 'c' | 'node' | 'checking node'
 
-/** What a generator prints at the end. */
+/** The figures that a generator prints at the end. */
 interface Counts {
   messages: number
   bytes: number

@@ -12,7 +12,7 @@ export interface WorkloadResult {
   samples: Record<string, Sample[]>
 }
 
-/** What `--json` writes. */
+/** The document that `--json` writes. */
 export interface Report {
   date: string
   node: string

@@ -33,7 +33,7 @@ function makeProgress (): { show: (workload: string, detail: string) => void, cl
 
 const progress = makeProgress()
 
-/** Those that can be started here; of the others it is said why they are left out. */
+/** Returns the servers that can be started here, and reports why the others are left out. */
 async function tryServers (settings: Settings, build: Build): Promise<Settings['servers']> {
   const used = Object.entries(settings.servers).filter(([name, server]) => settings.workloads.some(workload => takesPart(workload, name, server)))
   const reasons = await Promise.all(used.map(async ([, server]) => {

@@ -9,7 +9,7 @@ export interface BenchServer {
   /** In servers/, or a path of JavaScript. */
   file: string
   env?: Record<string, string>
-  /** Whose version is told. */
+  /** The package whose version the report names. */
   package?: string
   isBun?: boolean
 }

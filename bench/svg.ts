@@ -53,7 +53,7 @@ function panel (title: string, bars: readonly Bar[], x: number, y: number): stri
     `<line class="axis" x1="${zero}" x2="${zero}" y1="${PANEL.head - 5}" y2="${PANEL.head + bars.length * PANEL.row}"/></g>`
 }
 
-/** What every peer needs as a multiple of what we need, for one report or several of different Nodes. */
+/** Draws each competitor's cost as a multiple of ours, for one report or for several of different Node versions. */
 export function toSvg (reports: readonly Report[]): string {
   const results = new Map(reports.flatMap(report => report.results.map(result => [result.name, result])))
   const panels = [...results.values()].flatMap(result => result.figures.filter(({ isCompared }) => isCompared === true).flatMap(figure => {

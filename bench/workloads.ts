@@ -3,7 +3,7 @@ import type { ServerTask } from './servers/task.js'
 
 /** One of the figures of a workload. */
 export interface Figure {
-  /** Of the sample. */
+  /** The field of the sample. */
   key: string
   title: string
   digits: number
@@ -190,7 +190,7 @@ export const WORKLOADS: readonly Workload[] = [
   delay('delay-deflate', '500 HTTP requests/s beside 2,000 compressed echoes/s of 2 KiB JSON', deflate2k, 2_000)
 ]
 
-/** What the client offers. */
+/** The `Sec-WebSocket-Extensions` that the client offers. */
 export function extensionsOf ({ deflate, takeover }: ServerTask): string | undefined {
   if (deflate === 'off') return undefined
   return `permessage-deflate${takeover ? '' : '; server_no_context_takeover; client_no_context_takeover'}; client_max_window_bits`

@@ -21,7 +21,7 @@ export function generate (random: Random, mode: Mode): Input {
 class Talk {
   private readonly random: Random
   private readonly mode: Mode
-  /** What was sent before, which a compressed message may refer to. */
+  /** The content sent before, to which a compressed message may refer. */
   private window = Buffer.alloc(0)
 
   constructor (random: Random, mode: Mode) {

@@ -8,7 +8,7 @@ import { utf8State, decodeByTheBook, type ReferenceEvent, type ReferenceOptions 
 import { FuzzFailure, type Input } from './input.js'
 import { hashOf, Random } from './random.js'
 
-/** What is tested: `FrameDecoder`, or for the test of the fuzzer itself one that is wrong. */
+/** Creates the decoder under test: `FrameDecoder`, or a faulty one that tests the fuzzer itself. */
 export type CreateDecoder = (sink: FrameSink, options: FrameDecoderOptions, isCompressionAgreed: boolean) => FrameDecoder
 
 const createFrameDecoder: CreateDecoder = (sink, options, isCompressionAgreed) => new FrameDecoder(sink, options, isCompressionAgreed)
@@ -184,7 +184,7 @@ function naiveInflate (payload: Buffer, dictionary: Buffer, maxPayload: number):
   }
 }
 
-/** What a server with these limits has to answer: messages are echoed, and pings, and errors close. */
+/** Predicts the answers of a server with these limits: it echoes messages, answers Pings, and closes on errors. */
 export async function predict (bytes: Buffer, options: ReferenceOptions, windowBits: number): Promise<ReferenceEvent[]> {
   const predicted: ReferenceEvent[] = []
   const inflater = new MessageInflater({ windowBits, contextTakeover: true, maxPayload: options.maxPayload })

@@ -65,7 +65,7 @@ export async function fuzzServer (target: ServerTarget, inputs: Inputs, runs: nu
   }
 }
 
-/** What one of them does may show only in another: then all of them are what has to be looked at. */
+/** The damage that one input does may show only in another, so the error carries all inputs of the batch. */
 export class TogetherError extends AggregateError {
   readonly inputs: readonly Input[]
 

@@ -4,19 +4,19 @@ import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * What the bytes are: frames to a server, without compression and with it, frames to a client, or a connection from its
- * first byte on, the request included.
+ * The meaning of the bytes: frames to a server, without compression or with it, frames to a client, or a whole
+ * connection, which starts with its request.
  */
 export const MODES = ['plain', 'deflate', 'client', 'http'] as const
 export type Mode = typeof MODES[number]
 
-/** What a peer sends. Everything else - how it is cut, how it ends, which limits hold - follows from the bytes. */
+/** The bytes that a peer sends. They determine all the rest: where they are cut, how they end, and the limits. */
 export interface Input {
   readonly mode: Mode
   readonly bytes: Buffer
 }
 
-/** What was expected of an input, and is not so. */
+/** Reports an input that did not have the expected result. */
 export class FuzzFailure extends Error {
   override readonly name = 'FuzzFailure'
   readonly input: Input

@@ -8,7 +8,7 @@ const BYTES = [
 
 const WORDS = [0, 1, 125, 126, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff]
 
-/** What chance alone would take too long to come upon. */
+/** Byte sequences that chance alone would take too long to find. */
 const TOKENS = [
   // Borders of UTF-8 (RFC 3629 §4): too long forms, surrogates, beyond U+10FFFF, and the last characters before these.
   'c080', 'c1bf', 'e08080', 'e09fbf', 'e0a080', 'ed9fbf', 'eda080', 'edbfbf', 'ee8080', 'f0808080', 'f08fbfbf', 'f0908080', 'f48fbfbf', 'f4908080', 'f5808080', 'efbbbf',

@@ -20,7 +20,7 @@ export function decodeByTheBook (bytes: Buffer, options: ReferenceOptions): Refe
   let isTooBig = false
 
   const error = (closeCode: number): ReferenceEvent[] => {
-    // One error is told; behind a message that is too big there is only the Close frame to look for.
+    // Only the first error counts. After a message that is too big, nothing matters but the Close frame.
     return isTooBig ? events : [...events, { type: 'error', closeCode }]
   }
 

@@ -24,7 +24,7 @@ const HANG_GUARD = 20_000
 const MEMORY_BOUND = 24 * 1024 * 1024
 const DESCRIPTOR_BOUND = 4
 
-/** Bytes of answers from which on a socket may be full. */
+/** The server's socket may be full once its answers have at least this many bytes. */
 const MUCH = 8 * 1024
 
 /** How a conversation ends, if the server does not end it. */
@@ -69,7 +69,7 @@ export class ServerTarget {
     if (isHttp2) target.bridge = await startHttp2Bridge(port)
     target.port = target.bridge?.port ?? port
     for (const path of ['/plain', '/deflate']) target.honest.push(await RawClient.open(target.port, path))
-    // What is made once is made before anything is measured.
+    // A first round creates everything that is created only once, before memory is measured.
     await target.checkHonest()
     await target.ask<ServerState>('state')
     return target
@@ -134,7 +134,7 @@ export class ServerTarget {
       const message = `honest ${Math.random()}`
       client.write(text(message))
       let { opcode, payload } = await this.orDeath(client.frame())
-      // What the heartbeat asks is answered.
+      // The client answers the Pings of the heartbeat.
       for (; opcode === 0x9; { opcode, payload } = await this.orDeath(client.frame())) client.write(pong(payload))
       if (payload.toString() !== message) throw new Error(`an honest client got ${JSON.stringify(payload.toString())} for ${JSON.stringify(message)}`)
     }

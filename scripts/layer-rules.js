@@ -38,7 +38,7 @@ function resolve (file, specifier) {
 
 let graph
 
-/** What each file of lib/ and types/ imports from these folders, `import type` included. */
+/** Returns the files of lib/ and types/ that a file imports, `import type` included. */
 function importsOf (file) {
   graph ??= new Map(['lib', 'types'].flatMap(filesIn).map(name => {
     const source = readFileSync(join(ROOT, name), 'utf8')

@@ -4,7 +4,7 @@
 //
 // A layer is a folder of lib/, or a file in it; `types` is the folder beside it, which every layer may use.
 
-/** What ties code to the event loop, to the process, or to the garbage collector. */
+/** Globals that tie code to the event loop, to the process, or to the garbage collector. */
 const EVENT_LOOP = ['setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate', 'queueMicrotask']
 const PROCESS = ['process', 'performance']
 const COLLECTOR = ['WeakRef', 'FinalizationRegistry', 'gc']

@@ -33,7 +33,7 @@ async function runSession (session: string): Promise<void> {
   let how: Ending = 'closed by the server'
   let lastBroadcast = 0
   running.set(session, state)
-  // What is cut off tells of itself by errors of all kinds.
+  // A connection that is cut off may emit any kind of error.
   socket.on('error', () => {})
   socket.on('message', data => {
     const [, kind, number] = /^(ack|broadcast) (\d+)/.exec(String(data as Buffer)) ?? []

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 
-// What goes over the wire, both ways, and between the processes.
+// The messages on the wire, in both directions, and between the processes.
 
-/** What the client sends: its number, counted from 1 in each session, and content that has to come as it was. */
+/** Encodes a client's message: its number, counted from 1 in each session, and content that must arrive unchanged. */
 export function encodeMessage (number: number, content: Buffer): string {
   return `${number} ${checksumOf(content)} ${content.toString('latin1')}`
 }
@@ -26,7 +26,7 @@ export interface ServedSession {
   code: number
 }
 
-/** What the client knows of it. */
+/** The client's record of a session. */
 export interface ClientSession {
   session: string
   sent: number

@@ -40,7 +40,7 @@ const faults: string[] = []
 const totals = { acknowledged: 0, sessions: 0, compared: 0, kills: 0, broadcasts: 0 }
 const endings = new Map<string, number>()
 const codes = new Map<number, number>()
-/** What one side has told of a session, until the other has. */
+/** One side's report of a session is kept until the other side has reported as well. */
 const served = new Map<string, ServedSession>()
 const finished = new Map<string, ClientSession>()
 
@@ -129,7 +129,7 @@ class Clients {
     child.on('exit', () => {
       totals.broadcasts += this.broadcasts
       this.broadcasts = 0
-      // What it has not told any more it may have sent.
+      // A killed process may have sent more than it last reported.
       for (const session of this.progress) {
         count(endings, 'killed')
         this.finish({ ...session, sent: Infinity })
@@ -141,7 +141,7 @@ class Clients {
   }
 
   private finish (session: ClientSession): void {
-    // What has ended is told before the progress that has it no more, and may have been in the progress before.
+    // An earlier progress report may list this session; the next one, which no longer does, comes after its end.
     this.progress = this.progress.filter(other => other.session !== session.session)
     totals.sessions++
     totals.acknowledged += session.acknowledged

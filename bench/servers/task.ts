@@ -1,4 +1,4 @@
-/** What the workload wants of a server. */
+/** The work that a workload asks of a server. */
 export interface ServerTask {
   /** `echo`: as the message comes; `echo-string`: text as a string; `echo-json`: parsed and made JSON again; `broadcast`: to all. */
   handler: 'echo' | 'echo-string' | 'echo-json' | 'broadcast'
@@ -20,7 +20,7 @@ export const perMessageDeflate = task.deflate === 'off'
 declare const gc: undefined | (() => void)
 declare const Bun: undefined | { gc (force: boolean): void }
 
-/** What a collection frees in the first round lets the second free more. */
+/** Repeats the collection, because objects freed by the first one let the next one free more. */
 function collectGarbage (): void {
   for (let i = 0; i < 3; i++) typeof Bun === 'undefined' ? gc!() : Bun.gc(true)
 }

@@ -1,7 +1,7 @@
 import type { WebSocket, WebSocketServer } from 'ws'
 import { task } from './task.js'
 
-/** What `ws` and `@fastify/websocket` do with a connection: as their documentation shows it. */
+/** Serves a connection of `ws` or `@fastify/websocket` in the way that their documentation shows. */
 export function handle (socket: WebSocket, server: WebSocketServer): void {
   switch (task.handler) {
     case 'echo':
