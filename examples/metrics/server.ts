@@ -17,7 +17,7 @@ app.get('/echo', { websocket: true }, connection => {
 const registry = new Registry()
 const registers = [registry]
 
-// What the server counts anyway is read when it is asked for.
+// The server keeps these counts anyway; they are read when metrics are requested.
 gauge('websocket_connections', 'Connections that are open', stats => stats.open)
 gauge('websocket_handshakes_pending', 'Handshakes under way', stats => stats.pending)
 gauge('websocket_queued_bytes', 'Bytes that wait for clients', stats => stats.queued)
@@ -29,7 +29,7 @@ counter('websocket_messages_total', 'Messages', ['direction'], ({ received, sent
 counter('websocket_bytes_total', 'Bytes of payloads', ['direction'], ({ received, sent }) =>
   [[{ direction: 'received' }, received.bytes], [{ direction: 'sent' }, sent.bytes]])
 
-// What it does not count is told when it happens.
+// The server does not keep these; they are recorded as events occur.
 const duration = new Histogram({
   name: 'websocket_connection_duration_seconds',
   help: 'How long connections lasted, by close code',

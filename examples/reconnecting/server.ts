@@ -12,12 +12,12 @@ await app.register(websocket)
 let orders = 0
 
 app.get('/orders', { websocket: true }, async connection => {
-  // What a client has kept while the server was away comes at once; it waits until there is a listener.
+  // Messages that a client kept while the server was away arrive at once; they are buffered until there is a listener.
   await setTimeout(100)
   connection.on('message', data => connection.send(`order ${++orders}: ${data}`))
 })
 
-// Everybody gets 1001, at which clients come back. Those who shall not get a code of your own, from 4000 to 4999.
+// Every client gets 1001 and reconnects. To keep a client away, close with a code of your own, from 4000 to 4999.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => app.close())
 
 const address = await app.listen({ port: Number(process.env.PORT ?? 3000), host: process.env.HOST ?? '127.0.0.1' })

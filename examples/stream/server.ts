@@ -13,7 +13,7 @@ const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
 await app.register(websocket)
 
 app.get('/gzip', { websocket: true }, async (connection, request) => {
-  // Only the types have to be told that a connection has what a socket of ws has.
+  // The cast is for the compiler only: a connection has everything that the stream uses of a ws socket.
   const stream = createWebSocketStream(connection as unknown as WebSocket)
   // Each message comes back at once, not when enough has come together.
   const gzip = createGzip({ flush: constants.Z_SYNC_FLUSH })

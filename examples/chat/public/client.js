@@ -56,7 +56,7 @@ function enterRoom () {
   if (name !== '') connection.connect()
 }
 
-/** What the server takes as the name of a room, but for its length. */
+/** Turns text into a room name that the server accepts. The length is not checked here. */
 function toRoomName (text) {
   const kept = text.normalize().toLowerCase().replace(/\p{Default_Ignorable_Code_Point}|[^\p{L}\p{M}\p{N}_\s-]/gu, '')
   return kept.trim().replace(/[\s-]+/g, '-')
@@ -99,7 +99,7 @@ function leaveSidebar () {
   $('text').focus()
 }
 
-// Who we are.
+// The user's own name.
 
 const showNameLimit = limit($('name'), LONGEST_NAME, $('name-limit'))
 
@@ -124,7 +124,7 @@ $('hello').addEventListener('submit', () => {
   }
 })
 
-// What the server says.
+// Messages from the server.
 
 function receive (message) {
   switch (message.type) {
@@ -174,7 +174,7 @@ function comeOrGo (person, verb) {
   if ((known === undefined) === (verb === 'joined')) conversation.addNotice(person, verb)
 }
 
-// What we say.
+// Messages to the server.
 
 const showTextLimit = limit($('text'), LONGEST_TEXT, $('text-limit'))
 
@@ -204,13 +204,13 @@ function showWaiting (message) {
   conversation.add({ ...message, from: { id: you, name } }, { isOwn: true, isPending: true })
 }
 
-/** What is pasted in many messages takes its time: the outbox sends one after the other. */
+/** Text pasted as many messages takes a while to send, because the outbox sends them one by one. */
 function showSending () {
   const count = outbox.waitingFor(room).length
   conversation.explainWait(state !== 'open' ? 'Not sent yet' : count > 1 ? `Sending ${count} messages…` : 'Sending…')
 }
 
-// Who is typing.
+// Typing indicators.
 
 let toldTyping = 0
 
@@ -240,7 +240,7 @@ function showTyping () {
   $('typing').replaceChildren(...who.length === 0 ? [] : [...who.length > 3 ? ['Several people'] : listNames(who), ` ${verb}`])
 }
 
-// What is around the messages.
+// The parts of the page around the messages.
 
 function showTitle () {
   document.title = `${unread > 0 ? `(${unread}) ` : ''}#${room} · Chat`

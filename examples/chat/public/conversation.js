@@ -55,7 +55,7 @@ export class Conversation {
     this.#showUnseen(0)
   }
 
-  /** Of what is there already, nothing is shown twice. Returns whether it is new. */
+  /** Shows a message unless it is shown already. Returns whether it is new. */
   add ({ id, from, text, time }, { isOwn, isPending = false }) {
     const key = `${from.id} ${id}` // an id is that of its author only
     const shown = this.#messages.get(key)
@@ -82,7 +82,7 @@ export class Conversation {
     if (before !== null) this.#group(before)
     if (wasAtEnd) this.#trim()
 
-    // Who reads what was said before stays there.
+    // The view stays where it is while the reader looks at older messages.
     if (wasAtEnd || (isOwn && shown === undefined)) this.scrollToEnd()
     else if (shown === undefined) this.#showUnseen(this.#unseen + 1)
     return shown === undefined

@@ -2,7 +2,7 @@
 
 const list = new Intl.ListFormat('en')
 
-/** What people type gets into the page by this function only: as text, never as HTML. */
+/** Only this function puts what people type into the page: as text, never as HTML. */
 export function element (tag, className, ...children) {
   const created = document.createElement(tag)
   created.className = className

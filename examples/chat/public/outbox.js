@@ -4,8 +4,9 @@
 const PACE = 60 // ms
 
 /**
- * What was written and has not come back from the server. It is sent one by one, so that its order stays, and again
- * after a connection was lost, under the same id, so that the server knows it. It outlives a reload of the page.
+ * Holds the messages that the server has not sent back yet. It sends them one by one, which preserves their order, and
+ * sends them again after a lost connection, under the same ids, by which the server detects duplicates. They survive a
+ * reload of the page.
  */
 export class Outbox {
   #messages = JSON.parse(sessionStorage.getItem('outbox') ?? '[]')
@@ -22,7 +23,7 @@ export class Outbox {
     return message
   }
 
-  /** What waits for a room. */
+  /** Returns the messages that wait for a room. */
   waitingFor (room) {
     return this.#messages.filter(message => message.room === room)
   }
