@@ -5,7 +5,7 @@
 const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 }).getContext('2d', { willReadFrequently: true })
 
 globalThis.inspect = {
-  /** What can be touched, and is not as large as a finger needs it. */
+  /** Lists the touch targets that are too small for a finger. */
   smallTargets (size) {
     return [...document.querySelectorAll('button, a:not(.text a), input, textarea')]
       .filter(element => element.checkVisibility())
@@ -38,7 +38,7 @@ globalThis.inspect = {
     return Math.max(...wide.map(element => element.scrollWidth - element.clientWidth), document.documentElement.scrollWidth - innerWidth)
   },
 
-  /** What can be seen of these and takes more than one line. */
+  /** Lists the texts of visible elements that wrap onto more than one line. */
   wrapped (selector) {
     const range = document.createRange()
     return [...document.querySelectorAll(selector)].filter(element => {

@@ -22,7 +22,7 @@ const CLOCK = pathToFileURL(fileURLToPath(new URL('../support/scripted-clock.ts'
 
 const isPhotographed = process.env.SCREENSHOTS !== undefined
 
-// What moves is drawn again and again, also if nobody looks.
+// Animations are redrawn all the time even if nobody looks, so only screenshots have them.
 const MOTION: BrowserContextOptions = { reducedMotion: isPhotographed ? 'no-preference' : 'reduce' }
 
 const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 800 }, colorScheme: 'light' }
@@ -35,7 +35,7 @@ const PHONE: BrowserContextOptions = {
   deviceScaleFactor: isPhotographed ? 2 : 1
 }
 
-/** What a finger hits, in CSS pixels (WCAG 2.2, 2.5.5). */
+/** The smallest target that a finger hits, in CSS pixels (WCAG 2.2, 2.5.5). */
 const TOUCH_TARGET = 44
 
 /** The example as `npm start` runs it, once the package is built. */
@@ -65,7 +65,7 @@ class Person {
     this.page = page
     page.on('pageerror', error => this.errors.push(String(error)))
     page.on('console', message => {
-      // What the policy of the page forbids is told there.
+      // The browser reports violations of the page's Content Security Policy to its console.
       if (/Content Security Policy/.test(message.text())) this.errors.push(message.text())
     })
   }
@@ -114,7 +114,7 @@ class Person {
     await this.log.locator('.notice').filter({ hasText: text }).last().waitFor()
   }
 
-  /** What was said, as it stands there. */
+  /** The texts of all messages in the order in which the page shows them. */
   async allRead (): Promise<string[]> {
     return await this.log.locator('.message .text').allInnerTexts()
   }
@@ -138,7 +138,7 @@ class Person {
   }
 }
 
-/** What the server tells, as far as it is looked at here. */
+/** The fields of the server's messages that these tests read. */
 interface Told {
   type: string
   message?: { id: string, from: { name: string } }
@@ -670,7 +670,7 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     for (const person of [ada, grace]) await person.reads('there you are')
     // The new server does not know that Ada has it, and she gets it again.
     t.strictSame(await ada.allRead(), ['see you on the other side', 'has this arrived?', ...written, 'there you are'])
-    // Who was back first has said it first.
+    // The client that reconnected first sent its message first.
     const read = await grace.allRead()
     t.strictSame(read.filter(text => text !== 'has this arrived?'), ['see you on the other side', ...written, 'there you are'])
     t.equal(read.length, 6)

@@ -14,7 +14,7 @@ async function start (t: Test, options: WebSocketPluginOptions = {}): Promise<{ 
   return { server, port: (server.app.server.address() as AddressInfo).port }
 }
 
-/** What a page learns of a handshake: the browser tells the status to its console only. */
+/** Returns the status of a handshake, which the browser does not pass to the page but writes to its console. */
 async function status (page: Page, url: string): Promise<number | null> {
   try {
     const connection = await pageClient(page).open(url)

@@ -39,7 +39,7 @@ export function messagesOf (seed: number, count = MESSAGES_EACH): (string | Buff
   })
 }
 
-/** What `/feed` sends. */
+/** The messages that `/feed` sends. */
 export function feedOf (seed: number): (string | Buffer)[] {
   return messagesOf(seed, MESSAGES_AT_ONCE)
 }
@@ -48,7 +48,7 @@ export function isSame (a: string | Buffer, b: string | Buffer): boolean {
   return typeof a === 'string' ? a === b : Buffer.isBuffer(b) && a.equals(b)
 }
 
-/** What both sides can say of a message in few bytes. */
+/** Identifies a message in few bytes, in the same way on both sides. */
 export function digest (message: string | Buffer): string {
   return `${typeof message === 'string' ? 'text' : 'binary'} ${createHash('sha1').update(message).digest('hex')}`
 }
@@ -60,7 +60,7 @@ export function combinationRoutes (app: FastifyInstance): void {
       connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
     })
   }
-  // Sends its messages when it is told to, and listens for nothing else.
+  // Sends its messages when the client asks for them, and expects no other message.
   app.get('/feed', { websocket: { perMessageDeflate: { threshold: 0 }, origin: '*' } }, (connection: WebSocketConnection) => {
     connection.on('message', data => { for (const message of feedOf(Number(data.toString()))) connection.send(message) })
   })

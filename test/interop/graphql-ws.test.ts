@@ -98,7 +98,7 @@ async function resultsOf (client: Client, payload: SubscribePayload): Promise<un
   return results
 }
 
-/** What an operation fails with. */
+/** Returns the errors with which an operation fails. */
 async function errorsOf (client: Client, payload: SubscribePayload): Promise<unknown> {
   return resultsOf(client, payload).then(results => { throw new Error(`no error, but ${JSON.stringify(results)}`) }, (errors: unknown) => errors)
 }

@@ -11,8 +11,8 @@ import type { ProcessTest } from '../support/child-process.js'
 import { runExample } from '../support/run-example.js'
 import { findPort } from './proxies.js'
 
-// What a connection is like behind @fastify/http-proxy. That the proxy and our routes share one server is shown in
-// test/coexistence/http-proxy.test.ts.
+// Connections through @fastify/http-proxy. test/coexistence/http-proxy.test.ts tests the proxy and our routes on one
+// server.
 
 /** Its types do not know all of its options. */
 type ProxyOptions = Partial<FastifyHttpProxyOptions> & { wsReconnect?: object }
@@ -117,7 +117,7 @@ t.test('wsReconnect: clients stay while we are restarted', async t => {
   client.on('close', () => { isClosed = true })
   await first.close()
   await start('the second')
-  // What is sent before the proxy has put its listeners on the new connection, in either direction, it loses.
+  // The proxy loses messages of either direction that arrive before it listens to the new connection.
   const timer = setInterval(() => client.send('again'), 50)
   t.equal(String((await once(client, 'message'))[0]), 'the second: again')
   clearInterval(timer)

@@ -17,7 +17,7 @@ async function hasIPv6 (): Promise<boolean> {
   return isListening
 }
 
-/** On many machines `localhost` has no more than one address: then Fastify is told of the other as well. */
+/** On many machines `localhost` has only one address: then this lookup gives Fastify the other one as well. */
 const addresses = await lookup('localhost', { all: true })
 if (!addresses.some(({ address }) => address === '::1')) {
   const { lookup } = dns

@@ -17,7 +17,7 @@ const PROTOCOLS = ['graphql-transport-ws', 'graphql-ws']
 
 type SubscriptionOptions = Exclude<MercuriusOptions['subscription'], boolean | undefined>
 
-/** What the options of Mercurius below put into the context. */
+/** The fields that the Mercurius options below put into the context. */
 declare module 'mercurius' {
   interface MercuriusContext {
     user?: string

@@ -71,7 +71,7 @@ class TracedApp {
     return (await this.read()).map(({ by, name }) => `${by}: ${name}`)
   }
 
-  /** Those that have ended and were not taken. */
+  /** The spans that have ended and that no test has taken. */
   get rest (): readonly SpanReport[] {
     return this.spans
   }

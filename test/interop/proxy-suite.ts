@@ -15,7 +15,7 @@ import type { StartProxy } from './proxies.js'
 import { startInteropServer, type InteropServer } from './server.js'
 import { interopSuite } from './suite.js'
 
-/** What differs between proxies. */
+/** The differences between proxies that the suite has to know. */
 export interface ProxyTraits {
   /** Whether it passes on a FIN and keeps the other direction open. */
   halfCloses: boolean

@@ -15,7 +15,7 @@ import { ROOT } from '../support/examples.js'
 import { runExample } from '../support/run-example.js'
 import { findPort } from './proxies.js'
 
-/** What the two packages have in common, which is more than that. */
+/** The members that these tests use of both packages. */
 interface ReconnectingClient {
   binaryType: 'blob' | 'arraybuffer'
   readonly readyState: number
@@ -112,7 +112,7 @@ for (const [name, create] of Object.entries(PACKAGES)) {
         })
       })
       let event = await events.next()
-      // Attempts that failed are told by some as `close` too.
+      // Some clients emit `close` for failed attempts as well.
       while (event !== 'open') event = await events.next()
       const answers: string[] = []
       while (answers.length < 51) answers.push(await events.next())
@@ -122,7 +122,7 @@ for (const [name, create] of Object.entries(PACKAGES)) {
 
       // A line that breaks, without a Close frame.
       for (const connection of second.app.websocketServer.clients) connection.terminate()
-      // Of the error that undici tells before it closes with 1006, both packages make a `close` of their own.
+      // undici emits an error before it closes with 1006; both packages turn that error into a `close` of their own.
       t.equal(await events.next(), transport === 'undici' ? 'close 1000' : 'close 1006')
       t.equal(await events.next(), 'open')
       client.send('after')

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { ROOT } from '../support/examples.js'
 import type { Teardown } from '../support/app.js'
 
-/** What a client of `examples/` prints, line by line, until it ends. It is killed when the test does. */
+/** Runs a client of `examples/` and yields the lines it prints until it ends. The end of the test kills it. */
 export function runClient (t: Teardown, script: string, url: string): AsyncIterator<string> {
   // tap adds its loader to the NODE_OPTIONS of every child process; `env -u` takes it out again
   const client = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', script], {

@@ -17,7 +17,7 @@ const SIZES = [0, 1, 125, 126, 127, 4096, 65535, 65536, 65537, MiB, LARGE]
 
 const WORDS = 'ASCII, ümläüt, \u05e9\u05dc\u05d5\u05dd, 你好, \u{1f469}\u200d\u{1f680}, \u{10ffff}\u0000|'
 
-/** What every client does with every server, whatever lies between them. The last test closes the server. */
+/** Tests every client with every server, whatever lies between them. The last test closes the server. */
 export async function interopSuite (t: Test, client: Client, place: Place, server: InteropServer): Promise<void> {
   const { url, options = {} } = place
 

@@ -23,7 +23,7 @@ interface Context {
   path: string | undefined
 }
 
-/** What the procedures tell the test: a subscription that was cancelled, or unsubscribed from. */
+/** Shared by the procedures and the test: the procedures report cancelled and ended subscriptions by it. */
 interface World {
   readonly cancelled: Gate
   readonly unsubscribed: Gate
@@ -85,7 +85,7 @@ async function addTrpc (app: FastifyInstance, world: World, options: Partial<Plu
 
 interface Connected {
   client: TRPCClient<Router>
-  /** Those of the WebSockets that there have been. */
+  /** The close codes of the client's WebSockets so far. */
   closes: (number | undefined)[]
   closed: Gate
   socket: ReturnType<typeof createWSClient>

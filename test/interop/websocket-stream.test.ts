@@ -117,7 +117,7 @@ interface Scenario {
   drive: (stream: Duplex, client: RawClient) => Promise<unknown[]>
 }
 
-/** What the stream tells, over a socket of ws and over ours, has to be the same, and this. */
+/** Tests that the stream emits the same expected events over a socket of ws and over ours. */
 function sideBySide (name: string, { options, drive }: Scenario, seen: unknown[], expected: unknown[]): void {
   t.test(name, async t => {
     for (const [who, serve] of [['ws', serveWithWs], ['ours', serveWithOurs]] as const) {

@@ -70,7 +70,7 @@ t.test('two browsers write one text (examples/yjs)', needs('chromium'), async t 
   const whole = 'The Analytical Engine weaves patterns as the loom weaves flowers \u{1f33a}'
   await Promise.all([ada.reads(whole), charles.reads(whole)])
 
-  // Who comes later gets what is there; the document of another name is another.
+  // A late visitor gets the current document; a different name gives a different document.
   const late = await Writer.open(browser, `${url}/#engine`)
   await late.reads(whole)
   await ada.shows('people', '3')

@@ -19,7 +19,7 @@ globalThis.interop = {
     connection.socket.onclose = ({ code, reason }) => push({ type: 'close', code, reason })
   },
 
-  /** The events since the last time; waits for one. */
+  /** Returns the events since the last call, and waits until there is at least one. */
   async take (id) {
     const connection = connections.get(id)
     if (connection.events.length === 0) await new Promise(resolve => { connection.wake = resolve })

@@ -52,7 +52,7 @@ function createClient (name: string, Class: WebSocketClass, isUndici: boolean, a
       })
       await new Promise<void>((resolve, reject) => {
         socket.addEventListener('open', () => resolve())
-        // As in browsers, what the server answered is not told.
+        // As in browsers, the event does not contain the server's response.
         socket.addEventListener('error', () => {
           release()
           reject(new Refused(null, null))

@@ -90,7 +90,7 @@ for (const order of ['before our plugin', 'after our plugin'] as const) {
     client.write(upgradeRequest('/ws'))
     const { status, headers } = await client.head()
     t.equal(status, 101)
-    // What clients check (RFC 6455 §4.1) is as if helmet were not there.
+    // The fields that clients check (RFC 6455 §4.1) are the same as without helmet.
     t.equal(headers.upgrade, 'websocket')
     t.equal(headers.connection, 'Upgrade')
     t.equal(headers['sec-websocket-accept'], ACCEPT)

@@ -35,7 +35,7 @@ app.get('/broken', { websocket: true }, connection => {
 })
 app.get('/private', { websocket: true, preHandler: async (_request, reply) => reply.code(401).send('no') }, () => {})
 
-// Hooks that wait until they are told to go on.
+// These hooks wait until a request to /go-on releases them.
 let goOn: Array<() => void> = []
 const wait = (): Promise<void> => new Promise(resolve => { goOn.push(resolve) })
 app.get('/slow', { websocket: true, preValidation: wait }, () => {})

@@ -1,4 +1,4 @@
-// Of Node's Buffer, what cases.mjs uses.
+// The part of Node's Buffer that cases.mjs uses.
 /** `Buffer.from` is that of Uint8Array, but takes an ArrayBuffer too. */
 export class Buffer extends Uint8Array {
   static isBuffer (value) {

@@ -89,7 +89,7 @@ export async function runCases (open, cannot = {}, { url = process.argv[2], prin
   }
 }
 
-/** What came and what is awaited. */
+/** Hands arrived messages to the callers that wait for them, in order. */
 export class Inbox {
   messages = []
   waiting = []
@@ -135,7 +135,7 @@ export const openAsInBrowsers = (WebSocket, ...rest) => async url => {
   }
 }
 
-/** What the API of browsers does not have. */
+/** Cases that the API of browsers cannot run, with the reason. */
 export const NOT_IN_BROWSERS = {
   fragments: 'it sends whole messages',
   ping: 'the API of browsers has no Pings'
