@@ -20,7 +20,7 @@ export interface Performer {
 }
 
 export interface How {
-  /** Whether somebody is told of what is thrown. */
+  /** Whether the server reports an error that is thrown here. */
   readonly mayThrow: boolean
   /** Whether what is returned is awaited. */
   readonly isLoop?: boolean
@@ -113,7 +113,7 @@ function performOne (app: Performer, act: Exclude<Act, { do: 'await' | 'throw' |
   }
 }
 
-/** What is sent on an open connection has to arrive. */
+/** Notes a frame that the app sends. Frames sent on an open connection must arrive. */
 function note ({ log, connection, outgoing }: Performer, event: WireEvent): void {
   const isOpen = connection.readyState === connection.OPEN
   log.tell(`app: sends ${event.type} of ${event.bytes.length} bytes${isOpen ? `, its ${outgoing.events.length}.` : ', refused'}`)

@@ -5,7 +5,7 @@ import { runPhases } from './phases.js'
 import type { Moment } from './plan.js'
 import { later } from './wait.js'
 
-/** What the events of a connection are: others are of its EventEmitter itself. */
+/** The events that belong to a connection. All others belong to its EventEmitter. */
 const EVENTS = ['message', 'json', 'close', 'error', 'ping', 'pong', 'drain']
 
 /** The app's side of a conversation: does at each moment what its plan says, and notes what it sees. */

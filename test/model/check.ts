@@ -4,7 +4,7 @@ import { HIJACKED } from './contents.js'
 import type { Closing, ConversationLog, WireEvent } from './conversation-log.js'
 import type { RunLog } from './run-log.js'
 
-/** What must be true when all is over. */
+/** Checks the invariants after the run has ended. */
 export async function checkRun (run: RunLog): Promise<void> {
   for (const log of run.conversations) {
     if (log.connection === null) checkRefused(log)
@@ -56,7 +56,7 @@ function checkStreamed (log: ConversationLog, bytes: Buffer, mustBeAll: boolean)
   log.fault(`the stream's ${bytes.length} bytes are not those from message ${delivery.place} on`)
 }
 
-/** What the app has sent came at the client, once and in order: all of it, if the Close frame came behind it. */
+/** Checks that the app's frames arrived once and in order, and without a gap at the end if a Close frame followed. */
 function checkSent (log: ConversationLog): void {
   const expected = log.outgoing!.events
   // Answers of our own, and Pings of the heartbeat, come between.
@@ -119,7 +119,7 @@ function checkCallbacks (log: ConversationLog): void {
   }
 }
 
-/** What the app threw was told once, and nothing else. */
+/** Checks that each error the app threw was reported once, and that nothing else was reported. */
 function checkErrors (run: RunLog): void {
   const reported = [...run.reported]
   for (const thrown of run.thrown) {

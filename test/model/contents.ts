@@ -18,5 +18,5 @@ export function controlOf (side: 'app' | 'client', id: number, size: number): Bu
   return Buffer.from(`${side} ${id} `.padEnd(size, '.'))
 }
 
-/** What a hook that takes the socket answers. */
+/** The response of a hook that takes over the socket. */
 export const HIJACKED = 'the hook has taken the socket'

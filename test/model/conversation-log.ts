@@ -7,7 +7,7 @@ export type WireEvent =
   | { type: 'message', bytes: Buffer, isBinary: boolean }
   | { type: 'ping' | 'pong', bytes: Buffer }
 
-/** What the app has sent on a connection, in its order. */
+/** The frames that the app has sent on a connection, in order. */
 export interface Outgoing {
   readonly events: WireEvent[]
   /** Whether the app is in the middle of a message. */
@@ -22,7 +22,7 @@ export interface Closing {
 
 /** The Close frame of a client. */
 export interface ClientClose extends Closing {
-  /** Whether it is in order that its reason is not what is told: a client of ours has answered by itself. */
+  /** Whether the client's library echoed the Close frame by itself: then the `close` event may have another reason. */
   readonly isAutomatic?: boolean
 }
 
@@ -38,9 +38,9 @@ export class ConversationLog {
   readonly plan: Conversation
 
   // --- the client
-  /** What the handshake was answered with. */
+  /** The status of the response to the handshake. */
   status: number | null = null
-  /** What came behind another status than the one that accepts. */
+  /** The body of a response that refused the handshake. */
   refusal = ''
   readonly sent: Message[] = []
   readonly pings: Buffer[] = []
@@ -63,13 +63,13 @@ export class ConversationLog {
   outgoing: Outgoing | null = null
   readonly delivery: Delivery
   readonly callbacks: CallbackLog[] = []
-  /** What the first call of `close` while the connection was open said. */
+  /** The arguments of the first call of `close` on the open connection. */
   appClose: Closing | null = null
-  /** What else its Close frame may say. */
+  /** Other contents that the app's Close frame may have. */
   readonly otherCloses: Closing[] = []
   readonly closeEvents: Closing[] = []
   readonly errorEvents: Error[] = []
-  /** What came by a stream, if there is one: behind all else. */
+  /** The chunks read from a stream, if the app uses one: they come after all other messages. */
   streamed: Buffer[] | null = null
   pingsHeard = 0
   owesDrain = false
@@ -82,7 +82,7 @@ export class ConversationLog {
   private overAt = 0
   private readonly whyTailMayMiss = new Set<string>()
 
-  // Who listens.
+  // The numbers of listeners.
   private primaries = 0
   private observers = 0
   private isSettled = false
@@ -145,7 +145,7 @@ export class ConversationLog {
 
   /** @param isOver whether there was nothing more to come */
   detach (isPrimary: boolean, isOver = false): void {
-    // What the observer alone has heard is gone.
+    // Messages that only the observer received are not delivered again.
     if (!isPrimary) this.noteAudience()
     if (isPrimary) this.primaries--
     else this.observers--
@@ -158,7 +158,7 @@ export class ConversationLog {
     this.noteAudience()
   }
 
-  /** What nobody listens to is dropped once the handler has settled; and what a closing connection has waiting may be. */
+  /** Unheard messages are dropped once the handler has settled, and may be dropped while the connection closes. */
   private noteAudience (): void {
     if (this.primaries > 0) return
     if (this.isSettled || this.observers > 0) this.delivery.allowGap()

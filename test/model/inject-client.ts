@@ -84,7 +84,7 @@ export class InjectClient {
     for (let i = 0; i < fragments; i++) {
       const part = Buffer.from(bytes.subarray(i * each, (i + 1) * each))
       connection.send(part, { binary: isBinary, fin: i === fragments - 1 })
-      // What a client sends is masked, and so copied.
+      // A client masks its frames in a copy, so the app may overwrite the buffer.
       part.fill(0)
       if (pings && i < fragments - 1) this.ping(controlOf('client', id * 10 + i, 0))
     }

@@ -4,10 +4,10 @@ import type { RunLog } from './run-log.js'
 /** Milliseconds: nothing takes that long to go but what stays. */
 const PATIENCE = 3000
 
-/** What this process waits with itself, and its standard streams. */
+/** Resources of the wait itself and of the process's standard streams. */
 const OWN = new Set(['Immediate', 'TTYWrap', 'PipeWrap'])
 
-/** What keeps the event loop alive, by its kind. */
+/** Counts the resources that keep the event loop alive, by kind. */
 export function resourcesNow (): Map<string, number> {
   const counts = new Map<string, number>()
   for (const resource of process.getActiveResourcesInfo()) {

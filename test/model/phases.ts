@@ -4,7 +4,7 @@ import { take } from './take.js'
 import type { Phase } from './plan.js'
 import { wait } from './wait.js'
 
-/** Who gets the messages, one after the other, from beginning to end. */
+/** Consumes the messages by one kind of listener after another, from beginning to end. */
 export async function runPhases (app: BadApp): Promise<void> {
   const { listensAfter, phases } = app.log.plan.app
   if (listensAfter > 0) await wait(listensAfter)

@@ -19,7 +19,7 @@ export interface DeflatePlan {
   clientNoContextTakeover: boolean
 }
 
-/** Of the plugin's `errorHandler`; `none`: there is none, and the default logs and closes with 1011. */
+/** How the plugin's `errorHandler` acts; `none`: there is none, and the default logs and closes with 1011. */
 export type ErrorHandlerPlan = 'none' | 'keeps' | 'closes' | 'terminates' | 'throws' | 'rejects' | 'thenable'
 
 /** One app with its clients, from its start to its end. */
@@ -50,7 +50,7 @@ export interface Conversation {
   slices: Slices
   steps: ClientStep[]
   ending: ClientEnding
-  /** What the client does when the server's Close frame comes first. */
+  /** The client's answer when the server's Close frame comes first. */
   answer: 'at once' | 'behind its steps' | 'with FIN' | 'never'
   /** Whether all messages are JSON. */
   isJson: boolean
@@ -65,14 +65,14 @@ export type ClientStep =
   | ClientMessage
   | { do: 'ping', id: number, size: number }
   | { do: 'pong', id: number, size: number }
-  /** What was gathered is written, and then nothing for a while. */
+  /** The client writes its pending frames and then nothing for a while. */
   | { do: 'wait', turns: Turns }
   /** Reads nothing for a while, but goes on sending. */
   | { do: 'stop reading', turns: Turns }
 
 export interface ClientMessage {
   do: 'message'
-  /** What its content depends on. */
+  /** The content is generated from it. */
   id: number
   size: number
   isBinary: boolean
@@ -93,9 +93,9 @@ export type ClientEnding =
 export interface AppPlan {
   /** `detached`: it returns at once, and its phases run on. */
   handler: 'async' | 'detached'
-  /** What it waits before it listens. */
+  /** The delay before the app listens. */
   listensAfter: Turns
-  /** Who gets the messages, one after the other. */
+  /** The listeners that get the messages, one after another. */
   phases: Phase[]
   /** When its `close` listener is added. */
   closeListener: 'at once' | 'late' | 'never'
@@ -109,7 +109,7 @@ export interface Phase {
   kind: ConsumerKind
   /** Messages; then it leaves. `null`: it stays to the end. */
   count: number | null
-  /** What the body of a loop takes for each. */
+  /** The time that the body of a loop takes for each message. */
   busy: Turns
   /** Until the next phase. */
   gap: Turns
@@ -152,7 +152,7 @@ export type Act =
   | { do: 'binaryType', type: BinaryType }
   /** One more listener, for a while. */
   | { do: 'observe', turns: Turns }
-  /** What follows is done later. */
+  /** The acts that follow are delayed. */
   | { do: 'await', turns: Turns }
   | { do: 'close server' }
   | { do: 'close app' }

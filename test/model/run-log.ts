@@ -18,7 +18,7 @@ export class RunLog {
   readonly trace: string[] = []
   readonly conversations: readonly ConversationLog[]
   app!: FastifyInstance
-  /** What the app threw, or rejected with; and what it was told of, by the `errorHandler` or the log. */
+  /** The values that the app threw or rejected with, and the errors that the `errorHandler` or the log received. */
   readonly thrown: unknown[] = []
   readonly reported: Error[] = []
   readonly kept: Kept[] = []
@@ -43,7 +43,7 @@ export class RunLog {
     this.faults.push(`${who}: ${what}`)
   }
 
-  /** What was sent on a connection, which may get broadcasts before its handler is called. */
+  /** The frames sent on a connection, which may get broadcasts before its handler is called. */
   outgoingOf (connection: WebSocketConnection): Outgoing {
     let outgoing = this.outgoing.get(connection)
     if (outgoing === undefined) this.outgoing.set(connection, outgoing = { events: [], isFragmenting: false, conversation: null })

@@ -9,7 +9,7 @@ import type { Progress } from './worker.js'
 // A misbehaving app, and clients that behave, over all transports and with all settings of compression, as a seed has it;
 // and what must be true of each message, close, error and callback. A plan that fails is made smaller and saved.
 
-/** What is switched off (`lib/protocol/fast-paths.ts`), for which part of the time: an app in production has all of it on. */
+/** The fast paths switched off (`lib/protocol/fast-paths.ts`), and for which share of the time. Production uses all. */
 const SWITCHES: readonly (readonly [without: string, share: number])[] = [['', 0.5], ['lent-reads', 0.1], ['zlib-contexts', 0.1], ['all', 0.3]]
 
 /** Milliseconds without a new plan: a process that has hung or spins. */

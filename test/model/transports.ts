@@ -7,7 +7,7 @@ import { connectHttp2, extendedConnect, responseHeaders } from '../support/http2
 import { RawClient, upgradeRequest } from '../support/raw-client.js'
 import type { Transport } from './plan.js'
 
-/** What a handshake was answered with. */
+/** The response to a handshake. */
 export interface Answer {
   readonly status: number
   readonly extensions: string

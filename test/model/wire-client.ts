@@ -8,7 +8,7 @@ import type { ClientMessage, ClientStep } from './plan.js'
 import type { Opener, Wire } from './transports.js'
 import { later, wait } from './wait.js'
 
-/** Up to so many bytes go one by one. */
+/** At most this many bytes are written one at a time. */
 const SINGLE_BYTES = 300
 
 /** The client of a conversation, made of bytes: what it sends is what the RFC allows. */
@@ -18,7 +18,7 @@ export class WireClient {
   private wire!: Wire
   private deflater: KeptDeflater | null = null
   private inflater: KeptInflater | null = null
-  /** What waits to be written. */
+  /** Frames that wait to be written. */
   private pending: Buffer[] = []
   /** Answers that wait until the frame that is being written is whole. */
   private answers: Buffer[] | null = null
@@ -41,7 +41,7 @@ export class WireClient {
     const received = this.receive(answered)
     if (!plan.isEarly) {
       await answered.catch(() => {})
-      // What comes with the answer is heard before anything is done.
+      // The client receives whatever comes with the response before it acts.
       await wait(1)
     }
     if (!this.isOver) await this.act()

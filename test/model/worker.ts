@@ -25,7 +25,7 @@ const LOOK_EVERY = 50
 /** Bytes: sessions of HTTP/2 stay for a while, until Node and V8 have let go of all their parts. */
 const MEMORY_BOUND = 64 * 1024 * 1024
 
-/** What depends on time may come only once in so many runs. */
+/** A fault that depends on timing may not occur in each run, so a plan gets several attempts. */
 const ATTEMPTS = 4
 
 /** Milliseconds until a run hangs, while one that fails is made smaller. */
@@ -44,7 +44,7 @@ const { values } = parseArgs({
 })
 const transports = values.transports.split(',') as Transport[]
 
-/** What is the same of a fault, whatever the numbers are. */
+/** The part of a fault's message that is the same in each run, without names and numbers. */
 function kindOf (fault: string): string {
   return fault.replace(/^[\w ]+: /, '').replace(/".*|\d+/g, '').slice(0, 24)
 }

@@ -113,7 +113,7 @@ function handleError (run: RunLog, error: Error, connection: WebSocketConnection
   }
 }
 
-/** What the default `errorHandler` tells. */
+/** A logger that notes the errors which the default `errorHandler` logs. */
 function logOf (run: RunLog): FastifyBaseLogger {
   const none = (): void => {}
   const told = (given: { err?: Error }): void => {
@@ -145,7 +145,7 @@ async function converse (run: RunLog, opener: Opener): Promise<void> {
     else closeApp(run)
   })
   await Promise.all([...elsewhere, ...clients.filter((_, i) => run.conversations[i]!.plan.ending.how !== 'wait')])
-  // Those that wait for the server may still be in the middle of what they do.
+  // Clients that wait for the server to end the connection may still be in the middle of their steps.
   await wait(20)
   closeApp(run)
   await Promise.all(clients)

@@ -3,7 +3,7 @@ import type { SecureServerOptions } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import websocket, { type WebSocketPluginOptions } from '../../lib/index.js'
 
-/** What a test has of `tap`'s: the clean-up. */
+/** The part of a `tap` test that helpers need: the clean-up. */
 export interface Teardown {
   teardown (clean: () => unknown): void
 }

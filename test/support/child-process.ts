@@ -2,7 +2,7 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
 import type { Test } from 'tap'
 
-/** What a test has of `tap`'s: the clean-up, and a way to say that something else went wrong. */
+/** The part of a `tap` test that helpers need: the clean-up, and a way to report a failure outside of an assertion. */
 export type ProcessTest = Pick<Test, 'teardown' | 'fail'>
 
 export interface ProgramOptions {
@@ -14,10 +14,10 @@ export interface ProgramOptions {
 
 const running = new Set<ChildProcess>()
 
-/** Those whose end is wanted. */
+/** Processes that a test ends on purpose. */
 const stopping = new WeakSet<ChildProcess>()
 
-// When the test process itself is ended, by tap's timeout for one, no teardown runs.
+// When the test process itself is ended, for example by tap's timeout, no teardown runs.
 process.on('exit', killAll)
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.once(signal, () => {
@@ -41,7 +41,7 @@ export function startProgram (t: ProcessTest, command: string, args: readonly st
   running.add(child)
   let stderr = ''
   child.stderr!.setEncoding('utf8').on('data', (text: string) => { stderr = (stderr + text).slice(-8192) })
-  // Its end is told below; a write after it is no other fault.
+  // The listeners below report the end of the child; a write after it is not a fault of its own.
   child.stdin!.on('error', () => {})
   const over = (): void => {
     running.delete(child)

@@ -1,7 +1,7 @@
 import { KeptDeflater, KeptInflater } from '../compression/peer.js'
 import { frame, RawClient, upgradeRequest } from './raw-client.js'
 
-/** What a message was, and how it came. */
+/** A received message, and how it was framed. */
 export interface ReceivedMessage {
   data: Buffer
   isBinary: boolean
@@ -13,7 +13,7 @@ export interface ReceivedMessage {
 /** An event as it came: a message, or a control frame's opcode and payload. */
 export type Received = ReceivedMessage | { opcode: number, data: Buffer }
 
-/** What compresses and inflates as was agreed on. @param extensions the `Sec-WebSocket-Extensions` of the 101 */
+/** Opens the streams for the negotiated parameters. @param extensions the `Sec-WebSocket-Extensions` of the 101 */
 export function openStreams (extensions: string): { deflater: KeptDeflater, inflater: KeptInflater } {
   const has = (name: string): boolean => extensions.includes(name)
   const bits = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(extensions)?.[1] ?? 15)

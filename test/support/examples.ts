@@ -11,7 +11,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** A code block of the documentation, or a table that is marked as one. */
 export interface Example {
-  /** What the comment above it says: `<!-- test: name -->`. Empty if there is none. */
+  /** The name in the comment above it: `<!-- test: name -->`. Empty if there is no comment. */
   readonly name: string
   /** `table` for a table. */
   readonly language: string
@@ -54,7 +54,7 @@ export function cellsOf (table: string): string[][] {
   return table.split('\n').slice(2).map(row => row.slice(1, -1).split(/(?<!\\)\|/).map(cell => cell.trim()))
 }
 
-/** What the examples that show only a part are a part of, if they do not make an app themselves. */
+/** The code around examples that show only a part of an app, each line added unless the example has its own. */
 const FRAME = [
   ["import Fastify from 'fastify'", /^import Fastify from/m],
   ["import websocket from 'fastify-ws-routes'", /^import websocket\b/m],
@@ -72,7 +72,7 @@ export function toProgram (text: string): string {
 }
 
 const LOGGER = `
-/** What apps have logged as a warning or an error. */
+/** The warnings and errors that apps have logged. */
 export const logged: string[] = []
 export const logger = { level: 'warn', stream: { write: (line: string) => { logged.push(line) } } }
 `

@@ -73,9 +73,9 @@ function join (session: ClientHttp2Session, path: string, headers: IncomingHttpH
     )
     stream.pipe(socket)
   })
-  // What comes with the request does not wait for the answer.
+  // Bytes that come with the request are passed on without waiting for the response.
   socket.pipe(stream)
-  // What the client has no ear for any more would keep the stream: one that is only closed, too.
+  // Data that the client no longer reads would keep the stream open, even after close().
   finished(socket).then(() => stream.close(constants.NGHTTP2_NO_ERROR), () => stream.destroy())
   finished(stream).catch(() => {
     // A server that has nothing more to hear says so behind its end (RFC 9113 §8.1).

@@ -5,7 +5,7 @@ import { cancelWhenDestroyed } from '../../lib/upgrade/http2/cancel-stream.js'
 import { RawClient } from './raw-client.js'
 import type { Teardown } from './app.js'
 
-/** What an extended CONNECT was answered with. */
+/** The response to an extended CONNECT. */
 export interface Http2Response {
   status: number
   headers: IncomingHttpHeaders

@@ -38,7 +38,7 @@ export class Line {
     return (this.server.address() as AddressInfo).port
   }
 
-  /** What the server sends does not arrive any more; what it gets still does. */
+  /** Stops forwarding the server's data to the clients. The other direction goes on. */
   deafen (): void {
     for (const [client, server] of this.pairs) server.unpipe(client)
   }

@@ -132,7 +132,7 @@ export class RawClient {
     this.closed = new Promise(resolve => socket.on('close', () => resolve()))
   }
 
-  /** What was received and not yet taken. */
+  /** The bytes that were received and not yet taken. */
   get received (): Buffer {
     if (this.chunks.length !== 1) this.chunks = [Buffer.concat(this.chunks)]
     return this.chunks[0]!

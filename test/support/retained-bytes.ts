@@ -1,4 +1,4 @@
-/** What belongs to others, or to all: it is no memory of the one that is looked at. */
+/** Fields whose memory belongs to other objects, or is shared, and so does not count. */
 const FOREIGN = new Set(['sink', 'budget', 'memory'])
 
 /** Bytes of all buffers that an object holds, directly or in an object of its own: their capacity, not only their content. */

@@ -40,7 +40,7 @@ export interface Gate {
   open (): void
 }
 
-/** What a hook waits for until the test lets it go on. */
+/** Creates a gate that a hook waits for until the test opens it. */
 export function gate (): Gate {
   let open!: () => void
   const passed = new Promise<void>(resolve => { open = resolve })

@@ -1,5 +1,5 @@
-// What Fastify's own tests of its types use of their runner, as types alone: where an assertion does not hold,
-// its call does not compile.
+// The part of their runner that Fastify's own type tests use, as types alone: the call of an assertion that does not
+// hold does not compile.
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
 
