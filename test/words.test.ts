@@ -19,18 +19,28 @@ const BANNED: [phrase: RegExp, instead: string][] = [
 /** A comment that opens with one of these is a fragment: it has no subject. A `/**` may have its first word on the next line. */
 const FRAGMENT = /(?:^|\s)(?:\/\*\*?|(?<!\/\/[^\n]*\n\s*)\/\/)[\s*]+(?:What|Who|Whom|Whose|Those|That|Of)\b.*/g
 
+const CODE = /\.(?:ts|js|mjs|c)$/
+
 /** The text whose words count: of code the comments, of the changelog what is not released. */
 async function wordsOf (file: string): Promise<string> {
   const text = await readFile(join(ROOT, file), 'utf8')
-  if (file.endsWith('.ts')) return text.replace(/^(?!\s*(?:\/\/|\/?\*)).*?(?=\s\/\/ |$)/gm, '')
+  if (CODE.test(file)) return text.replace(/^(?!\s*(?:\/\/|\/?\*)).*?(?=\s\/\/ |$)/gm, '')
   if (file === 'CHANGELOG.md') return text.split(/^## /m)[1]!
   return text
 }
 
+const FOLDERS = [
+  'docs', 'lib', 'types', 'bench', 'examples', 'fuzz', 'scripts', 'soak', 'test/interop', 'test/model', 'test/support'
+]
+
+/** Installed packages and their like, which others have written. */
+const FOREIGN = /(?:^|\/)(?:node_modules|dist|coverage)\//
+
 const files = ['README.md', 'CHANGELOG.md']
-for (const folder of ['docs', 'lib', 'types']) {
+for (const folder of FOLDERS) {
   const names = await readdir(join(ROOT, folder), { recursive: true })
-  files.push(...names.filter(name => /\.(?:md|ts)$/.test(name)).map(name => `${folder}/${name}`))
+  const ours = names.filter(name => !FOREIGN.test(name) && (CODE.test(name) || (folder === 'docs' && name.endsWith('.md'))))
+  files.push(...ours.map(name => `${folder}/${name}`))
 }
 
 t.test('no document and no comment has a phrase that the style guide bans', async t => {
@@ -45,7 +55,7 @@ t.test('no document and no comment has a phrase that the style guide bans', asyn
 })
 
 t.test('no comment opens with a word that makes a fragment of it', async t => {
-  const sources = files.filter(file => file.endsWith('.ts'))
+  const sources = files.filter(file => CODE.test(file))
   for (const file of sources) {
     for (const [found] of (await readFile(join(ROOT, file), 'utf8')).matchAll(FRAGMENT)) {
       t.fail(`${file}: ${found.trim()}: rather subject and verb first`)
