@@ -18,7 +18,7 @@ const RESOURCE_TYPE = 'FASTIFYWEBSOCKET'
 /** The context of the code that captured it: a resource, as it is public in Node. */
 export type AsyncContext = AsyncResource
 
-/** The context without any store. One for all, so that a connection in an app without stores takes no memory for it. */
+/** The context without any store. All connections share it, so that it takes no memory per connection in apps without stores. */
 export const NO_CONTEXT: AsyncContext = createEmptyContext()
 
 /** The property that is no id: since Node 24, it has all stores. */
@@ -30,7 +30,7 @@ export function captureContext (): AsyncContext {
   return isEmpty(context) ? NO_CONTEXT : context
 }
 
-/** Calls a function in a context. What the function enters there, by `enterWith`, ends with the call. */
+/** Calls a function in a context. A context that the function enters by `enterWith` ends with the call. */
 export function runInContext<Args extends unknown[], Result> (context: AsyncContext, fn: (...args: Args) => Result, thisArg: unknown, ...args: Args): Result {
   const call = fn as (this: unknown, ...args: unknown[]) => Result
   if (restoresStores) return context.runInAsyncScope(call, thisArg, ...args)

@@ -337,7 +337,7 @@ export function createError<C extends CreatableCode> (
   return ERRORS[code].create(code, message, details) as ReturnType<(typeof ERRORS)[C]['create']>
 }
 
-/** The value in the words of an error message: what the app has passed where it may not. */
+/** Describes a value in an error message about an argument that the app may not pass. */
 export function describe (value: unknown): string {
   if (value === null || value === undefined) return String(value)
   switch (typeof value) {

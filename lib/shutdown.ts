@@ -68,7 +68,7 @@ export class Shutdown {
     const { membership } = this
     // 3. Nobody new gets in. Before step 4, which waits for them: upgrades that other listeners have not answered.
     const refused = membership.startClosing(timeLeft())
-    // 4. Handshakes get 503, connections 1001. What is left when the time is over is destroyed.
+    // 4. Handshakes get 503, connections 1001. Whatever is left at the deadline is destroyed.
     const left = membership.leave(timeLeft())
     // 5. Sessions of HTTP/2 end with their last connection, behind its Close frame.
     membership.startClosingSessions()

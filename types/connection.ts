@@ -244,7 +244,7 @@ export type WebSocketRouteConnections<Send = unknown, Receive = unknown, Data = 
 export type WebSocketConnection<Receive = unknown, Send = unknown, Data = WebSocketConnectionData> =
   WebSocketConnectionOf<{ receive: Receive, send: (message: Send) => void, data: WithDefaultData<Data> }>
 
-/** A connection of any route: what all of them have in common. JSON may be sent to it only if its types are known. */
+/** A connection of any route, with the members that all routes share. JSON may be sent to it only if its types are known. */
 export type AnyWebSocketConnection = WebSocketConnectionOf<WebSocketConnectionTypes>
 
 /** Sends a JSON message. */

@@ -66,7 +66,7 @@ export interface ClientConnectionTypes<
 
 /**
  * The handler of a route with the type parameters of Fastify's own handlers, called with the encapsulated Fastify instance
- * as `this` once the 101 was sent. What it throws, or rejects with, goes to the `errorHandler` of the plugin.
+ * as `this` once the 101 was sent. If it throws or rejects, the `errorHandler` of the plugin gets the error.
  */
 export type WebSocketRouteHandler<
   RawServer extends RawServerBase = RawServerDefault,
@@ -156,9 +156,9 @@ export interface InjectWSOptions<Client = InjectedWebSocket> {
 export type InjectedClient<Route extends WebSocketHandlerTypes, TypeProvider extends FastifyTypeProvider = FastifyTypeProviderDefault> =
   InjectedWebSocketOf<ClientConnectionTypes<GenericsOf<Route>, SchemaOf<Route>, Route extends { typeProvider: FastifyTypeProvider } ? TypeProviderOf<Route> : TypeProvider>>
 
-// The declarations of `@fastify/websocket` may be in the same program: those of graphql-ws import them. Its signatures take
-// what ours take, and if they are declared later they come first. But before all others come those that have a parameter
-// of a literal type: hence `first`, which is never given. What else there is: docs/migration.md.
+// The declarations of `@fastify/websocket` may be in the same program: the types of graphql-ws import them. Its signatures
+// accept what ours accept, and come first if they are declared later. But signatures that have a parameter of a literal
+// type come before all others: hence `first`, which no caller passes. docs/migration.md describes the rest.
 
 declare module 'fastify' {
   interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {

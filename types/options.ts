@@ -17,7 +17,7 @@ export type OriginFunction = (origin: string, request: FastifyRequest) => boolea
 /** One rule of the origin policy. A string is an origin as browsers send it (`https://example.com`), `'*'` or `'same-origin'`. */
 export type OriginRule = string | RegExp
 
-/** One rule, several of which one has to match, or a function. */
+/** One rule, a list of rules of which one has to match, or a function. */
 export type OriginPolicy = OriginRule | readonly OriginRule[] | OriginFunction
 
 /** permessage-deflate (RFC 7692), with the names of its parameters and of zlib. */
@@ -221,7 +221,7 @@ export interface CompatibilityOptions extends OptionsWithoutEffect {
   server?: HttpServer | HttpsServer | null | undefined
 }
 
-/** The options of the plugin. Those of `WebSocketRouteOptions` are the defaults of all routes. */
+/** The options of the plugin. The options of `WebSocketRouteOptions` are the defaults of all routes. */
 export interface WebSocketPluginOptions extends WebSocketRouteOptions {
   /**
    * Connections of all routes together at a time, handshakes under way included; the server answers further ones with 503 and

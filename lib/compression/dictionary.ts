@@ -5,8 +5,8 @@ import { isWanted } from '../optimizations.js'
 export const STORED_HEADER_LENGTH = 5
 
 /**
- * Whether zlib's streams of raw deflate accept a dictionary, as a trial with a message that refers to one shows. Those of
- * Deno ignore it.
+ * Whether zlib's raw deflate streams accept a dictionary. A trial with a message that refers to one decides it: Deno
+ * ignores the dictionary.
  */
 export const hasDictionaries = isWanted('dictionaries') && isWorking()
 

@@ -18,7 +18,7 @@ export interface CompressedMessagesOwner {
   onInflatedLater (deliver: () => void): void
 }
 
-/** Inflates messages (RFC 7692 §7.2.2). What takes long is done on another thread, and what follows waits unread. */
+/** Inflates messages (RFC 7692 §7.2.2). Long messages are inflated off the main thread, and the bytes after them wait unread. */
 export class CompressedMessages {
   private readonly owner: CompressedMessagesOwner
   private readonly settings: InflaterSettings

@@ -24,7 +24,7 @@ export class JsonMessages {
     this.policy = policy
   }
 
-  /** Parses and validates a message. What it throws is an error of the validator's own. */
+  /** Parses and validates a message. It throws only if the validator itself fails. */
   read (data: Buffer, isBinary: boolean): Validation {
     // RFC 6455 §7.4.1: "an endpoint that understands only text data MAY send this".
     if (isBinary) return { error: createError('FST_WS_ERR_BINARY_MESSAGE') }

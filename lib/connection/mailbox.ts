@@ -217,7 +217,7 @@ export class Mailbox {
   deliver (): void {
     const { queue } = this
     if (this.stage === 'over') {
-      // Nothing is emitted behind `close`: what a loop has left is for the next view, while the handler runs.
+      // Nothing is emitted after `close`. While the handler runs, the next iterator or stream gets what a loop left unread.
       if (this.isHandlerDone) this.queue = null
       return
     }

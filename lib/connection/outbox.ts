@@ -197,8 +197,8 @@ export class Outbox implements FrameWriterOwner {
   }
 
   /**
-   * Ends a peer that does not read. What was queued last does not count: one message that is longer than the limit
-   * says nothing about its receiver.
+   * Disconnects a peer that does not read. The message queued last does not count: a single message that is longer than
+   * the limit says nothing about its receiver.
    *
    * @param added bytes of the payload that was queued last
    */

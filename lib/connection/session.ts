@@ -29,7 +29,7 @@ const NO_CLOSE_FRAME = { code: CloseCode.ABNORMAL_CLOSURE as number, reason: EMP
 type Roles = HostedSession & FrameSink & MailboxOwner & OutboxOwner & CompressedMessagesOwner & SocketUser & ExtrasOwner
 
 /**
- * The engine of a connection: what its socket, its decoder, its mailbox and its outbox tell each other, and how it ends.
+ * The engine of a connection: it connects the socket, the decoder, the mailbox and the outbox, and ends the connection.
  * The object that a handler gets is a façade of it.
  */
 export class Session extends AppCalls implements Roles {
@@ -98,8 +98,8 @@ export class Session extends AppCalls implements Roles {
   close (code?: number, reason?: string | Uint8Array): void {
     if (!this.maySend) return
     this.change('close', code, checkClose(code, reason))
-    // The peer's Close frame may be behind messages. Those that wait for the handler go on waiting, and so does what is
-    // behind them, or there would be a gap: `closeTimeout` is what bounds it.
+    // Messages may precede the peer's Close frame. Messages that wait for the handler keep waiting, and so does everything
+    // after them, because the app would otherwise see a gap. `closeTimeout` bounds the wait.
     this.resume()
     // The client of `injectWS` has no handler that might still listen.
     if (this.settings.role === 'client' && !this.mailbox.isHeard) this.deliverNothingMore()

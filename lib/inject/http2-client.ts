@@ -48,7 +48,7 @@ export function createHttp2Client (upgrades: PendingUpgrades): InjectingClient {
   }
 }
 
-/** RFC 9113 §8.2.2: what a caller may have said for HTTP/1.1, and Node would throw on. */
+/** Removes connection-specific fields (RFC 9113 §8.2.2), which a caller may set for HTTP/1.1 and on which Node would throw. */
 function withoutConnectionFields (headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !/^(?:connection|upgrade|keep-alive|proxy-connection|transfer-encoding)$/i.test(name)))
 }

@@ -16,7 +16,7 @@ const COMPATIBILITY_CHECKS: Checks<EffectiveOptions> = {
   server: check('a server of node:http or node:https', value => value instanceof HttpServer || value instanceof HttpsServer)
 }
 
-/** Accepted without effect: what they set is fixed here, or has another limit, and no application depends on them. */
+/** Options accepted without effect: the values they set are fixed here, or limited otherwise, and no app depends on them. */
 const WITHOUT_EFFECT: { readonly [K in keyof OptionsWithoutEffect]-?: true } = {
   path: true,
   host: true,

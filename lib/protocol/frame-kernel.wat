@@ -58,7 +58,7 @@
     (local.set $entry (i32.const 0x10000))
     (block $done
       (loop $next
-        ;; What of the header is not there yet may be read all the same: the next check finds the frame to be incomplete.
+        ;; Reading header bytes that have not arrived is harmless: the next check finds the frame to be incomplete.
         (br_if $done (i32.ge_s (i32.add (local.get $at) (i32.const 5)) (local.get $end)))
         ;; FIN without RSV bits, and the opcode of text (1) or binary (2)
         (local.set $opcode (i32.sub (i32.load8_u (local.get $at)) (i32.const 0x80)))

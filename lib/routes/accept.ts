@@ -17,8 +17,8 @@ import type { Accept, WebSocketRoute } from './register.js'
 
 /**
  * Makes the function that answers an upgrade once all hooks have let it pass: RFC 6455 §4.2.2, the origin
- * policy, and the 101, or the 200 of HTTP/2. That is an ordinary reply of Fastify, so that it has the headers and cookies
- * that hooks have set, `onSend` and `onResponse` run, and the log tells of it.
+ * policy, and the 101, or the 200 of HTTP/2. The response is an ordinary reply of Fastify: it has the headers and cookies
+ * that hooks have set, `onSend` and `onResponse` run, and Fastify logs it.
  *
  * @param upgrades those know whether `app.close()` has begun
  */

@@ -5,7 +5,7 @@ interface Holder {
   data: object
 }
 
-/** By Node's request: what hooks have put there before the 101, then the connection. */
+/** Maps Node's request to the data that hooks have set before the 101, and then to the connection. */
 const holders = new WeakMap<FastifyRequest['raw'], Holder>()
 
 /** `request.connectionData`: the object that becomes `connection.data`. */

@@ -20,8 +20,8 @@ export interface ErrorHandling {
 }
 
 /**
- * Logs, and closes with 1011, or with what the error itself says. What the peer did wrong has closed the
- * connection before, and is no error of ours.
+ * Logs the error and closes with 1011, or with the close code that the error names. A violation by the peer has already
+ * closed the connection, and is not an error of the server.
  */
 function handleErrorByDefault (thrown: unknown, session: HostedSession, log: FastifyBaseLogger): void {
   const error = thrown instanceof Error ? thrown : createError('FST_WS_ERR_THROWN_VALUE', `the errorHandler threw ${String(thrown)}`, { cause: thrown })

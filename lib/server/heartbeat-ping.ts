@@ -1,7 +1,7 @@
 import { randomBytes, randomFillSync } from 'node:crypto'
 import { EMPTY } from '../common.js'
 
-/** A Ping of the heartbeat. Those that leave within a millisecond share theirs. */
+/** A Ping of the heartbeat. Pings sent within the same millisecond share one payload. */
 export interface HeartbeatPing {
   readonly payload: Buffer
   /** As `performance.now()` has it. */

@@ -124,7 +124,7 @@ export class Liveness extends WheelNode implements PongWatcher {
     const { session, wheel: { now } } = this
     if (session.isStuck) {
       this.pingedAt = NEVER
-      // A Ping would wait behind all that is queued already. What tells of life is that the queue moves.
+      // A Ping would wait behind everything that is queued already. The peer is alive if the queue shrinks.
       if (this.stuck === null || this.hasWritten(this.stuck)) this.stuck = { at: now, progress: writeProgressOf(session.socket) }
       else if (now - this.stuck.at >= timeout) return NEVER
       return Math.min(interval, this.stuck.at + timeout - now)

@@ -21,7 +21,7 @@ export class PlaceList<Key extends string, Member extends Record<Key, number>> {
     this.key = key
   }
 
-  /** The members, and `null` for places that are empty. Those that are added meanwhile come at the end. */
+  /** The members, and `null` for empty places. Members that are added during an iteration come at the end. */
   get all (): readonly (Member | null)[] {
     return this.places
   }

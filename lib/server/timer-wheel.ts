@@ -1,9 +1,9 @@
 import { NO_CONTEXT, runInContext } from '../async-context.js'
 
-/** Buckets of the wheel. What is due later than a turn of it stays in its bucket for the next. */
+/** Buckets of the wheel. Entries due after more than one turn stay in their bucket for the next turn. */
 const BUCKETS = 256
 
-/** The longest time between two ticks, in milliseconds: what is due in one of them is done at once. */
+/** The longest time between two ticks, in milliseconds. All entries due within one tick run together. */
 const LONGEST_TICK = 250
 
 /** Ticks in the shortest time that anybody waits: how late it may be found out that it is over. */
@@ -54,7 +54,7 @@ export class TimerWheel {
     return this.tick * this.tickLength
   }
 
-  /** When those are visited that are scheduled first: what happens now happens before that. */
+  /** The earliest time at which the wheel visits an entry that is scheduled now. */
   get nextTick (): number {
     return this.now + this.tickLength
   }

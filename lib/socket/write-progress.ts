@@ -20,8 +20,8 @@ interface CountingSocket extends Duplex {
  * slow reader of many megabytes after minutes. Only the socket's handle knows how much is left, which is not documented
  * (Node's own `socket.setTimeout` reads it too). Without it, only writes that are done count as progress.
  *
- * Of a stream of HTTP/2 only the window of its session is known. It moves with each frame of any stream, and stands still
- * while the peer takes none.
+ * For an HTTP/2 stream, only the window of its session is known. It changes with each frame of any stream, and stands
+ * still while the peer reads nothing.
  */
 export function writeProgressOf (socket: Duplex): WriteProgress {
   const { bytesWritten = 0, writableLength, _handle, session } = socket as CountingSocket

@@ -15,8 +15,8 @@ export interface Member {
 }
 
 /**
- * The instances of this plugin on one server: of several apps, or of encapsulated contexts of one. Each has the requests for
- * its own routes; one of them answers what is for no route of any.
+ * The instances of this plugin on one server, in several apps or in encapsulated contexts of one app. Each instance gets
+ * the requests for its own routes; one of them answers requests that match no route of any instance.
  */
 export class Members {
   private readonly listen: () => () => void
@@ -51,8 +51,8 @@ export class Members {
   /**
    * Returns the instance that a request for a WebSocket belongs to.
    *
-   * @param isShared whether there are other listeners, which have what is for none of our routes
-   * @returns `null`: of the others
+   * @param isShared whether there are other listeners, to which requests for none of our routes belong
+   * @returns `null` if the request belongs to another listener
    */
   ownerOf (isShared: boolean, request: IncomingMessage): Member | null {
     if (this.members.length < 2 && !isShared) return this.inCharge

@@ -18,8 +18,8 @@ interface Entry {
 const OPTIONAL_PARAMETER = /(\/:[^/()]*?)\?(\/?)/
 
 /**
- * The URLs of the WebSocket routes, in the router that Fastify itself uses and with the same options. Those of
- * HTTP routes too: a WebSocket route with a wildcard has not what belongs to a more specific one.
+ * The URLs of the WebSocket routes, in the router that Fastify itself uses and with the same options. The URLs of HTTP
+ * routes are in it too: a WebSocket route with a wildcard must not get requests for a more specific HTTP route.
  *
  * `fastify.findRoute` cannot say whether a route is one: it needs the constraints and returns what all routes
  * share. Only the path counts here; constraints are left to Fastify.

@@ -10,7 +10,7 @@ import { serveAsPlainRequest } from './plain-request.js'
 
 const listeners = new WeakMap<HttpServer, UpgradeListener>()
 
-/** Listens to the `upgrade` event of a server for all instances of this plugin, and keeps account of the sockets of others that came with it. */
+/** Listens to the `upgrade` event of a server for all instances of this plugin, and tracks the sockets that belong to others. */
 export class UpgradeListener {
   private readonly server: HttpServer
   private readonly members = new Members(() => this.listen())

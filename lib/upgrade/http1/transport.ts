@@ -54,7 +54,7 @@ export class Http1Transport implements UpgradeTransport {
       // The types know of sockets only; any Duplex does.
       response.assignSocket(socket as never)
     } catch {
-      // An earlier response has it still: it was not seen.
+      // An earlier response still owns the socket, so the request was not seen.
       return events.abort()
     }
     this.response = response
@@ -83,8 +83,8 @@ export class Http1Transport implements UpgradeTransport {
   }
 
   allowAcceptance (): void {
-    // Unless this is set, as it is for TCP, Node ends a TLS socket when its client has: what waits for the app would be
-    // dropped, and the client's Close frame not answered.
+    // Unless this is set, as it is for TCP, Node ends a TLS socket once its client has ended: messages that wait for the
+    // app would be dropped, and the client's Close frame would not be answered.
     this.socket.allowHalfOpen = true
   }
 

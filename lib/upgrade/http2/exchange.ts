@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream'
 import { noop } from '../../common.js'
 
 /**
- * An extended CONNECT as the GET that it is to the router (RFC 8441 §5), on a stream that is left alone: what comes
- * on it are frames, and wait there, within the window of HTTP/2's flow control.
+ * Presents an extended CONNECT to the router as a GET (RFC 8441 §5). It does not read the stream: the bytes on it are
+ * frames, which wait there within the window of HTTP/2's flow control.
  */
 class ConnectRequest extends Http2ServerRequest {
   constructor (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]) {
@@ -90,8 +90,8 @@ class ConnectResponse extends Http2ServerResponse {
 type Listener = (...args: unknown[]) => void
 
 /**
- * The request and the response on a stream. What Node's classes listen to there they would listen to for as long as the
- * stream lives, and report its end as that of the exchange: so these listeners are noted, and taken off again.
+ * The request and the response on a stream. Node's classes would keep their listeners for as long as the stream lives,
+ * and report the end of the stream as the end of the exchange. So these listeners are recorded, and removed afterwards.
  */
 export class ConnectExchange {
   readonly stream: ServerHttp2Stream

@@ -93,8 +93,8 @@ export class Http2Sessions {
   }
 
   /**
-   * Resolves when all that have no stream are gone. Those of clients that do not read, or do not end their side, are
-   * destroyed after `timeout` milliseconds.
+   * Resolves when all sessions without streams have ended. If a client does not read, or does not end its side, its
+   * session is destroyed after `timeout` milliseconds.
    */
   async closed (timeout: number): Promise<void> {
     if (!this.hasIdle) return
