@@ -410,7 +410,7 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
 
 /** The client's end of a connection that `injectWS` has opened. */
 export interface InjectedWebSocketOf<Types extends WebSocketConnectionTypes> extends WebSocketConnectionOf<Types> {
-  /** `null`: a client has no route. So there is nothing to do with it. */
+  /** A client has no route: the value is `null`, and the type lets nobody use it. */
   readonly route: never
 }
 

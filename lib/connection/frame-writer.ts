@@ -7,6 +7,7 @@ import { EMPTY } from '../common.js'
 import { createError } from '../errors.js'
 import { countBuffer } from './early-collections.js'
 import type { SharedMessage } from './shared-message.js'
+import { LONGEST_SPARE, releaseSpare, takeSpare, usesSpare } from './spare-memory.js'
 import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { View } from '../protocol/message-memory.js'
@@ -27,39 +28,12 @@ const gathersTurns = isWanted('turns')
 /** A batch that waits for a full socket is joined once it has more segments than this. */
 const MAX_WAITING_SEGMENTS = 64
 
-/** The longest text, in bytes that it may take, for which memory is kept. */
-const LONGEST_SPARE = 1024 * 1024
-/** The length of that memory is a multiple of this, in bytes. */
-const SPARE_STEP = 16 * 1024
-/** It is up to this many times as long as needed. */
-const MOST_SPARE = 2
-
 /** RFC 3629: a UTF-16 code unit takes at most three bytes. */
 const MAX_UTF8_PER_UNIT = 3
 
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
 let scratchMemory = scratch.buffer
 let scratchEnd = 0
-
-// Long texts are encoded into a buffer that is used again once the kernel has taken its content. With a slow peer the buffer
-// waits as well. So it is at most six times as long as the text, and texts behind it have memory of their own.
-let spare = EMPTY
-let spareUser: FrameWriter | null = null
-
-function takeSpare (user: FrameWriter, bytes: number): Buffer {
-  if (spareUser !== null || spare.length < bytes || spare.length > bytes * MOST_SPARE) {
-    const length = Math.ceil(bytes / SPARE_STEP) * SPARE_STEP
-    countBuffer(length)
-    spare = Buffer.allocUnsafeSlow(length)
-  }
-  spareUser = user
-  return spare
-}
-
-function releaseSpare (isFree: boolean): void {
-  if (!isFree) spare = EMPTY
-  spareUser = null
-}
 
 // One `setImmediate` serves all writers that got frames of a broadcast in this turn of the event loop.
 let turn: FrameWriter[] = []
@@ -263,7 +237,7 @@ export class FrameWriter {
       else if (bytes < REFERENCE_FROM) this.writeRange(this.join(segments, bytes), scratch, scratchEnd - bytes, done)
       else this.writeSegments(segments, done)
     }
-    if (spareUser === this) releaseSpare(isWrittenThrough(this.socket))
+    if (usesSpare(this)) releaseSpare(isWrittenThrough(this.socket))
     this.owner.onFlushed()
   }
 
@@ -326,7 +300,7 @@ export class FrameWriter {
   discard (): void {
     this.segments = this.openScratch = null
     this.batchBytes = 0
-    if (spareUser === this) releaseSpare(false)
+    if (usesSpare(this)) releaseSpare(false)
     const callbacks = this.takeCallbacks()
     if (callbacks !== null) this.call(callbacks, createError('FST_WS_ERR_CLOSED'))
   }

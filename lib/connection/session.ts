@@ -13,6 +13,7 @@ import { CompressedMessages, type CompressedMessagesOwner } from './compressed-m
 import { borrowDecoder, feed, returnDecoder } from './decoders.js'
 import type { ConnectionHost, HostedSession, PongWatcher } from './host.js'
 import type { JsonMessages } from './json-messages.js'
+import { destroySocket, giveUp, reportFailure, rethrow } from './later.js'
 import { Mailbox, type MailboxOwner } from './mailbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { checkClose, truncateReason } from './payload.js'
@@ -87,9 +88,7 @@ export class Session extends AppCalls implements Roles {
   get isStuck (): boolean { return (this.pauseReasons & PauseReason.QUEUE) !== 0 || this.outbox.isSaturated }
   /** Whether this side does not read. */
   get isHeldBack (): boolean { return this.lent !== null && this.lent.isPaused }
-
   private get decoder (): FrameDecoder { return this.lent ?? (this.lent = borrowDecoder(this, this.settings, this.compressed !== null, this.rateLimit)) }
-
   get extras (): Extras { return this.more ?? (this.more = new Extras(this)) }
   get isCloseAwaited (): boolean { return this.connection.listenerCount('close') > 0 || (this.more !== null && this.more.isCloseAwaited) }
 
@@ -398,9 +397,4 @@ export class Session extends AppCalls implements Roles {
   }
 }
 
-// Shared by all sessions, where closures would cost each of them memory.
-function destroySocket (socket: Duplex): void { socket.destroy() }
-function giveUp (mailbox: Mailbox): void { mailbox.giveUp() }
 function resumed (session: Session): void { session._resumed() }
-function reportFailure (mailbox: Mailbox, error: WebSocketError): void { mailbox.fail(error) }
-function rethrow (thrown: unknown): never { throw thrown }

@@ -50,5 +50,6 @@ export interface TypeDifference {
 
 export const TYPE_DIFFERENCES: readonly TypeDifference[] = [
   { line: 'expect(app.websocketServer).type.toBe<Server>()', times: 3, why: 'there is no server of ws underneath', row: '`app.websocketServer`' },
-  { line: 'expect(this).type.toBe<FastifyInstance>()', times: 1, why: 'in a route with a type provider, `this` is the instance with that type provider', row: 'Types' }
+  { line: 'expect(this).type.toBe<FastifyInstance>()', times: 1, why: 'in a route with a type provider, `this` is the instance with that type provider', row: 'Types' },
+  { line: 'expect(ws).type.toBe<WebSocket>()', times: 2, why: 'the client of `injectWS` is an `InjectedWebSocket`, which is a `WebSocket` without a route', row: 'Types' }
 ]

@@ -130,7 +130,7 @@ export const limits: Cases = (t, serve) => {
       [{ maxPayload: 200 }, '/', 200],
       [{ maxPayload: 200 }, '/own', 300],
       [{ options: { maxPayload: 100 } }, '/', 100],
-      [{ maxPayload: 200, options: { maxPayload: 100 } }, '/', 200],
+      [{ maxPayload: 200, options: { maxPayload: 200 } }, '/', 200],
       [{ maxPayload: LARGE }, '/own', 300],
       [{ maxPayload: 4 * GiB - 1 }, '/', 4 * GiB - 1]
     ]
