@@ -1,6 +1,10 @@
 import { parseArgs } from 'node:util'
 import { OURS, SERVERS, type BenchServer } from './servers.js'
+import { GROWTH } from './growth.js'
+import { DEFAULT_NODES } from './nodes.js'
 import { WORKLOADS, type Workload } from './workloads.js'
+
+const ALL = [...WORKLOADS, ...GROWTH]
 
 export interface Settings {
   workloads: Workload[]
@@ -15,19 +19,26 @@ export interface Settings {
   markdown?: string | undefined
   svg?: string | undefined
   render?: string[] | undefined
+  /** Major versions, or `current`; without it, the default ones where npm has them. */
+  nodes: string[] | undefined
 }
 
-const names = (all: readonly Workload[]): string => all.map(({ name }) => name).join(', ')
+const names = (all: readonly Workload[]): string => [...new Set(all.map(({ name }) => name))].join(', ')
 
 export const HELP = `npm run bench -- [workload …] [options]
 
 Workloads, by name or number (W1 to W10); without any, all of the first line:
   ${names(WORKLOADS.filter(({ isExtra }) => isExtra !== true))}
   ${names(WORKLOADS.filter(({ isExtra }) => isExtra === true))}
+How costs grow, each along one axis, as a table and a plot of lines; 'growth' for all of them (half an hour for
+each Node), and with a colon and a number one point of an axis, such as growth-idle:18000:
+  ${names(GROWTH)}
 Servers:
   ${Object.keys(SERVERS).join(', ')}
 
-  --against SERVER,…     only these peers, beside ours
+  --against SERVER,…     only these peers, beside ours; on the current Node, unless --node says more
+  --node MAJOR,…         the Nodes to run the servers on, each of which npm installs when it is used first; or current.
+                         Default ${DEFAULT_NODES.join(',')}, where npm has them for the platform; with --against or --check current
   --base SERVER,…        compare all with these too (default ws+bufferutil,ws)
   --variant NAME=VALUE   also ours with this in its environment, as a row of its own; may be repeated
   --server NAME=FILE     also a server of your own, in JavaScript: it prints its port, and ends when its input does
@@ -37,15 +48,22 @@ Servers:
   --generator c|node     what makes the load; default c, where there is a compiler
   --check                compare every byte that comes back (by the generator in Node: not for figures)
   --json FILE, --markdown FILE, --svg FILE
-                         write the results
+                         write the results; with several Nodes, one file of JSON for each: FILE-24.json
   --render FILE,…        measure nothing: make Markdown and SVG of what --json has written`
 
 function chooseWorkloads (wanted: readonly string[]): Workload[] {
-  for (const one of wanted) {
-    if (!WORKLOADS.some(({ name, group }) => one === name || one === group)) throw new Error(`there is no workload '${one}'; there are ${names(WORKLOADS)}`)
-  }
   if (wanted.length === 0) return WORKLOADS.filter(({ isExtra }) => isExtra !== true)
-  return WORKLOADS.filter(({ name, group, isExtra }) => wanted.includes(name) || (wanted.includes(group) && isExtra !== true))
+  const chosen = wanted.map(one => {
+    const found = ALL.filter(workload => isMeant(workload, one))
+    if (found.length === 0) throw new Error(`there is no workload '${one}'; there are ${names(ALL)}`)
+    return found
+  })
+  return ALL.filter(workload => chosen.some(found => found.includes(workload)))
+}
+
+/** By its name, its group, or the name of its axis and where it lies there. */
+function isMeant ({ name, group, isExtra, point }: Workload, wanted: string): boolean {
+  return wanted === name || (point !== undefined && wanted === `${name}:${point.x}`) || (wanted === group && (isExtra !== true || point !== undefined))
 }
 
 function choosePeers (wanted: string | undefined): string[] {
@@ -84,6 +102,7 @@ export function readSettings (args: string[]): Settings | null {
       warmup: { type: 'string', default: '0.5' },
       generator: { type: 'string', default: 'c' },
       check: { type: 'boolean', default: false },
+      node: { type: 'string' },
       json: { type: 'string' },
       markdown: { type: 'string' },
       svg: { type: 'string' },
@@ -112,6 +131,7 @@ export function readSettings (args: string[]): Settings | null {
     warmup: positive('warmup', values.warmup),
     isChecking: values.check,
     generator: oneOf('generator', values.generator, ['c', 'node']),
+    nodes: values.node?.split(',') ?? (values.against !== undefined || values.check ? ['current'] : undefined),
     json: values.json,
     markdown: values.markdown,
     svg: values.svg,

@@ -44,8 +44,9 @@ export function packFrames (frames: readonly Buffer[]): Buffer {
   return Buffer.concat([index, ...frames])
 }
 
-export function makeRequest (extensions: string | undefined): string {
-  return 'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+export function makeRequest (extensions: string | undefined, path = '/'): string {
+  return `GET ${path} HTTP/1.1\r\n` +
+    'Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
     (extensions === undefined ? '' : `Sec-WebSocket-Extensions: ${extensions}\r\n`) +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
 }

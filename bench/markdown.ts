@@ -1,10 +1,8 @@
+import { axesOf, axisTable } from './growth-report.js'
 import { ratioOf, valueOf, type Report, type Spread, type WorkloadResult } from './results.js'
 import { OURS, SERVERS } from './servers.js'
+import { table } from './table.js'
 import type { Figure } from './workloads.js'
-
-function table (head: string[], rows: string[][]): string {
-  return [head, ['---', ...head.slice(1).map(() => '---:')], ...rows].map(row => `| ${row.join(' | ')} |`).join('\n')
-}
 
 const times = (value: number): string => value.toFixed(value < 10 ? 2 : 1)
 const withSpread = ({ median, min, max }: Spread): string => `${times(median)} (${times(min)}–${times(max)})`
@@ -49,10 +47,14 @@ export function describe ({ date, node, machine, generator, rounds, seconds, ver
 }
 
 export function toMarkdown (reports: readonly Report[], bases: readonly string[]): string {
-  return reports.map(report => [
-    `## Node ${report.node}`,
-    describe(report),
-    overview(report.results),
-    ...report.results.flatMap(result => [`### ${result.name}: ${result.title}`, workloadTable(result, bases)])
-  ].join('\n\n')).join('\n\n') + '\n'
+  return reports.map(report => {
+    const results = report.results.filter(({ point }) => point === undefined)
+    return [
+      `## Node ${report.node}`,
+      describe(report),
+      ...(results.length === 0 ? [] : [overview(results)]),
+      ...results.flatMap(result => [`### ${result.name}: ${result.title}`, workloadTable(result, bases)]),
+      ...axesOf(report).map(axisTable)
+    ].join('\n\n')
+  }).join('\n\n') + '\n'
 }

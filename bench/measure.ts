@@ -4,6 +4,7 @@ import type { Build } from './build.js'
 import { Child } from './child.js'
 import { askWindowBits, makeFrames, makeRequest, packFrames } from './frames.js'
 import type { Sample } from './results.js'
+import { pathOf } from './servers/paths.js'
 import { start, type BenchServer } from './servers.js'
 import { extensionsOf, type Workload } from './workloads.js'
 
@@ -26,13 +27,56 @@ interface Counts {
 }
 
 /** One server under one workload, in processes of their own. */
-export async function measure (workload: Workload, server: BenchServer, timing: Timing, build: Build, generator: Generator): Promise<Sample> {
-  const { child, port } = await start(server, workload.task, build)
+export async function measure (workload: Workload, server: BenchServer, timing: Timing, build: Build, generator: Generator, node: string): Promise<Sample> {
+  const { processes = 1 } = workload
+  const barrier = new Barrier(processes)
+  const samples = await Promise.all(Array.from({ length: processes }, async () => {
+    try {
+      return await measureOne(workload, server, timing, build, generator, node, barrier)
+    } catch (error) {
+      barrier.fail(error as Error)
+      throw error
+    }
+  }))
+  const all = samples as [Sample, ...Sample[]]
+  // Figures are per unit: those of several processes are averaged.
+  return Object.fromEntries(Object.keys(all[0]).map(key => [key, all.reduce((sum, sample) => sum + sample[key]!, 0) / processes]))
+}
+
+/** Lets several measurements wait for each other, and fails all of them with the first. */
+class Barrier {
+  private waiting: Array<{ resolve: () => void, reject: (error: Error) => void }> = []
+  private error: Error | null = null
+
+  constructor (private readonly count: number) {}
+
+  async meet (): Promise<void> {
+    if (this.error !== null) throw this.error
+    await new Promise<void>((resolve, reject) => {
+      if (this.waiting.push({ resolve, reject }) === this.count) for (const { resolve } of this.waiting.splice(0)) resolve()
+    })
+  }
+
+  fail (error: Error): void {
+    this.error ??= error
+    for (const { reject } of this.waiting.splice(0)) reject(error)
+  }
+}
+
+async function measureOne (
+  workload: Workload, server: BenchServer, timing: Timing, build: Build, generator: Generator, node: string, barrier: Barrier
+): Promise<Sample> {
+  const { child, port } = await start(server, workload.task, build, node)
   try {
-    const before = workload.mode === 'hold' ? await residentKiB(child) : 0
+    const holds = workload.mode === 'hold' || workload.mode === 'beat'
+    const before = { rss: await residentKiB(child), cpu: await cpuTime(child) }
     const load = await startLoad(workload, port, timing, build, generator)
     try {
-      return workload.mode === 'hold' ? await weigh(workload, child, load, before) : await clock(child, load)
+      if (holds) return await weigh(workload, child, load, before, barrier)
+      const sample = await clock(child, load)
+      if (workload.point === undefined) return sample
+      const peak = (statusKiB(child, 'VmHWM') - before.rss) / 1024 / workload.connections
+      return { ...sample, ready: before.rss / 1024, peak, perKiB: sample.cpu! / workload.payload.bytes * 1024 }
     } finally {
       await load.stop()
     }
@@ -42,7 +86,7 @@ export async function measure (workload: Workload, server: BenchServer, timing: 
 }
 
 async function startLoad (workload: Workload, port: number, timing: Timing, build: Build, generator: Generator): Promise<Child> {
-  const request = makeRequest(extensionsOf(workload.task))
+  const request = makeRequest(extensionsOf(workload.task), pathOf((workload.task.routes ?? 1) - 1))
   const windowBits = workload.task.deflate === 'off' ? null : await askWindowBits(port, request, workload.task.takeover)
   const files = { request: join(build.folder, 'request'), frames: join(build.folder, 'frames') }
   writeFileSync(files.request, request)
@@ -75,14 +119,24 @@ async function clock (server: Child, load: Child): Promise<Sample> {
   }
 }
 
-/** The memory of connections that are only there, and after a message each. */
-async function weigh ({ connections }: Workload, server: Child, load: Child, before: number): Promise<Sample> {
+/** The memory of connections that are only there, and after a message each, or what each heartbeat costs. */
+async function weigh ({ connections, mode }: Workload, server: Child, load: Child, before: { rss: number, cpu: number }, barrier: Barrier): Promise<Sample> {
   await expectLine(load, 'connected')
-  const fresh = await residentKiB(server)
+  const open = (await cpuTime(server) - before.cpu) / 1000 / connections
+  await barrier.meet()
+  const fresh = (await residentKiB(server) - before.rss) / connections
+  if (mode === 'beat') {
+    await barrier.meet()
+    load.say('beat')
+    const { cpu } = await clock(server, load)
+    return { open, fresh, cpu: cpu! }
+  }
   load.say('talk')
   await expectLine(load, 'talked')
-  const used = await residentKiB(server)
-  return { fresh: (fresh - before) / connections, used: (used - before) / connections }
+  const used = (await residentKiB(server) - before.rss) / connections
+  // Its connections count for the machine until all are weighed.
+  await barrier.meet()
+  return { open, fresh, used }
 }
 
 async function expectLine (child: Child, wanted: string): Promise<void> {
@@ -107,5 +161,9 @@ async function cpuTime (server: Child): Promise<number> {
 async function residentKiB (server: Child): Promise<number> {
   server.say('collect')
   await expectLine(server, 'collected')
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'latin1'))![1])
+  return statusKiB(server, 'VmRSS')
+}
+
+function statusKiB (server: Child, field: 'VmRSS' | 'VmHWM'): number {
+  return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${server.pid}/status`, 'latin1'))![1])
 }

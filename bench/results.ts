@@ -1,4 +1,4 @@
-import type { Figure } from './workloads.js'
+import type { Figure, Point } from './workloads.js'
 
 /** The figures of one round, by their keys. */
 export type Sample = Record<string, number>
@@ -8,6 +8,7 @@ export interface WorkloadResult {
   name: string
   title: string
   figures: readonly Figure[]
+  point?: Point
   /** For each server one sample a round, all servers of a round in turn. */
   samples: Record<string, Sample[]>
 }

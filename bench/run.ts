@@ -6,8 +6,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { build, versionOf, type Build } from './build.js'
 import { HELP, readSettings, type Settings } from './cli.js'
+import { axesOf, axisTable, toGrowthSvg } from './growth-report.js'
 import { describe, toMarkdown, workloadTable } from './markdown.js'
 import { isForNode, measure, type Generator } from './measure.js'
+import { findNodes, type Node } from './nodes.js'
 import type { Report, Sample, WorkloadResult } from './results.js'
 import { OURS, start, type BenchServer } from './servers.js'
 import { toSvg } from './svg.js'
@@ -34,11 +36,11 @@ function makeProgress (): { show: (workload: string, detail: string) => void, cl
 const progress = makeProgress()
 
 /** Returns the servers that can be started here, and reports why the others are left out. */
-async function tryServers (settings: Settings, build: Build): Promise<Settings['servers']> {
+async function tryServers (settings: Settings, build: Build, node: Node): Promise<Settings['servers']> {
   const used = Object.entries(settings.servers).filter(([name, server]) => settings.workloads.some(workload => takesPart(workload, name, server)))
   const reasons = await Promise.all(used.map(async ([, server]) => {
     try {
-      const { child } = await start(server, settings.workloads[0]!.task, build)
+      const { child } = await start(server, settings.workloads[0]!.task, build, node.path)
       await child.stop()
       return null
     } catch (error) {
@@ -59,21 +61,23 @@ function takesPart (workload: Workload, name: string, server: BenchServer): bool
   return workload.servers.includes(name) || (workload.servers.includes(OURS) && name.startsWith(`${OURS} `)) || !server.file.endsWith('.ts')
 }
 
-async function runWorkload (workload: Workload, servers: Settings['servers'], settings: Settings, build: Build, generator: Generator): Promise<WorkloadResult> {
+async function runWorkload (
+  workload: Workload, servers: Settings['servers'], settings: Settings, build: Build, generator: Generator, node: Node
+): Promise<WorkloadResult> {
   const samples: Record<string, Sample[]> = {}
   const failed = new Set<string>()
   const { warmup, duration } = workload.times ?? { warmup: 1, duration: 1 }
-  const timing = { warmup: settings.warmup * 1000 * warmup, duration: settings.seconds * 1000 * duration }
+  const timing = { warmup: settings.warmup * 1000 * warmup, duration: workload.window ?? settings.seconds * 1000 * duration }
   const rounds = Math.min(settings.rounds, workload.rounds ?? Infinity)
   for (let round = 0; round < rounds; round++) {
     for (const [name, server] of Object.entries(servers)) {
       if (!takesPart(workload, name, server) || failed.has(name)) continue
-      progress.show(workload.name, `round ${round + 1} of ${rounds}, ${name}`)
+      progress.show(titleOf(workload), `round ${round + 1} of ${rounds}, ${name}`)
       try {
-        (samples[name] ??= []).push(await measure(workload, server, timing, build, generator))
+        (samples[name] ??= []).push(await measure(workload, server, timing, build, generator, node.path))
       } catch (error) {
         progress.clear()
-        console.error(`${workload.name}, ${name}: ${(error as Error).message}`)
+        console.error(`${titleOf(workload)}, ${name}: ${(error as Error).message}`)
         process.exitCode = 1
         failed.add(name)
         delete samples[name]
@@ -81,18 +85,33 @@ async function runWorkload (workload: Workload, servers: Settings['servers'], se
     }
   }
   progress.clear()
-  const { group, name, title, figures } = workload
-  return { group, name, title, figures, samples }
+  const { group, name, title, figures, point } = workload
+  return { group, name, title, figures, samples, ...(point === undefined ? {} : { point }) }
 }
 
-async function run (settings: Settings): Promise<Report> {
+function titleOf ({ name, point }: Workload): string {
+  return point === undefined ? name : `${name} ${point.x}`
+}
+
+async function run (settings: Settings): Promise<Report[]> {
+  const nodes = findNodes(settings.nodes)
   const built = build()
   if ('missing' in built.load) console.log(`The load comes from Node, as there is no C program for it: ${built.load.missing}`)
   const generator = settings.isChecking ? 'checking node' : 'missing' in built.load ? 'node' : settings.generator
-  const servers = await tryServers(settings, built)
+  const reports: Report[] = []
+  for (const node of nodes) reports.push(await runOn(node, nodes.length === 1 ? settings.json : ofNode(settings.json, node), settings, built, generator))
+  return reports
+}
+
+function ofNode (file: string | undefined, { version }: Node): string | undefined {
+  return file?.replace(/(\.json)?$/, `-${version.split('.')[0]}$1`)
+}
+
+async function runOn (node: Node, json: string | undefined, settings: Settings, built: Build, generator: Generator): Promise<Report> {
+  const servers = await tryServers(settings, built, node)
   const report: Report = {
     date: new Date().toISOString(),
-    node: process.versions.node,
+    node: node.version,
     machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${process.platform}`,
     generator: generator === 'c' ? 'C' : 'Node',
     rounds: settings.rounds,
@@ -101,16 +120,18 @@ async function run (settings: Settings): Promise<Report> {
     results: []
   }
   console.log(describe(report))
-  for (const workload of settings.workloads) {
+  for (const [index, workload] of settings.workloads.entries()) {
     if (generator !== 'c' && !isForNode(workload)) {
       console.log(`\n${workload.name} is left out: only the generator in C can do it`)
       continue
     }
-    const result = await runWorkload(workload, servers, settings, built, generator)
-    console.log(`\n### ${result.name}: ${result.title}\n\n${workloadTable(result, settings.bases)}`)
+    const result = await runWorkload(workload, servers, settings, built, generator, node)
     report.results.push(result)
+    const isAxisOver = result.name !== settings.workloads[index + 1]?.name
+    if (result.point === undefined) console.log(`\n### ${result.name}: ${result.title}\n\n${workloadTable(result, settings.bases)}`)
+    else if (isAxisOver) console.log(`\n${axisTable(axesOf(report).at(-1)!)}`)
     // After each workload: what was measured is kept if the run is broken off.
-    if (settings.json !== undefined) writeFileSync(settings.json, JSON.stringify(report, null, 1))
+    if (json !== undefined) writeFileSync(json, JSON.stringify(report, null, 1))
   }
   return report
 }
@@ -121,12 +142,12 @@ try {
     console.log(HELP)
   } else {
     const reports = settings.render === undefined
-      ? [await run(settings)]
+      ? await run(settings)
       : settings.render.map(file => JSON.parse(readFileSync(file, 'utf8')) as Report)
     const markdown = toMarkdown(reports, settings.bases)
     if (settings.markdown !== undefined) writeFileSync(settings.markdown, markdown)
     else if (settings.render !== undefined) console.log(markdown)
-    if (settings.svg !== undefined) writeFileSync(settings.svg, toSvg(reports))
+    if (settings.svg !== undefined) writeFileSync(settings.svg, reports.some(report => axesOf(report).length > 0) ? toGrowthSvg(reports) : toSvg(reports))
   }
 } catch (error) {
   progress.clear()

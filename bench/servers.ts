@@ -31,12 +31,13 @@ export const SERVERS: Record<string, BenchServer> = {
   http: { file: 'http.ts' }
 }
 
-export async function start (server: BenchServer, task: ServerTask, build: Build): Promise<{ child: Child, port: number }> {
+/** @param node the Node that runs it, unless it has a runtime of its own */
+export async function start (server: BenchServer, task: ServerTask, build: Build, node: string): Promise<{ child: Child, port: number }> {
   if (server.package !== undefined && versionOf(server.package) === null) throw new Error(`${server.package} is not installed`)
   const script = existsSync(server.file) ? server.file : build.script(`servers/${server.file.replace(/\.ts$/, '.js')}`)
   const env = { ...server.env, BENCH_TASK: JSON.stringify(task) }
   const child = server.isBun === true
     ? new Child(join(BENCH, 'node_modules', server.package!, 'bin', 'bun'), [script], env)
-    : new Child(process.execPath, ['--expose-gc', script], env)
+    : new Child(node, ['--expose-gc', script], env)
   return { child, port: Number(await child.line()) }
 }

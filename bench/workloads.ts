@@ -15,7 +15,8 @@ export interface Workload {
   name: string
   group: string
   title: string
-  mode: 'echo' | 'broadcast' | 'handshake' | 'hold'
+  /** `hold`: connections that are only there; `beat`: those that answer the server's Pings. */
+  mode: 'echo' | 'broadcast' | 'handshake' | 'hold' | 'beat'
   connections: number
   /** Messages in flight: on each connection, or in all for `broadcast`. */
   depth: number
@@ -35,6 +36,21 @@ export interface Workload {
   rounds?: number
   /** Only run when it is named. */
   isExtra?: boolean
+  /** This many servers run at once, each with a generator of its own and as many connections. */
+  processes?: number
+  /** Milliseconds of the window, whatever `--seconds` says. */
+  window?: number
+  /** Where it lies on an axis of growth.ts. */
+  point?: Point
+}
+
+/** One of the measurements along an axis, on which all else stays the same. */
+export interface Point {
+  axis: string
+  title: string
+  x: number
+  /** The unit of the values of x. */
+  unit: 'bytes' | 'count'
 }
 
 const KIB = 1024

@@ -1,16 +1,17 @@
 import Fastify from 'fastify'
 import type { AddressInfo } from 'node:net'
-import websocket from '../../lib/index.js'
+import websocket, { type WebSocketConnection } from '../../lib/index.js'
 import { orderMessageSchema } from '../json-messages.js'
-import { announce, MAX_PAYLOAD, perMessageDeflate, task } from './task.js'
+import { announce, MAX_PAYLOAD, paths, perMessageDeflate, task } from './task.js'
 
 const app = Fastify()
-await app.register(websocket, { options: { maxPayload: MAX_PAYLOAD, perMessageDeflate } })
+const beats = task.heartbeat === undefined ? {} : { heartbeat: task.heartbeat !== false && { interval: task.heartbeat, timeout: task.heartbeat } }
+await app.register(websocket, { options: { maxPayload: MAX_PAYLOAD, perMessageDeflate }, ...beats })
 if (task.hook) app.addHook('onRequest', async () => {})
 app.get('/http', async () => 'ok')
 // Only our server does this: a schema validates the messages of both directions.
 const schema = task.handler === 'echo-json' ? { receive: orderMessageSchema, send: orderMessageSchema } : {}
-app.get('/', { websocket: true, schema }, connection => {
+const handle = (connection: WebSocketConnection): void => {
   switch (task.handler) {
     case 'echo':
       connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
@@ -24,6 +25,7 @@ app.get('/', { websocket: true, schema }, connection => {
     case 'broadcast':
       connection.on('message', (data, isBinary) => app.websocketServer.broadcast(data, { binary: isBinary }))
   }
-})
+}
+for (const path of paths) app.get(path, { websocket: true, schema }, handle)
 await app.listen({ port: 0, host: '127.0.0.1' })
 announce((app.server.address() as AddressInfo).port)

@@ -1,3 +1,5 @@
+import { pathOf } from './paths.js'
+
 /** The work that a workload asks of a server. */
 export interface ServerTask {
   /** `echo`: as the message comes; `echo-string`: text as a string; `echo-json`: parsed and made JSON again; `broadcast`: to all. */
@@ -6,11 +8,17 @@ export interface ServerTask {
   takeover: boolean
   /** Whether an `onRequest` hook runs. */
   hook: boolean
+  /** WebSocket routes; the client asks for the last one. Default 1. */
+  routes?: number
+  /** Milliseconds between the Pings to each client. Default: none are sent, but by ours, as its default is. */
+  heartbeat?: number | false
+  /** Bytes. Default `MAX_PAYLOAD`. */
+  maxPayload?: number
 }
 
 export const task = JSON.parse(process.env.BENCH_TASK!) as ServerTask
 
-export const MAX_PAYLOAD = 64 * 1024 * 1024
+export const MAX_PAYLOAD = task.maxPayload ?? 64 * 1024 * 1024
 
 /** permessage-deflate for `ws`, and with the same words for us. */
 export const perMessageDeflate = task.deflate === 'off'
@@ -40,3 +48,6 @@ export function announce (port: number): void {
   })
   process.stdin.on('end', () => process.exit())
 }
+
+/** The paths of the routes. */
+export const paths = Array.from({ length: task.routes ?? 1 }, (_, index) => pathOf(index))

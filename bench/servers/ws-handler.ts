@@ -1,6 +1,21 @@
 import type { WebSocket, WebSocketServer } from 'ws'
 import { task } from './task.js'
 
+type WatchedSocket = WebSocket & { isAlive?: boolean }
+
+/** The heartbeat that the documentation of `ws` shows. */
+export function watch (server: WebSocketServer): void {
+  if (typeof task.heartbeat !== 'number') return
+  setInterval(() => {
+    server.clients.forEach(client => {
+      const watched = client as WatchedSocket
+      if (watched.isAlive === false) return watched.terminate()
+      watched.isAlive = false
+      watched.ping()
+    })
+  }, task.heartbeat)
+}
+
 /** Serves a connection of `ws` or `@fastify/websocket` in the way that their documentation shows. */
 export function handle (socket: WebSocket, server: WebSocketServer): void {
   switch (task.handler) {
@@ -21,4 +36,9 @@ export function handle (socket: WebSocket, server: WebSocketServer): void {
       })
   }
   socket.on('error', () => {})
+  if (typeof task.heartbeat === 'number') socket.on('pong', alive)
+}
+
+function alive (this: WatchedSocket): void {
+  this.isAlive = true
 }

@@ -95,6 +95,55 @@ t.test('saved results become tables and a plot: medians, and ratios of the same 
   t.match(plot, 'prefers-color-scheme: dark')
 })
 
+t.test('what grows along an axis becomes a table for each figure, and a plot with a line for each server and Node', async t => {
+  const figures = [{ key: 'cpu', title: 'CPU µs/message', digits: 1, isCompared: true }, { key: 'peak', title: 'peak MiB', digits: 0 }]
+  const result = (x: number, cpu: number): Report['results'][number] => ({
+    group: 'growth',
+    name: 'growth-size',
+    title: 'size',
+    figures,
+    point: { axis: 'growth-size', title: 'size of a <message>', x, unit: 'bytes' },
+    samples: { ours: [{ cpu, peak: 3 }, { cpu: cpu + 1, peak: 3 }, { cpu: cpu + 8, peak: 3 }], net: [{ cpu: 0.5 }] }
+  })
+  const report: Report = {
+    date: '2026-01-01T00:00:00.000Z',
+    node: '24.0.0',
+    machine: 'a machine',
+    generator: 'C',
+    rounds: 3,
+    seconds: 1,
+    versions: {},
+    results: [result(16, 1), result(64 * 1024, 90), result(16 * 1024 * 1024, 4000)]
+  }
+  const folder = t.testdir({ '24.json': JSON.stringify(report), '26.json': JSON.stringify({ ...report, node: '26.0.0' }) })
+  const svg = join(folder, 'plot.svg')
+  const { code, stdout, stderr } = await bench('--render', `${join(folder, '24.json')},${join(folder, '26.json')}`, '--svg', svg)
+  t.equal(code, 0, stderr)
+  t.match(stdout, '| CPU µs/message | ours | net |')
+  t.match(stdout, '| 64 KiB | 91.0 (90.0–98.0) | 0.5 |')
+  t.match(stdout, '| peak MiB | ours |\n| --- | ---: |\n| 16 B | 3 |')
+  const plot = readFileSync(svg, 'utf8')
+  t.equal(plot.match(/<path /g)?.length, 6, 'two servers, and one of them in a second panel, on each Node')
+  t.match(plot, 'Node 24.0.0 (whole lines), Node 26.0.0 (dashed lines)')
+})
+
+t.test('a point of an axis can be run by itself, on a Node that is named', async t => {
+  const json = join(t.testdir(), 'results.json')
+  const run = await bench('growth-heartbeat:1000', '--against', 'ws', '--node', 'current,current', '--rounds', '1', '--warmup', '0.1', '--json', json)
+  if (run.stdout.includes('only the generator in C can do it')) return
+  t.equal(run.code, 0, run.stderr)
+  const report = JSON.parse(readFileSync(json.replace('.json', `-${process.versions.node.split('.')[0]}.json`), 'utf8')) as Report
+  t.equal(report.results[0]!.point!.x, 1000)
+  const [sample] = report.results[0]!.samples.ours!
+  t.ok(sample!.cpu! > 0 && sample!.fresh! > 0 && sample!.open! > 0)
+})
+
+t.test('a Node that there is not is refused', async t => {
+  const { code, stderr } = await bench('echo-small', '--node', 'none')
+  t.equal(code, 1)
+  t.match(stderr, 'Node none cannot be installed: ')
+})
+
 t.test('a workload that there is not is refused, and those that there are are told', async t => {
   const { code, stderr } = await bench('echo-smal')
   t.equal(code, 1)
