@@ -24,7 +24,7 @@ export interface WebSocketClosed {
   readonly sent: WebSocketTraffic
 }
 
-/** The message of `fastify-ws-routes.error`: the error that `errorHandler` gets, or would get. */
+/** On `fastify-ws-routes.error`: the error that `errorHandler` gets, or would get. */
 export interface WebSocketFailed {
   readonly server: WebSocketServer
   readonly connection: WebSocketConnection
