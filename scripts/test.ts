@@ -98,11 +98,14 @@ async function buildTap (): Promise<void> {
   if (failed.length === 0) writeFileSync(built, config)
 }
 
-/** The tests below a folder, but not those of installed packages. */
+/** Folders whose tests are not for tap: those of installed packages, and those that other test runners run in a test of ours. */
+const NOT_OURS = ['node_modules', '.tap', 'programs']
+
+/** Returns the tests below a folder. */
 function testsIn (folder: string): string[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap(entry => {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) return entry.name === 'node_modules' || entry.name === '.tap' ? [] : testsIn(path)
+    if (entry.isDirectory()) return NOT_OURS.includes(entry.name) ? [] : testsIn(path)
     return entry.name.endsWith('.test.ts') ? [path] : []
   })
 }
