@@ -10,6 +10,9 @@ import { build, install, ROOT } from './prepare.js'
 
 const TSC = 'node_modules/typescript-7/bin/tsc'
 
+/** Folders whose tests are not for tap: those of installed packages, and those that other test runners run in a test of ours. */
+const NOT_OURS = ['node_modules', '.tap', 'programs']
+
 interface Suite {
   about: string
   /** Folders with its tests. None: those that .taprc includes. */
@@ -97,9 +100,6 @@ async function buildTap (): Promise<void> {
   await run('tap', 'build')
   if (failed.length === 0) writeFileSync(built, config)
 }
-
-/** Folders whose tests are not for tap: those of installed packages, and those that other test runners run in a test of ours. */
-const NOT_OURS = ['node_modules', '.tap', 'programs']
 
 /** Returns the tests below a folder. */
 function testsIn (folder: string): string[] {
