@@ -1,17 +1,14 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { NODE_MAJOR } from '../common.js'
+import { IS_KNOWN_NODE } from '../common.js'
 import { isWanted } from '../optimizations.js'
 
 // A write that the kernel takes at once, as almost all are, gains nothing from the Writable of its socket: neither its queue
 // nor its callback. This calls the socket's handle as Node does, which is not documented, and leaves every other write to Node.
 
-/** The major versions of Node that the suite has passed on. */
-const KNOWN_VERSIONS = [20, 22, 24, 26]
-
 // Bun and Deno have handles too, and say that they are a version of Node.
 const { versions } = process
-const isAvailable = isWanted('direct-writes') && KNOWN_VERSIONS.includes(NODE_MAJOR) && !('bun' in versions) && !('deno' in versions)
+const isAvailable = isWanted('direct-writes') && IS_KNOWN_NODE && !('bun' in versions) && !('deno' in versions)
 
 /** The object of a write that is under way. */
 type WriteRequest = object
