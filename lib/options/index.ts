@@ -2,7 +2,7 @@ import type { WebSocketPluginOptions } from '../../types/options.js'
 import { describe, OptionError } from '../errors.js'
 import { resolveAsyncApi } from './asyncapi.js'
 import { checkOptions, isObject, refuse } from './check.js'
-import { FOR_ENCAPSULATED, isForPluginOnly, PLUGIN_CHECKS, READ_BY_FASTIFY } from './plugin.js'
+import { FOR_ENCAPSULATED, refuseForPluginOnly, PLUGIN_CHECKS, READ_BY_FASTIFY } from './plugin.js'
 import { resolveNested, resolveRoute, ROUTE_CHECKS } from './routes.js'
 import { CLOSE_TIMEOUT, DEFLATE_DEFAULTS, HANDSHAKE_TIMEOUT, ROUTE_DEFAULTS, type PluginSettings, type RouteSettings } from './settings.js'
 import { optionsWithoutEffect } from './ws-compat.js'
@@ -67,7 +67,6 @@ function show (value: unknown): string {
 export function resolveRouteOptions (options: unknown, defaults: RouteSettings, route: string): RouteSettings {
   if (options === true || options === undefined) return defaults
   if (!isObject(options)) return refuse(`${route}: option 'websocket'`, 'a boolean or an object of options', options)
-  const ofPlugin = Object.keys(options).find(isForPluginOnly)
-  if (ofPlugin !== undefined) throw new OptionError(`${route}: option '${ofPlugin}' is for the plugin only: app.register(websocket, { ${ofPlugin} })`)
+  refuseForPluginOnly(options, route)
   return resolveRoute(checkOptions(ROUTE_CHECKS, options, `${route}: `), defaults)
 }

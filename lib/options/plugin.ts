@@ -1,4 +1,5 @@
 import type { WebSocketPluginOptions, WebSocketRouteOptions } from '../../types/options.js'
+import { OptionError } from '../errors.js'
 import { checkAsyncApi } from './asyncapi.js'
 import { checkFunction, checkTimeout, type Checks } from './check.js'
 import { checkCompatibilityOptions } from './ws-compat.js'
@@ -17,9 +18,10 @@ const OWN_CHECKS: Checks<OwnOptions> = {
 /** The plugin takes the options of routes too, as their defaults. */
 export const PLUGIN_CHECKS: Checks<WebSocketPluginOptions> = { ...ROUTE_CHECKS, ...OWN_CHECKS }
 
-/** Whether an option is the plugin's alone. */
-export function isForPluginOnly (option: string): boolean {
-  return Object.hasOwn(OWN_CHECKS, option)
+/** @throws {OptionError} if a route has an option that only the plugin has */
+export function refuseForPluginOnly (options: object, route: string): void {
+  const option = Object.keys(options).find(name => Object.hasOwn(OWN_CHECKS, name))
+  if (option !== undefined) throw new OptionError(`${route}: option '${option}' is for the plugin only: app.register(websocket, { ${option} })`)
 }
 
 /** The options of `register` that say how Fastify loads a plugin. */

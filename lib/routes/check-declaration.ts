@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, RouteOptions } from 'fastify'
 import type { OriginPolicy } from '../../types/options.js'
 import { OptionError } from '../errors.js'
 import { unanchoredRules } from '../options/origin.js'
-import { isForPluginOnly } from '../options/plugin.js'
+import { refuseForPluginOnly } from '../options/plugin.js'
 import { ROUTE_CHECKS } from '../options/routes.js'
 
 // Fastify ignores options of a route that it does not know, so that a misspelt one would have no effect.
@@ -24,8 +24,8 @@ export function checkDeclaration (options: RouteOptions, route: string): void {
   for (const name of Object.keys(options)) {
     if (OF_FASTIFY.includes(name)) continue
     if (Object.hasOwn(ROUTE_CHECKS, name)) throw new OptionError(`${route}: option '${name}' belongs in 'websocket': websocket: { ${name} }`)
-    if (isForPluginOnly(name)) throw new OptionError(`${route}: option '${name}' is for the plugin only: app.register(websocket, { ${name} })`)
   }
+  refuseForPluginOnly(options, route)
   for (const name of Object.keys(options.schema ?? {})) {
     const meant = meantBy(name)
     if (meant !== null) throw new OptionError(`${route}: unknown schema '${name}'; the schemas of messages are ${meant}`)
