@@ -30,6 +30,16 @@ export function returnDecoder (decoder: FrameDecoder, settings: ConnectionSettin
   return null
 }
 
+/** Ignores whatever is left. It retains nothing, so all connections whose decoder was not lent when they ended have this one. */
+const ended = new FrameDecoder(nobody, { role: 'server', maxPayload: 0 }, false, null, connectionMemory)
+ended.end()
+
+/** @returns a decoder that has ended, for a connection that has this one */
+export function endDecoder (decoder: FrameDecoder | null): FrameDecoder {
+  decoder?.end()
+  return decoder ?? ended
+}
+
 /** @param bytes a chunk, or how many bytes there are in the shared one; `null`: what the decoder kept when it was paused */
 export function feed (decoder: FrameDecoder, bytes: Buffer | number | null): void {
   if (bytes === null) decoder.resume()

@@ -10,7 +10,7 @@ import { catchRejection } from '../thenable.js'
 import { AppCalls, toError } from './app-calls.js'
 import { isClosed, mayDeliver, maySend, readyStateOf, transition, wasClean, type CloseAction, type CloseEvent, type CloseState } from './close-handshake.js'
 import { CompressedMessages, type CompressedMessagesOwner } from './compressed-messages.js'
-import { borrowDecoder, feed, returnDecoder } from './decoders.js'
+import { borrowDecoder, endDecoder, feed, returnDecoder } from './decoders.js'
 import type { ConnectionHost, HostedSession, PongWatcher } from './host.js'
 import type { JsonMessages } from './json-messages.js'
 import { destroySocket, giveUp, reportFailure, rethrow } from './later.js'
@@ -106,7 +106,7 @@ export class Session extends AppCalls implements Roles {
 
   terminate (): void {
     // An app that does this asks for no more messages, also for none of those that wait when the peer was faster.
-    this.decoder.end()
+    this.lent = endDecoder(this.lent)
     this.mailbox.shut()
     if (this.isClosed) return process.nextTick(giveUp, this.mailbox)
     this.outbox.flush()
@@ -362,7 +362,7 @@ export class Session extends AppCalls implements Roles {
     if (this.isClosed) return
     this.change('socketClosed')
     this.stopCloseTimer()
-    this.decoder.end()
+    this.lent = endDecoder(this.lent)
     this.compressed?.close()
     this.outbox.discard()
     this.more?.onSocketClosed()
