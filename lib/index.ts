@@ -1,6 +1,7 @@
 import { plugin } from './plugin.js'
 
 export type * from '../types/connection.js'
+export type * from '../types/messages.js'
 export type * from '../types/server.js'
 export type * from '../types/options.js'
 export type * from '../types/errors.js'

@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { Duplex, DuplexOptions } from 'node:stream'
-import type {
-  BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketClosure, WebSocketConnection, WebSocketConnectionEvents, WebSocketData, WebSocketRouteConnections
-} from '../../types/connection.js'
+import type { WebSocketClosure, WebSocketConnection, WebSocketConnectionEvents, WebSocketRouteConnections } from '../../types/connection.js'
+import type { BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketData } from '../../types/messages.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { installDomEvents, type DomEvents } from './dom-events.js'
 import { checkData } from './extras.js'

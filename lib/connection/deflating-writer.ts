@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { SendCallback } from '../../types/connection.js'
+import type { SendCallback } from '../../types/messages.js'
 import { MessageDeflater, type DeflaterSettings } from '../compression/message-deflater.js'
 import { CONTROL_BIT, Opcode, RSV1 } from '../protocol/opcodes.js'
 import { encodeText } from '../protocol/text.js'

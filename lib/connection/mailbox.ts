@@ -1,4 +1,5 @@
-import type { BinaryType, WebSocketConnection } from '../../types/connection.js'
+import type { WebSocketConnection } from '../../types/connection.js'
+import type { BinaryType } from '../../types/messages.js'
 import type { InvalidMessageError, WebSocketError } from '../errors.js'
 import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 import type { JsonMessages, Validation } from './json-messages.js'

@@ -1,4 +1,4 @@
-import type { SendCallback } from '../../types/connection.js'
+import type { SendCallback } from '../../types/messages.js'
 import { noop } from '../common.js'
 import { createError } from '../errors.js'
 import { encodeText } from '../protocol/text.js'

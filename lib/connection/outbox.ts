@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { Duplex } from 'node:stream'
-import type { SendCallback, SendOptions, WebSocketData } from '../../types/connection.js'
+import type { SendCallback, SendOptions, WebSocketData } from '../../types/messages.js'
 import { createError, type WebSocketError } from '../errors.js'
 import { encodeClosePayload } from '../protocol/close-payload.js'
 import { frameHeaderLength } from '../protocol/frame-encoder.js'

@@ -1,4 +1,5 @@
-import type { AnyWebSocketConnection, BroadcastOptions, WebSocketConnection, WebSocketData } from '../../types/connection.js'
+import type { AnyWebSocketConnection, BroadcastOptions, WebSocketConnection } from '../../types/connection.js'
+import type { WebSocketData } from '../../types/messages.js'
 import { noop } from '../common.js'
 import { findSession } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'

@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events'
-import type {
-  BroadcastJsonOptions, BroadcastOptions, CloseRouteOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketData, WebSocketRouteConnections
-} from '../../types/connection.js'
+import type { BroadcastJsonOptions, BroadcastOptions, CloseRouteOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketRouteConnections } from '../../types/connection.js'
+import type { WebSocketData } from '../../types/messages.js'
 import type { WebSocketServer, WebSocketServerEvents, WebSocketServerStats } from '../../types/server.js'
 import { sessionOf, type Connection } from '../connection/connection.js'
 import { checkClose } from '../connection/payload.js'

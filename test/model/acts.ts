@@ -1,4 +1,5 @@
-import type { SendCallback, SendOptions, WebSocketConnection } from '../../types/connection.js'
+import type { WebSocketConnection } from '../../types/connection.js'
+import type { SendCallback, SendOptions } from '../../types/messages.js'
 import { contentOf, controlOf } from './contents.js'
 import { broadcast } from './broadcast.js'
 import type { ConversationLog, Outgoing, WireEvent } from './conversation-log.js'

@@ -1,4 +1,4 @@
-import type { BinaryType } from '../../types/connection.js'
+import type { BinaryType } from '../../types/messages.js'
 
 // All that happens in one run of the model, as data: so it can be made from a seed, printed, kept, and made smaller.
 
