@@ -20,6 +20,7 @@ export const LAYERS = [
   { name: 'upgrade', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
   { name: 'fastify-internals.ts', node: ['http'], packages: ['fastify'] },
   { name: 'server', node: ['crypto', 'diagnostics_channel', 'events'], packages: ['fastify'] },
+  { name: 'topics', node: ['crypto'] },
   { name: 'connection', node: ['buffer', 'events', 'net', 'stream', 'tls', 'util/types', 'v8', 'worker_threads'], packages: ['secure-json-parse'] },
   { name: 'socket', node: ['events', 'net', 'stream', 'tls'] },
   { name: 'compression', node: ['buffer', 'zlib'] },

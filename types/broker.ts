@@ -6,7 +6,7 @@ export interface BrokerPosition {
   readonly offset: number
 }
 
-/** What a topic keeps. */
+/** How much of a topic is kept. */
 export interface TopicHistory {
   /** At least this many of the newest messages are kept, an integer from 1. */
   readonly messages: number
@@ -97,7 +97,7 @@ export interface BrokerPresence {
   /**
    * Adds members, or takes them over from another process.
    *
-   * @returns for each, whether it was not there before
+   * @returns for each, whether it was not there before; a member whose process has no lease any more was not
    */
   enter (process: string, members: readonly BrokerEntry[]): Promise<boolean[]>
   /**

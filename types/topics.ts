@@ -12,7 +12,7 @@ export interface TopicPosition {
 export interface PublishOptions {
   /**
    * Identifies the message: publishing it again with the same id, because it is not known whether the first attempt has
-   * succeeded, stores it once, within the history's `seconds` and at most 5 minutes. 1–64 printable ASCII characters.
+   * succeeded, stores it once, within the history's `seconds` and at most 5 minutes. 1–64 printable ASCII characters, no spaces.
    * Default: a new one.
    */
   id?: string | undefined
@@ -28,7 +28,7 @@ export interface PublishOptions {
 export interface TopicMember<Info = unknown> {
   /** Unique within the topic. It stays the same when a client comes back within the grace period. */
   readonly id: string
-  /** What the declaration's `presence.info` has returned. */
+  /** The value that the declaration's `presence.info` has returned. */
   readonly info: Info
 }
 
