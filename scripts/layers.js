@@ -30,6 +30,10 @@ export const LAYERS = [
   { name: 'thenable.ts', without: [...EVENT_LOOP, ...PROCESS] },
   { name: 'optimizations.ts', env: true },
   { name: 'common.ts', without: [...EVENT_LOOP, ...COLLECTOR] },
+  // Entries of their own, of which the plugin loads nothing.
+  { name: 'broker-tests', node: ['assert', 'crypto', 'timers/promises'] },
+  { name: 'redis', node: ['crypto'] },
+  { name: 'nats', node: ['crypto'] },
   { name: 'errors.ts', without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
   { name: 'types', node: ['events', 'http', 'https', 'stream'], packages: ['fastify'] }
 ]
