@@ -15,7 +15,7 @@ export { once } from './connection/once.js'
 export { CloseCode } from './protocol/close-codes.js'
 export {
   AsyncApiError, ClosedError, HandshakeError, InjectError, InvalidMessageError, InvalidPayloadError, MessageSchemaError, MessageTooBigError, NotOpenError,
-  OptionError, ProtocolError, RateLimitError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, UnexpectedResponseError,
+  OptionError, ProtocolError, RateLimitError, RefusedError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, UnexpectedResponseError,
   UnknownRouteError, UnseenRouteError, WebSocketError
 } from './errors.js'
 
