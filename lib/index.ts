@@ -1,6 +1,7 @@
 import { plugin } from './plugin.js'
 
 export type * from '../types/connection.js'
+export type * from '../types/injected.js'
 export type * from '../types/messages.js'
 export type * from '../types/server.js'
 export type * from '../types/broker.js'
@@ -15,7 +16,7 @@ export { once } from './connection/once.js'
 export { CloseCode } from './protocol/close-codes.js'
 export {
   AsyncApiError, ClosedError, HandshakeError, InjectError, InvalidMessageError, InvalidPayloadError, MessageSchemaError, MessageTooBigError, NotOpenError,
-  OptionError, ProtocolError, RateLimitError, RefusedError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, UnexpectedResponseError,
+  OptionError, ProtocolError, RateLimitError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, TopicError, UnexpectedResponseError,
   UnknownRouteError, UnseenRouteError, WebSocketError
 } from './errors.js'
 

@@ -15,7 +15,10 @@ import { resolvePluginOptions } from './options/index.js'
 import { CLOSE_TIMEOUT } from './options/settings.js'
 import { publishRefused } from './server/diagnostics.js'
 import { Registry } from './server/registry.js'
+import { reportBroker } from './server/broker-state.js'
 import { Shutdown } from './shutdown.js'
+import { Hub } from './topics/hub.js'
+import { MemoryBroker } from './topics/memory-broker.js'
 
 /**
  * Makes `hasPlugin('@fastify/websocket')` true, and fulfils `dependencies: ['@fastify/websocket']`: other plugins ask so
@@ -42,7 +45,8 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   if (pluginTimeout > 0 && settings.closeTimeout > pluginTimeout && settings.closeTimeout !== CLOSE_TIMEOUT) {
     fastify.log.warn(`option 'closeTimeout' (${settings.closeTimeout} ms) is longer than Fastify's pluginTimeout (${pluginTimeout} ms), to which app.close() is limited`)
   }
-  const server = new Registry(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
+  const hub = new Hub(settings.broker ?? new MemoryBroker(), settings.topics, { onState: (isUp, error) => reportBroker(fastify.log, server, isUp, error) })
+  const server: Registry = new Registry(settings.closeTimeout, settings.clientTracking, settings.maxConnections, hub)
   const table = new RouteTable(fastify)
   const upgrades = new PendingUpgrades(fastify.routing, settings, (request, statusCode, reason) => {
     server.countRefusal(reason)
@@ -55,8 +59,11 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   requireSeenRoutes(fastify)
   registerRoutes(fastify, settings, server, table, createAccept(settings, server, upgrades))
   describeRoutes(fastify, settings)
+  fastify.addHook('onReady', () => hub.start())
   membership.addHooks()
   new Shutdown(fastify, settings, membership).addHooks()
+  // Behind the requests and connections that may still publish.
+  fastify.addHook('onClose', () => hub.close(settings.topics.publishTimeout))
 
   fastify.register(standIn)
 }

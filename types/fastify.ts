@@ -6,8 +6,9 @@ import type {
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { AsyncApiDocument } from './asyncapi.js'
 import type {
-  InjectedWebSocket, InjectedWebSocketOf, WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
+  WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
 } from './connection.js'
+import type { InjectedWebSocket, InjectedWebSocketOf } from './injected.js'
 import type { WebSocketRouteOptions } from './options.js'
 import type { WebSocketServer } from './server.js'
 

@@ -2,8 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunc
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { AsyncApiOptions } from './asyncapi.js'
+import type { Broker } from './broker.js'
 import type { DefaultConnectionTypes, WebSocketConnection, WebSocketConnectionOf, WebSocketConnectionTypes } from './connection.js'
 import type { InvalidMessage } from './errors.js'
+import type { TopicOptions } from './topics.js'
 
 /**
  * Chooses the subprotocol (RFC 6455 §4.2.2) from those that the client offered, in its order; there may be none.
@@ -242,4 +244,11 @@ export interface WebSocketPluginOptions extends WebSocketRouteOptions {
   options?: CompatibilityOptions | undefined
   /** The parts of `app.asyncapi()` that no route declares, and the URL of the document. */
   asyncapi?: AsyncApiOptions | undefined
+  /**
+   * Carries topics between processes: `redis({ client })` of `fastify-ws-routes/redis`, `nats({ connection })` of
+   * `fastify-ws-routes/nats`, or one of your own. Default: topics of this process alone, in its memory.
+   */
+  broker?: Broker | undefined
+  /** Limits of topics. */
+  topics?: TopicOptions | undefined
 }

@@ -5,6 +5,7 @@ import { checkOptions, isObject, refuse } from './check.js'
 import { FOR_ENCAPSULATED, refuseForPluginOnly, PLUGIN_CHECKS, READ_BY_FASTIFY } from './plugin.js'
 import { resolveNested, resolveRoute, ROUTE_CHECKS } from './routes.js'
 import { CLOSE_TIMEOUT, DEFLATE_DEFAULTS, HANDSHAKE_TIMEOUT, ROUTE_DEFAULTS, type PluginSettings, type RouteSettings } from './settings.js'
+import { resolveTopics } from './topics.js'
 import { optionsWithoutEffect } from './ws-compat.js'
 
 /** @throws {OptionError} naming the option and what it accepts */
@@ -30,6 +31,8 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
     clientTracking: compatibility.clientTracking ?? true,
     server: compatibility.server ?? null,
     asyncapi: resolveAsyncApi(checked.asyncapi ?? {}),
+    broker: checked.broker ?? null,
+    topics: resolveTopics(checked.topics ?? {}),
     withoutEffect: optionsWithoutEffect(options.options ?? {})
   }
 }

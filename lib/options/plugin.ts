@@ -2,6 +2,7 @@ import type { WebSocketPluginOptions, WebSocketRouteOptions } from '../../types/
 import { OptionError } from '../errors.js'
 import { checkAsyncApi } from './asyncapi.js'
 import { checkFunction, checkTimeout, type Checks } from './check.js'
+import { checkBroker, checkTopics } from './topics.js'
 import { checkCompatibilityOptions } from './ws-compat.js'
 import { ROUTE_CHECKS } from './routes.js'
 
@@ -12,7 +13,9 @@ const OWN_CHECKS: Checks<OwnOptions> = {
   closeTimeout: checkTimeout,
   preClose: checkFunction,
   options: checkCompatibilityOptions,
-  asyncapi: checkAsyncApi
+  asyncapi: checkAsyncApi,
+  broker: checkBroker,
+  topics: checkTopics
 }
 
 /** The plugin takes the options of routes too, as their defaults. */

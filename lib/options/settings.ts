@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { AsyncApiInfo, AsyncApiServer, AsyncApiSecurityScheme, AsyncApiTransform } from '../../types/asyncapi.js'
+import type { Broker } from '../../types/broker.js'
 import type {
   CompatibilityOptions, InvalidMessageHandler, OriginPolicy, SelectSubprotocol, VerifyClient, WebSocketErrorHandler, WebSocketPluginOptions
 } from '../../types/options.js'
@@ -54,6 +55,20 @@ export interface RouteSettings {
   readonly errorHandler: WebSocketErrorHandler | null
 }
 
+/** Limits of topics. */
+export interface TopicLimits {
+  /** Topics of one connection. */
+  readonly maxSubscriptions: number
+  /** Topics that this process has subscribed to. */
+  readonly maxTopics: number
+  /** Milliseconds in which the broker has to take a message, or confirm a subscription. */
+  readonly publishTimeout: number
+  /** Milliseconds for which `app.ready()` waits for the broker. */
+  readonly waitForBroker: number
+  /** Milliseconds without the broker after which clients with subscriptions are closed; `Infinity`: never. */
+  readonly cutOffTimeout: number
+}
+
 /** The parts of `app.asyncapi()` that no route declares. */
 export interface AsyncApiSettings {
   readonly info: AsyncApiInfo
@@ -82,6 +97,9 @@ export interface PluginSettings {
   readonly clientTracking: boolean
   readonly server: HttpServer | HttpsServer | null
   readonly asyncapi: AsyncApiSettings
+  /** `null`: this process alone. */
+  readonly broker: Broker | null
+  readonly topics: TopicLimits
   /** Names of options of `ws` that were given and have no effect. */
   readonly withoutEffect: readonly string[]
 }
@@ -116,6 +134,14 @@ export const ROUTE_DEFAULTS: RouteSettings = {
   origin: 'same-origin',
   onInvalidMessage: null,
   errorHandler: null
+}
+
+export const TOPIC_DEFAULTS: TopicLimits = {
+  maxSubscriptions: 128,
+  maxTopics: 100_000,
+  publishTimeout: 5_000,
+  waitForBroker: 5_000,
+  cutOffTimeout: 30_000
 }
 
 export const ASYNCAPI_INFO_DEFAULTS: AsyncApiInfo = { title: 'WebSocket API', version: '1.0.0' }

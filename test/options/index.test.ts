@@ -215,6 +215,8 @@ t.test('defaults', async t => {
     clientTracking: true,
     server: null,
     asyncapi: { info: { title: 'WebSocket API', version: '1.0.0' }, servers: null, id: null, defaultContentType: null, securitySchemes: null, route: null, transform: null },
+    broker: null,
+    topics: { maxSubscriptions: 128, maxTopics: 100_000, publishTimeout: 5_000, waitForBroker: 5_000, cutOffTimeout: 30_000 },
     withoutEffect: []
   })
 })
