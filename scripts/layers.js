@@ -31,7 +31,7 @@ export const LAYERS = [
   { name: 'optimizations.ts', env: true },
   { name: 'common.ts', without: [...EVENT_LOOP, ...COLLECTOR] },
   // Entries of their own, of which the plugin loads nothing.
-  { name: 'broker-tests', node: ['assert', 'crypto', 'timers/promises'] },
+  { name: 'broker-tests', node: ['assert/strict', 'crypto'] },
   { name: 'redis', node: ['crypto'] },
   { name: 'nats', node: ['crypto'] },
   { name: 'errors.ts', without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
