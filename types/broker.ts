@@ -32,7 +32,7 @@ export interface BrokerMessage {
 /** The message to publish. */
 export interface BrokerPublication {
   /**
-   * Unique. A broker stores an id once, within the history's `seconds` and at most 5 minutes: publishing it again resolves with
+   * Unique within the topic. A broker stores an id once, within the history's `seconds` and at most 5 minutes: publishing it again resolves with
    * the position of the first time, and announces nothing.
    */
   readonly id: string
