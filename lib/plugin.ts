@@ -45,6 +45,9 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   if (pluginTimeout > 0 && settings.closeTimeout > pluginTimeout && settings.closeTimeout !== CLOSE_TIMEOUT) {
     fastify.log.warn(`option 'closeTimeout' (${settings.closeTimeout} ms) is longer than Fastify's pluginTimeout (${pluginTimeout} ms), to which app.close() is limited`)
   }
+  if (pluginTimeout > 0 && settings.drainTime > pluginTimeout * 0.9 - 1_000) {
+    fastify.log.warn(`option 'drainTime' (${settings.drainTime} ms) does not fit into Fastify's pluginTimeout (${pluginTimeout} ms), to which app.close() is limited: draining is cut short`)
+  }
   const hub = new Hub(settings.broker ?? new MemoryBroker(), settings.topics, { onState: (isUp, error) => reportBroker(fastify.log, server, isUp, error) })
   const server: Registry = new Registry(settings.closeTimeout, settings.clientTracking, settings.maxConnections, hub)
   const table = new RouteTable(fastify)

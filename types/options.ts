@@ -238,6 +238,13 @@ export interface WebSocketPluginOptions extends WebSocketRouteOptions {
    * Fastify would make it reject; a longer `closeTimeout` is logged as a warning.
    */
   closeTimeout?: number | undefined
+  /**
+   * Milliseconds over which `app.close()` closes connections, one after the other in random order, with 1012 and the reason
+   * `retry=0`: their clients come back to other processes evenly, instead of all at once. New handshakes get 503 meanwhile, and
+   * `closeTimeout` begins afterwards. An integer from 0 to 2^31 - 1. Default 0: all of them get 1001 at once. Fastify limits
+   * `app.close()` to its `pluginTimeout`: draining ends a second before nine tenths of it, and a longer time is logged as a warning.
+   */
+  drainTime?: number | undefined
   /** Runs when `app.close()` begins, before the connections that are left are closed with 1001. */
   preClose?: PreCloseHandler | undefined
   /** The options of `@fastify/websocket`, which are those of `ws`. */

@@ -25,6 +25,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
     maxConnections,
     handshakeTimeout: checked.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
     closeTimeout: checked.closeTimeout ?? compatibility.closeTimeout ?? CLOSE_TIMEOUT,
+    drainTime: checked.drainTime ?? 0,
     preClose: checked.preClose ?? null,
     verifyClient: compatibility.verifyClient ?? null,
     handleProtocols: compatibility.handleProtocols ?? null,

@@ -1,7 +1,7 @@
 import type { WebSocketPluginOptions, WebSocketRouteOptions } from '../../types/options.js'
 import { OptionError } from '../errors.js'
 import { checkAsyncApi } from './asyncapi.js'
-import { checkFunction, checkTimeout, type Checks } from './check.js'
+import { check, checkFunction, checkTimeout, isTimeout, TIMEOUT, type Checks } from './check.js'
 import { checkBroker, checkTopics } from './topics.js'
 import { checkCompatibilityOptions } from './ws-compat.js'
 import { ROUTE_CHECKS } from './routes.js'
@@ -11,6 +11,7 @@ type OwnOptions = Omit<WebSocketPluginOptions, keyof WebSocketRouteOptions>
 const OWN_CHECKS: Checks<OwnOptions> = {
   handshakeTimeout: checkTimeout,
   closeTimeout: checkTimeout,
+  drainTime: check<number>(`0 or ${TIMEOUT}`, value => value === 0 || isTimeout(value)),
   preClose: checkFunction,
   options: checkCompatibilityOptions,
   asyncapi: checkAsyncApi,

@@ -91,6 +91,8 @@ export interface PluginSettings {
   readonly handshakeTimeout: number
   /** Milliseconds. */
   readonly closeTimeout: number
+  /** Milliseconds over which `app.close()` spreads its Close frames; 0: all at once. */
+  readonly drainTime: number
   readonly preClose: NonNullable<WebSocketPluginOptions['preClose']> | null
   readonly verifyClient: VerifyClient | null
   readonly handleProtocols: NonNullable<CompatibilityOptions['handleProtocols']> | null

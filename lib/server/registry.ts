@@ -14,6 +14,7 @@ import type { Hub } from '../topics/hub.js'
 import { publish } from '../topics/publish.js'
 import { TopicHandle } from '../topics/topic-handle.js'
 import { broadcast, broadcastJson, select, type BroadcastScope } from './broadcast.js'
+import { drain } from './drain.js'
 import { waitsOf, type LivenessSettings } from './liveness.js'
 import { connectionOf, SessionList } from './session-list.js'
 import { TimerWheel } from './timer-wheel.js'
@@ -201,6 +202,11 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   async close (callback?: (error?: Error) => void): Promise<void> {
     await this.closeWithin(this.closeTimeout)
     callback?.()
+  }
+
+  /** Closes the connections there are now, evenly over `over` milliseconds. */
+  drain (over: number): Promise<void> {
+    return drain(this.open.all.filter(session => session !== null), over)
   }
 
   /** Closes every connection there is now, and destroys those that are left after `timeout` milliseconds. */

@@ -209,6 +209,7 @@ t.test('defaults', async t => {
     maxConnections: Infinity,
     handshakeTimeout: 10_000,
     closeTimeout: 10_000,
+    drainTime: 0,
     preClose: null,
     verifyClient: null,
     handleProtocols: null,
