@@ -192,6 +192,11 @@ export class TopicError extends AppError {
   static { nameErrorClass(this, 'TopicError') }
 }
 
+/** A request of a client of the topics protocol is not done. The client reads the code and the message. */
+export class RefusedError extends AppError {
+  static { nameErrorClass(this, 'RefusedError') }
+}
+
 /** A handler, a listener, a callback or a hook threw a value that is no Error: `cause`. */
 export class ThrownValueError extends AppError {
   static { nameErrorClass(this, 'ThrownValueError') }
@@ -280,6 +285,7 @@ function misusing<E extends TypeError | RangeError> (ErrorClass: new (message: s
 const SENDING = 'callbacks of `send`, `sendJson`, `ping` and `pong`'
 const PUBLISHING = '`publish`, as a rejection'
 const SUBSCRIBING = '`subscribe`, as a rejection'
+const REFUSING = '`refused` of the [topics protocol](docs/topics-protocol.md)'
 const INJECTING = '`app.injectWS()`, as a rejection'
 
 /** One entry for each code. `message` is the default: where a code covers several cases, the error says which one it is. */
@@ -332,6 +338,19 @@ export const ERRORS = {
   FST_WS_ERR_UNSUBSCRIBED: failing(TopicError, SUBSCRIBING, 'the topic was unsubscribed, or the connection closed, before the subscription was live'),
   FST_WS_ERR_MAX_SUBSCRIPTIONS: failing(TopicError, SUBSCRIBING, 'the connection has `maxSubscriptions` topics'),
   FST_WS_ERR_MAX_TOPICS: failing(TopicError, SUBSCRIBING, 'this process has `maxTopics` topics'),
+  FST_WS_ERR_UNKNOWN_MESSAGE: failing(RefusedError, REFUSING, 'the message is none of the topics protocol'),
+  FST_WS_ERR_INVALID_REQUEST: failing(RefusedError, REFUSING, 'a member has a wrong type or is missing, or too many topics are named'),
+  FST_WS_ERR_TOPIC_NAME: failing(RefusedError, REFUSING, 'it cannot be the name of a topic'),
+  FST_WS_ERR_UNKNOWN_TOPIC: failing(RefusedError, REFUSING, 'no such topic is declared'),
+  FST_WS_ERR_INVALID_POSITION: failing(RefusedError, REFUSING, 'it is not a position'),
+  FST_WS_ERR_INVALID_ID: failing(RefusedError, REFUSING, 'it cannot be the id of a message'),
+  FST_WS_ERR_SUBSCRIBED: failing(RefusedError, REFUSING, 'the topic is subscribed already'),
+  FST_WS_ERR_NOT_SUBSCRIBED: failing(RefusedError, REFUSING, 'the topic is not subscribed'),
+  FST_WS_ERR_NO_PRESENCE: failing(RefusedError, REFUSING, 'the topic has no presence'),
+  FST_WS_ERR_PRESENCE: failing(RefusedError, REFUSING, 'the members could not be read'),
+  FST_WS_ERR_NO_PUBLISH: failing(RefusedError, REFUSING, 'clients may not publish to the topic'),
+  FST_WS_ERR_REFUSED: failing(RefusedError, REFUSING, 'the app refuses it'),
+  FST_WS_ERR_POLICY: failing(RefusedError, REFUSING, 'the app could not decide'),
   FST_WS_ERR_INVALID_ARGUMENT: misusing(TypeError, 'methods of a connection, and `broadcast`', 'data, close code or reason has a wrong type'),
   FST_WS_ERR_OUT_OF_RANGE: misusing(RangeError, '`close`, `ping` and `pong`', 'close code may not be sent, or reason or data is too long'),
   FST_WS_ERR_NOT_SERIALIZABLE: misusing(TypeError, '`sendJson` and `broadcastJson`', 'value cannot be serialized to JSON'),

@@ -16,7 +16,7 @@ export { once } from './connection/once.js'
 export { CloseCode } from './protocol/close-codes.js'
 export {
   AsyncApiError, ClosedError, HandshakeError, InjectError, InvalidMessageError, InvalidPayloadError, MessageSchemaError, MessageTooBigError, NotOpenError,
-  OptionError, ProtocolError, RateLimitError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, TopicError, UnexpectedResponseError,
+  OptionError, ProtocolError, RateLimitError, RefusedError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, TopicError, UnexpectedResponseError,
   UnknownRouteError, UnseenRouteError, WebSocketError
 } from './errors.js'
 
