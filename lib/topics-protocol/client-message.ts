@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.js'
+import { isId } from '../topics/position.js'
 
 /** The limits of one connection, as `hello` names them. */
 export interface MessageLimits {
@@ -39,7 +40,6 @@ type JsonObject = Readonly<Record<string, unknown>>
 const REQUESTS: readonly RequestName[] = ['subscribe', 'unsubscribe', 'publish', 'presence']
 
 const MAX_NAME = 255
-const ID = /^[\x21-\x7E]{1,64}$/
 const CLIENT = /^[\x21-\x7E]{16,64}$/
 const CONTROL = /\p{Cc}/u
 const UNPAIRED = /\p{Surrogate}/u
@@ -96,7 +96,7 @@ function readUnsubscribe ({ unsubscribe }: JsonObject, { maxSubscriptions }: Mes
 function readPublish (object: JsonObject): ClientMessage {
   const { publish: topic, message, id } = object
   const hasId = id !== undefined && id !== null
-  const isValidId = typeof id === 'string' && ID.test(id)
+  const isValidId = isId(id)
   const named = isValidId ? { id } : {}
   const reason = problemOfTopic(topic)
   if (reason !== null) return refuse('publish', 'FST_WS_ERR_TOPIC_NAME', reason, named)
