@@ -18,6 +18,7 @@ import { Registry } from './server/registry.js'
 import { reportBroker } from './server/broker-state.js'
 import { Shutdown } from './shutdown.js'
 import { Hub } from './topics/hub.js'
+import { TopicsProtocol } from './topics-protocol/protocol.js'
 import { MemoryBroker } from './topics/memory-broker.js'
 
 /**
@@ -60,7 +61,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   fastify.decorate('websocketServer', server)
   fastify.decorate('injectWS', createInjectWS(fastify, upgrades, settings.closeTimeout))
   requireSeenRoutes(fastify)
-  registerRoutes(fastify, settings, server, table, createAccept(settings, server, upgrades))
+  registerRoutes(fastify, settings, server, new TopicsProtocol(hub), table, createAccept(settings, server, upgrades))
   describeRoutes(fastify, settings)
   fastify.addHook('onReady', () => hub.start())
   membership.addHooks()

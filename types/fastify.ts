@@ -6,10 +6,10 @@ import type {
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { AsyncApiDocument } from './asyncapi.js'
 import type {
-  WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
+  DefaultConnectionTypes, WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
 } from './connection.js'
 import type { InjectedWebSocket, InjectedWebSocketOf } from './injected.js'
-import type { WebSocketRouteOptions } from './options.js'
+import type { TopicsProtocolOptions, WebSocketRouteOptions } from './options.js'
 import type { WebSocketServer } from './server.js'
 
 /** The messages that a route receives: `Receive` of its generics, or the type of its `receive` schema by the type provider. */
@@ -83,6 +83,11 @@ export type WebSocketRouteHandler<
   connection: WebSocketConnectionOf<RouteConnectionTypes<RouteGeneric, SchemaCompiler, TypeProvider>>,
   request: FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
 ) => unknown
+
+/** The options of a route that speaks the topics protocol. */
+export interface TopicsRouteOptions<Types extends WebSocketConnectionTypes = DefaultConnectionTypes> extends WebSocketRouteOptions<Types> {
+  topics: true | TopicsProtocolOptions
+}
 
 /** The types of a handler that is declared apart from its route: its generics, and what a route would infer. */
 export interface WebSocketHandlerTypes extends RouteGenericInterface {
@@ -200,6 +205,19 @@ declare module 'fastify' {
       },
       first?: null
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    > (
+      opts: Omit<FullRouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'handler' | 'websocket' | 'wsHandler'> & {
+        /** Speaks the topics protocol, and needs no handler. */
+        websocket: TopicsRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+        wsHandler?: undefined
+        handler?: undefined
+      },
+      first?: null
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }
 
   interface FastifyRequest<RouteGeneric extends RouteGenericInterface = RouteGenericInterface> {
@@ -293,6 +311,19 @@ declare module 'fastify' {
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketRouteHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+      }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    > (
+      path: string,
+      opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
+        /** Speaks the topics protocol, and needs no handler. */
+        websocket: TopicsRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+        wsHandler?: undefined
+        handler?: undefined
       }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }

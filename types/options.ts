@@ -136,6 +136,19 @@ export interface WebSocketRouteOptions<Types extends WebSocketConnectionTypes = 
    * codes. Errors of the handshake, hooks included, go to Fastify's own error handlers.
    */
   errorHandler?: WebSocketErrorHandler | undefined
+  /**
+   * `true` or options: the route speaks the topics protocol, subprotocol `topics.v1` (docs/topics-protocol.md), by which clients
+   * subscribe to the topics that `app.topic()` declares, publish, and resume. It needs no handler. One that it has speaks its own
+   * messages besides: `json` and `sendJson` are `{ "message": … }` on the wire, and binary messages are all its own. For the route
+   * only. Default `false`.
+   */
+  topics?: boolean | TopicsProtocolOptions | undefined
+}
+
+/** How a route speaks the topics protocol. */
+export interface TopicsProtocolOptions {
+  /** Milliseconds from one `{}` of the server to the next, by which pages notice a dead connection. An integer from 1 to 2^31 - 1. Default 25 s. */
+  beat?: number | undefined
 }
 
 /**
@@ -223,8 +236,8 @@ export interface CompatibilityOptions extends OptionsWithoutEffect {
   server?: HttpServer | HttpsServer | null | undefined
 }
 
-/** The options of the plugin. The options of `WebSocketRouteOptions` are the defaults of all routes. */
-export interface WebSocketPluginOptions extends WebSocketRouteOptions {
+/** The options of the plugin. The options of `WebSocketRouteOptions`, `topics` excepted, are the defaults of all routes. */
+export interface WebSocketPluginOptions extends Omit<WebSocketRouteOptions, 'topics'> {
   /**
    * Connections of all routes together at a time, handshakes under way included; the server answers further ones with 503 and
    * `Retry-After`. An integer from 1, or `Infinity`. Default `Infinity`. A route's own limit comes on top.

@@ -15,7 +15,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
   const compatibility = checked.options ?? {}
   for (const name of ['maxPayload', 'perMessageDeflate', 'closeTimeout'] as const) refuseContradiction(name, checked[name], compatibility[name])
   // The plugin's limit is for all routes together, and each of them has no limit of its own.
-  const { maxConnections = Infinity, ...ofRoutes } = checked
+  const { maxConnections = Infinity, topics, ...ofRoutes } = checked
   return {
     route: resolveRoute(ofRoutes, {
       ...ROUTE_DEFAULTS,
@@ -33,7 +33,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
     server: compatibility.server ?? null,
     asyncapi: resolveAsyncApi(checked.asyncapi ?? {}),
     broker: checked.broker ?? null,
-    topics: resolveTopics(checked.topics ?? {}),
+    topics: resolveTopics(topics ?? {}),
     withoutEffect: optionsWithoutEffect(options.options ?? {})
   }
 }

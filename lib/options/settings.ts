@@ -53,6 +53,14 @@ export interface RouteSettings {
   readonly origin: OriginPolicy
   readonly onInvalidMessage: InvalidMessageHandler | null
   readonly errorHandler: WebSocketErrorHandler | null
+  /** `null`: the route does not speak the topics protocol. */
+  readonly topics: TopicsProtocolSettings | null
+}
+
+/** How a route speaks the topics protocol. */
+export interface TopicsProtocolSettings {
+  /** Milliseconds from one beat of the server to the next. */
+  readonly beat: number
 }
 
 /** Limits of topics. */
@@ -135,8 +143,11 @@ export const ROUTE_DEFAULTS: RouteSettings = {
   protocols: null,
   origin: 'same-origin',
   onInvalidMessage: null,
-  errorHandler: null
+  errorHandler: null,
+  topics: null
 }
+
+export const TOPICS_PROTOCOL_DEFAULTS: TopicsProtocolSettings = { beat: 25_000 }
 
 export const TOPIC_DEFAULTS: TopicLimits = {
   maxSubscriptions: 128,

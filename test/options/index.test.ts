@@ -204,7 +204,7 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: null, origin: 'same-origin', onInvalidMessage: null, errorHandler: null })
+  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: null, origin: 'same-origin', onInvalidMessage: null, errorHandler: null, topics: null })
   t.same(plugin, {
     maxConnections: Infinity,
     handshakeTimeout: 10_000,
