@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const TSC = join(ROOT, 'node_modules/typescript-7/bin/tsc')
 
 /** Folders of lib/ that are entries of their own: each is loaded only by an app that imports it. */
-const SUBPATHS = ['redis', 'nats', 'broker-tests']
+const SUBPATHS = ['redis', 'nats', 'broker-tests', 'client']
 
 /** By which the plugin is exported besides `default`. */
 const PLUGIN_NAMES = ['fastifyWebsocket', 'fastifyWsRoutes']
@@ -46,6 +46,7 @@ export async function buildPackage (folder = join(ROOT, 'dist')): Promise<void> 
     writeFile(join(entries, 'index.d.mts'), esmDeclarations(declared)),
     ...SUBPATHS.map(name => writeSubpathEntry(join(entries, name)))
   ])
+  await bundleClient(join(entries, 'client/index.mjs'))
   await removeUnused(folder, ['.', ...SUBPATHS].flatMap(path => ['index.d.ts', 'index.d.mts'].map(name => join(entries, path, name))))
 }
 
@@ -70,6 +71,11 @@ async function bundlePlugin (outfile: string): Promise<void> {
 
 async function bundleSubpath (name: string, entries: string): Promise<void> {
   await bundle({ ...BUNDLE, entryPoints: [`lib/${name}/index.ts`], outfile: join(entries, name, 'index.js'), plugins: [SHARED_ERRORS] })
+}
+
+/** Pages load it as it is, or through a bundler that leaves out the half that they do not use. */
+async function bundleClient (outfile: string): Promise<void> {
+  await bundle({ ...BUNDLE, entryPoints: ['lib/client/index.ts'], outfile, platform: 'neutral', format: 'esm', target: 'es2022', sourcemap: 'linked' })
 }
 
 /** Takes lib/errors.ts from the plugin's bundle, so that a process has each class of error once. */

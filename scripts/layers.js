@@ -32,6 +32,7 @@ export const LAYERS = [
   { name: 'optimizations.ts', env: true },
   { name: 'common.ts', without: [...EVENT_LOOP, ...COLLECTOR] },
   // Entries of their own, of which the plugin loads nothing.
+  { name: 'client', without: PROCESS },
   { name: 'broker-tests', node: ['assert/strict', 'crypto'] },
   { name: 'redis', node: ['crypto'] },
   { name: 'nats', node: ['crypto'] },

@@ -30,7 +30,7 @@ export async function drain (sessions: readonly Drainable[], over: number): Prom
       const session = queue.pop()!
       if (session.maySend) session.close(CloseCode.SERVICE_RESTART, REASON)
     }
-    // Those that have left by themselves do not prolong it.
+    // Clients that have left by themselves do not prolong it.
     while (queue.length > 0 && !queue.at(-1)!.maySend) queue.pop()
     if (queue.length > 0) await new Promise(resolve => setTimeout(resolve, Math.min(STEP, over)))
   }
