@@ -1,5 +1,5 @@
 import type { AsyncApiSchemaKind, AsyncApiTransform } from '../../types/asyncapi.js'
-import { unwrap } from '../routes/message-schemas.js'
+import { unwrap } from '../routes/schema-compilers.js'
 import { isJsonSchema, isObject, type JsonSchema } from './json-schema.js'
 
 /** https://standardschema.dev/json-schema: the `~standard` property of schemas of Zod, ArkType and others. */
