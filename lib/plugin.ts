@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { WebSocketPluginOptions } from '../types/options.js'
 import { describeRoutes } from './asyncapi/described-routes.js'
+import { DeclaredTopics } from './declared-topics/declared-topics.js'
 import { createError } from './errors.js'
 import { createAccept } from './routes/accept.js'
 import { createInjectWS } from './inject/inject.js'
@@ -60,8 +61,12 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
 
   fastify.decorate('websocketServer', server)
   fastify.decorate('injectWS', createInjectWS(fastify, upgrades, settings.closeTimeout))
+  const topics = new DeclaredTopics(hub)
+  topics.addTo(fastify)
+  const protocol = new TopicsProtocol(hub)
+  protocol.policies = topics
   requireSeenRoutes(fastify)
-  registerRoutes(fastify, settings, server, new TopicsProtocol(hub), table, createAccept(settings, server, upgrades))
+  registerRoutes(fastify, settings, server, protocol, table, createAccept(settings, server, upgrades))
   describeRoutes(fastify, settings)
   fastify.addHook('onReady', () => hub.start())
   membership.addHooks()

@@ -13,6 +13,7 @@ export const LAYERS = [
   { name: 'index.ts' },
   { name: 'plugin.ts', packages: ['fastify', 'fastify-plugin'] },
   { name: 'asyncapi', packages: ['fastify'] },
+  { name: 'declared-topics', packages: ['fastify'] },
   { name: 'shutdown.ts', node: ['http'], packages: ['fastify'] },
   { name: 'membership.ts', node: ['http'], packages: ['fastify'] },
   { name: 'inject', node: ['http', 'http2', 'stream', 'stream/consumers'], packages: ['fastify'] },

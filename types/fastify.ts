@@ -9,6 +9,7 @@ import type {
   DefaultConnectionTypes, WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
 } from './connection.js'
 import type { InjectedWebSocket, InjectedWebSocketOf } from './injected.js'
+import type { DeclaredTopic, TopicDeclaration, TopicGenericInterface, TopicSchema, TopicTypesOf } from './declared-topics.js'
 import type { TopicsProtocolOptions, WebSocketRouteOptions } from './options.js'
 import type { WebSocketServer } from './server.js'
 
@@ -191,6 +192,29 @@ declare module 'fastify' {
      * @throws {Error} `FST_WS_ERR_ASYNCAPI` if the app is not ready, or a schema refers to what is not there
      */
     asyncapi (): AsyncApiDocument
+
+    /**
+     * Declares a topic, as a route is declared: for all names that the pattern stands for, with the prefix, the compilers and
+     * the type provider of this instance. Clients reach it over routes with `websocket: { topics: true }`.
+     *
+     *     const rooms = app.topic('rooms/:room', { schema: { message: RoomMessage }, history: { messages: 1000, seconds: 3600 } })
+     *     await rooms.publish({ room: '7' }, { text: 'hello' })
+     *
+     * @param pattern parts between slashes; `:name` is a parameter, and `::` stands for a colon
+     * @throws {TypeError} `FST_WS_ERR_INVALID_OPTION` if an option is not what it may be, or the pattern is declared already
+     */
+    topic<
+      Generic extends TopicGenericInterface = TopicGenericInterface,
+      const Pattern extends string = string,
+      const Schema extends TopicSchema = TopicSchema,
+      Info = unknown
+    > (
+      pattern: Pattern,
+      options?: TopicDeclaration<
+        Generic, Pattern, Schema, TypeProvider, Info, FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+        FastifyRequest<RouteGenericInterface, RawServer, RawRequest, FastifySchema, TypeProvider, ContextConfigDefault, Logger>
+      >
+    ): DeclaredTopic<TopicTypesOf<Generic, Pattern, Schema, TypeProvider, Info>>
 
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
