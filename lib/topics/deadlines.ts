@@ -6,7 +6,8 @@ interface Deadline {
 
 /** Many waits of the same length, with one timer: they end in the order in which they began. */
 export class Deadlines {
-  private readonly timeout: number
+  /** Milliseconds. */
+  readonly timeout: number
   private queue: Deadline[] = []
   private head = 0
   private timer: NodeJS.Timeout | null = null

@@ -206,7 +206,7 @@ export class Hub {
       }
     }
     return new HistoryFeed(topic.name, this.broker, sink, {
-      readTimeout: this.settings.publishTimeout,
+      deadlines: this.deadlines,
       maxCachedMessages: CACHE.messages,
       maxCachedBytes: CACHE.bytes,
       onRead: () => { this.counters.reads++ }

@@ -10,6 +10,8 @@ const FEWEST_TO_COMPACT = 64
 export class MemoryHistory {
   readonly epoch: string
   private top = 0
+  /** The id of the newest message, which may have expired. */
+  private topId: string | null = null
   /** How the newest message asks for all to be kept. */
   private settings: TopicHistory = { messages: 1, seconds: 1 }
   private messages: BrokerMessage[] = []
@@ -35,6 +37,7 @@ export class MemoryHistory {
     if (known !== undefined) return known
     const previous = this.top++
     const message: BrokerMessage = { id, data: Buffer.from(data), position: { epoch: this.epoch, offset: this.top }, previous }
+    this.topId = id
     this.ids.set(id, this.top)
     this.messages.push(message)
     this.times.push(now)
@@ -60,10 +63,9 @@ export class MemoryHistory {
 
   read (since: BrokerAnchor | null, limit: number, now: number): BrokerRead {
     this.expire(now)
-    const newest = this.messages.at(-1)
     return {
       top: { epoch: this.epoch, offset: this.top },
-      topId: newest?.id ?? null,
+      topId: this.topId,
       messages: this.slice(since, limit),
       isComplete: since === null || this.isKept(since)
     }
@@ -84,6 +86,7 @@ export class MemoryHistory {
   private isKept ({ epoch, offset, id }: BrokerAnchor): boolean {
     if (epoch !== this.epoch) return false
     if (offset === 0) return this.size === this.top
+    if (offset === this.top) return id === this.topId
     const place = this.placeOf(offset)
     return place >= this.first && this.messages[place]?.id === id
   }
