@@ -67,7 +67,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   protocol.policies = topics
   requireSeenRoutes(fastify)
   registerRoutes(fastify, settings, server, protocol, table, createAccept(settings, server, upgrades))
-  describeRoutes(fastify, settings)
+  describeRoutes(fastify, settings, topics)
   fastify.addHook('onReady', () => hub.start())
   membership.addHooks()
   new Shutdown(fastify, settings, membership).addHooks()

@@ -11,7 +11,7 @@ export interface TopicSchema {
   publish?: unknown
   /** Messages of the topic, validated and serialized with the compilers of the instance. */
   message?: unknown
-  /** What `presence.info` returns, validated and serialized like messages. */
+  /** The value that `presence.info` returns, validated and serialized like messages. */
   member?: unknown
   /** `true` leaves the topic out of `app.asyncapi()`. */
   hide?: boolean
@@ -53,7 +53,7 @@ export type TopicParamName<Pattern extends string> = string extends Pattern
   ? string
   : Pattern extends `${infer Part}/${infer Rest}` ? ParamOfPart<Part> | TopicParamName<Rest> : ParamOfPart<Pattern>
 
-/** Two colons stand for one. */
+/** A double colon is a colon of the name. */
 type ParamOfPart<Part extends string> = Part extends `::${string}` ? never : Part extends `:${infer Name}` ? Name : never
 
 /** A value of a parameter that has a form in a name. */

@@ -1,6 +1,6 @@
 import type { TopicPattern } from './pattern.js'
 
-/** What a name was matched to. */
+/** A pattern that stands for a name. */
 export interface Match<T> {
   readonly value: T
   /** The name, between slashes. */

@@ -191,6 +191,11 @@ function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSock
   return method === 'GET' && kRoute in config ? config[kRoute] as WebSocketRoute : null
 }
 
+/** How a route that was declared speaks the topics protocol; `null` if it does not. */
+export function topicsRouteOf ({ config = {} as NonNullable<RouteOptions['config']> }: RouteOptions): TopicsRoute | null {
+  return kRoute in config ? (config[kRoute] as WebSocketRoute).topics : null
+}
+
 /** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */
 function takePlace (server: Registry, { connections, settings }: WebSocketRoute, upgrade: PendingUpgrade): HandshakeError | undefined {
   const release = server.reserve(connections, settings.maxConnections)

@@ -8,7 +8,7 @@ import { TopicSession } from './topic-session.js'
 /** One route that speaks the topics protocol. */
 export class TopicsRoute {
   private readonly protocol: TopicsProtocol
-  private readonly hasHandler: boolean
+  readonly hasHandler: boolean
   private readonly beats: Beats
 
   /** @param hasHandler whether the app gets the messages that are not the protocol's */
