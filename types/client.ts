@@ -44,7 +44,7 @@ export interface ConnectOptions {
   backoff?: { base?: number | undefined, cap?: number | undefined } | undefined
   /** Milliseconds for an attempt, `url` and `token` included. Default 15 s. */
   connectTimeout?: number | undefined
-  /** What may wait to be sent: further messages are refused. Default 1,000 messages and 1 MiB. */
+  /** Limits of the messages that wait to be sent: further ones are refused. Default 1,000 messages and 1 MiB. */
   outbox?: { messages?: number | undefined, bytes?: number | undefined } | undefined
 }
 
@@ -82,32 +82,42 @@ export interface JsonClient<Receive = unknown, Send = unknown> extends AsyncIter
   close (code?: number, reason?: string): void
 }
 
-/** The types that a declared topic carries, for the client. No value has them. */
+/** The types of a declared topic, as the client sees them. */
 export interface TopicContract {
   /** `rooms/:room` */
   readonly pattern: string
-  /** What clients publish. */
+  /** The messages that clients publish. */
   readonly publish: unknown
-  /** What subscribers receive. */
+  /** The messages that subscribers receive. */
   readonly message: unknown
-  /** What `presence.info` returns. */
-  readonly info: unknown
-  /** What `snapshot` returns. */
-  readonly snapshot: unknown
+  /** Information about a member. */
+  readonly member: unknown
 }
 
 /** A value of the server's that carries the types of a topic: what `app.topic` returns. */
-export interface TopicCarrier { readonly '~topic'?: TopicContract | undefined }
+export interface TopicCarrier { readonly '~types'?: TopicContract | undefined }
 
-/** All topics of an app: `{ rooms: typeof rooms, prices: typeof prices }`. */
-export interface TopicCarriers { readonly [name: string]: TopicCarrier }
+/** A topic that is declared in a plugin with a prefix: `Prefixed<'v1', typeof rooms>`. */
+export interface Prefixed<Prefix extends string, Carrier extends TopicCarrier> {
+  readonly '~types'?: PrefixedContract<Prefix, TypesOf<Carrier>>
+}
 
-type ContractsOf<Live> = Live extends TopicCarrier ? NonNullable<Live['~topic']> : Live extends TopicCarriers ? NonNullable<Live[keyof Live]['~topic']> : never
+interface PrefixedContract<Prefix extends string, Contract extends TopicContract> extends TopicContract {
+  readonly pattern: `${Prefix}/${Contract['pattern']}`
+  readonly publish: Contract['publish']
+  readonly message: Contract['message']
+  readonly member: Contract['member']
+}
 
-/** The names that a pattern stands for. */
-export type NamesOf<Pattern extends string> = Pattern extends `${infer Head}:${infer Rest}`
-  ? Rest extends `${string}/${infer Tail}` ? `${Head}${string}/${NamesOf<Tail>}` : `${Head}${string}`
-  : Pattern
+type TypesOf<Carrier> = Carrier extends { readonly '~types'?: infer Types } ? Extract<Types, TopicContract> : never
+
+/** All topics of an app: `{ rooms: typeof rooms, prices: typeof prices }`, or one: `typeof rooms`. */
+type ContractsOf<Live> = Live extends TopicCarrier ? ('~types' extends keyof Live ? TypesOf<Live> : TypesOf<Live[keyof Live]>) : TypesOf<Live[keyof Live]>
+
+/** The names that a pattern stands for. Two colons stand for one. */
+export type NamesOf<Pattern extends string> = Pattern extends `${infer Part}/${infer Rest}` ? `${NamesOfPart<Part>}/${NamesOf<Rest>}` : NamesOfPart<Pattern>
+
+type NamesOfPart<Part extends string> = Part extends `::${infer Rest}` ? `:${Rest}` : Part extends `:${string}` ? string : Part
 
 /** The names of all topics of `Live`. Without types: any. */
 export type TopicName<Live> = [ContractsOf<Live>] extends [never] ? string : NameOf<ContractsOf<Live>>
@@ -143,21 +153,21 @@ export interface ClientTopic<Contract extends TopicContract = TopicContract> ext
   /** The place of the last message, to go on from in another page; `null` without history. */
   readonly position: string | null
   /** The members, if the topic has presence, and not more than the server lists. */
-  readonly members: ReadonlyArray<ClientMember<Contract['info']>>
+  readonly members: ReadonlyArray<ClientMember<Contract['member']>>
   /** How many members there are; 0 without presence. */
   readonly count: number
 
   /** A message. In a topic with history: each exactly once, in order, unless `reset` comes in between. */
   on (event: 'message', listener: (message: Contract['message'], position: string | null, id: string) => unknown): () => void
   /**
-   * What the page knows of the topic is out of date, and it loads the state anew: `snapshot`, if the server declares one, or in
-   * its own way. Comes with the first subscription too if there is a snapshot, and never for nothing: not if all was recovered.
+   * The page's knowledge of the topic is out of date, and it loads the state anew: `snapshot`, if the server declares one, or in
+   * its own way. `undefined` without one. Comes with the first subscription too if there is a snapshot, and never for nothing: not if all was recovered.
    */
-  on (event: 'reset', listener: (snapshot: Contract['snapshot'] | undefined) => unknown): () => void
+  on (event: 'reset', listener: (snapshot: unknown) => unknown): () => void
   /** Messages of a topic without history were, or may have been, missed. */
   on (event: 'gap', listener: () => unknown): () => void
   /** Members have come or gone. */
-  on (event: 'presence', listener: (members: ReadonlyArray<ClientMember<Contract['info']>>, count: number) => unknown): () => void
+  on (event: 'presence', listener: (members: ReadonlyArray<ClientMember<Contract['member']>>, count: number) => unknown): () => void
   /** It is live: for the first time, or again. */
   on (event: 'live', listener: () => unknown): () => void
   /** The server refuses the subscription, or has ended it. Loops throw the same error. */
