@@ -9,15 +9,14 @@ export const noHandler: RouteHandlerMethod = () => {}
  * sees it, so its two methods that declare one are replaced.
  */
 export function allowNoHandler (fastify: FastifyInstance): void {
-  const { get, route } = fastify as unknown as Record<'get' | 'route', (...args: unknown[]) => unknown>
-  Object.assign(fastify, {
-    get (this: FastifyInstance, url: unknown, options: unknown, handler: unknown, ...others: unknown[]): unknown {
-      return get.call(this, url, options, handler ?? (needsHandler(options) ? noHandler : undefined), ...others)
-    },
-    route (this: FastifyInstance, options: unknown, ...others: unknown[]): unknown {
-      return route.call(this, needsHandler(options) ? { ...options, handler: noHandler } : options, ...others)
-    }
-  })
+  const app = fastify as unknown as Record<'get' | 'route', (this: unknown, ...args: unknown[]) => unknown>
+  const { get, route } = app
+  app.get = function (url, options, handler, ...others) {
+    return get.call(this, url, options, handler ?? (needsHandler(options) ? noHandler : undefined), ...others)
+  }
+  app.route = function (options, ...others) {
+    return route.call(this, needsHandler(options) ? { ...options, handler: noHandler } : options, ...others)
+  }
 }
 
 function needsHandler (options: unknown): options is object {
