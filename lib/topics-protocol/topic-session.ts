@@ -47,6 +47,8 @@ export class TopicSession implements Receiver, Subprotocol {
   private readonly attempts = new Map<string, Attempt>()
   /** Messages of live topics that wait until the snapshot is sent. */
   private readonly held = new Map<LocalTopic, Delivery[]>()
+  /** End the time limits of what the app decides. */
+  private readonly deadlines = new Set<() => void>()
   private endBeats: () => void = noop
   private isOver = false
 
@@ -72,6 +74,8 @@ export class TopicSession implements Receiver, Subprotocol {
     if (this.isOver) return
     this.isOver = true
     this.endBeats()
+    // Nobody waits for these any more, and a timer would keep the process.
+    for (const end of this.deadlines) end()
     for (const attempt of this.attempts.values()) this.endAttempt(attempt)
     this.held.clear()
     this.hub.forget(this)
@@ -278,9 +282,24 @@ export class TopicSession implements Receiver, Subprotocol {
       otherwise(error)
       return undefined
     }
-    if (isThenable(decision)) return toPromise(decision).then(then, otherwise)
-    then(decision)
-    return undefined
+    if (!isThenable(decision)) {
+      then(decision)
+      return undefined
+    }
+    // Messages of a client that has left are published, and nobody waits for it.
+    if (this.isOver) return toPromise(decision).then(then, otherwise)
+    const inTime = new Promise((resolve, reject) => {
+      const end = this.protocol.decisions.add(() => {
+        this.deadlines.delete(end)
+        reject(createError('FST_WS_ERR_POLICY', 'the app did not decide in time'))
+      })
+      this.deadlines.add(end)
+      toPromise(decision as PromiseLike<unknown>).then(resolve, reject).finally(() => {
+        this.deadlines.delete(end)
+        end()
+      })
+    })
+    return inTime.then(then, otherwise)
   }
 
   // --- messages of the server
