@@ -1,12 +1,15 @@
 // The types of `fastify-ws-routes/client`. Nothing here needs Node or a browser.
 
-/** The part of a WebSocket that the client uses: browsers, Node, Deno, Bun, React Native and `ws` have it. */
+/**
+ * The part of a WebSocket that the client uses: browsers, Node, Deno, Bun, React Native and `ws` have it. Their types of events
+ * differ, and `never` is what all of them take.
+ */
 export interface Socket {
   readonly readyState: number
   onopen: ((event: never) => unknown) | null
-  onmessage: ((event: { readonly data: unknown }) => unknown) | null
+  onmessage: ((event: never) => unknown) | null
   onerror: ((event: never) => unknown) | null
-  onclose: ((event: { readonly code: number, readonly reason: string }) => unknown) | null
+  onclose: ((event: never) => unknown) | null
   send (data: string): void
   close (code?: number, reason?: string): void
 }

@@ -112,14 +112,14 @@ export class Line {
     const WebSocket = constructorOf(this.#options)
     const socket = this.#socket = new WebSocket(url, offers(this.#user.protocols, token))
     socket.onopen = () => { if (this.#socket === socket) this.#opened() }
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: { readonly data: unknown }) => {
       if (this.#socket !== socket) return
       this.#heardAt = Date.now()
       if (typeof data === 'string') this.#user.onText(data)
     }
     // `close` follows. Without a listener, ws would throw.
     socket.onerror = () => {}
-    socket.onclose = ({ code, reason }) => { if (this.#socket === socket) this.#closed(code, reason) }
+    socket.onclose = ({ code, reason }: { readonly code: number, readonly reason: string }) => { if (this.#socket === socket) this.#closed(code, reason) }
   }
 
   #opened (): void {

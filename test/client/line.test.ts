@@ -289,7 +289,7 @@ t.test('JSON routes: messages wait for a connection, within limits', async t => 
   t.same(got, [7])
   const errors: unknown[] = []
   client.on('error', error => errors.push(error))
-  last().onmessage!({ data: 'no JSON' })
+  last().onmessage!({ data: 'no JSON' } as never)
   t.match(errors, [{ name: 'SyntaxError' }])
 
   const loop: number[] = []

@@ -36,13 +36,13 @@ export class ScriptedSocket implements Socket {
   }
 
   receive (message: unknown): void {
-    this.onmessage?.({ data: JSON.stringify(message) })
+    this.onmessage?.({ data: JSON.stringify(message) } as never)
   }
 
   end (code = 1006, reason = ''): void {
     this.readyState = 3
     this.onerror?.({} as never)
-    this.onclose?.({ code, reason })
+    this.onclose?.({ code, reason } as never)
   }
 }
 

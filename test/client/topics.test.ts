@@ -10,7 +10,7 @@ import { FaultProxy } from './fault-proxy.js'
 
 // The client against real servers, through a proxy that does to its lines whatever can happen to them.
 
-const WebSocket = Ws as unknown as SocketConstructor
+const WebSocket: SocketConstructor = Ws
 
 async function startServer (t: Teardown, bus: MemoryBus): Promise<{ app: FastifyInstance, port: number }> {
   const app = Fastify({ forceCloseConnections: true }) as FastifyInstance
