@@ -111,10 +111,10 @@ export interface TopicPresenceOptions<Info, Params, Instance, Request> {
   max?: number | undefined
 }
 
-/** `Type`, once the schema is known: until then a function that is written in place would get types without literals. */
-type OfTopic<Schema, Type> = Schema extends TopicSchema ? Type : never
-
-/** The options of `app.topic`. */
+/**
+ * The options of `app.topic`. Nothing is inferred from callbacks that get types of schemas: that would take the types of a schema
+ * library apart, which costs the compiler a second.
+ */
 export interface TopicDeclaration<
   Generic extends TopicGenericInterface, Pattern extends string, Schema extends TopicSchema, TypeProvider extends FastifyTypeProvider, Info, Instance,
   Request = FastifyRequest
@@ -125,31 +125,31 @@ export interface TopicDeclaration<
    * status from 400 to 499, or with a `code` of the app's own, is sent to the client with its message; of others, the client
    * learns only that they are there.
    */
-  onSubscribe?: ((
-    this: Instance, connection: WebSocketConnection, params: NoInfer<TopicParams<Generic, Pattern, Schema, TypeProvider>>, request: Request
-  ) => unknown) | undefined
+  onSubscribe?: NoInfer<(
+    this: Instance, connection: WebSocketConnection, params: TopicParams<Generic, Pattern, Schema, TypeProvider>, request: Request
+  ) => unknown> | undefined
   /**
    * Decides what is published of a message of a client: the value that it returns, or nothing if that is `null`. Throws to
    * refuse, as `onSubscribe` does. Without it, messages that match `schema.publish` are published as they are.
    */
-  onPublish?: OfTopic<Schema, (
+  onPublish?: NoInfer<(
     this: Instance,
     connection: WebSocketConnection,
-    message: NoInfer<TopicPublished<Generic, Schema, TypeProvider>>,
-    params: NoInfer<TopicParams<Generic, Pattern, Schema, TypeProvider>>,
+    message: TopicPublished<Generic, Schema, TypeProvider>,
+    params: TopicParams<Generic, Pattern, Schema, TypeProvider>,
     request: Request
   ) => TopicMessageOf<Generic, Schema, TypeProvider> | null | Promise<TopicMessageOf<Generic, Schema, TypeProvider> | null>> | undefined
   /** Keeps messages, so that clients that come back get what they have missed. Default: none are kept. */
   history?: TopicHistory | false | undefined
   /** Lets subscribers see each other. Default: they do not. */
-  presence?: false | TopicPresenceOptions<
-    Schema extends { member: infer Member } ? Serialized<Member, TypeProvider> : Info, NoInfer<TopicParams<Generic, Pattern, Schema, TypeProvider>>, Instance, Request
-  > | undefined
+  presence?: false | undefined | (Schema extends { member: infer Member }
+    ? NoInfer<TopicPresenceOptions<Serialized<Member, TypeProvider>, TopicParams<Generic, Pattern, Schema, TypeProvider>, Instance, Request>>
+    : TopicPresenceOptions<Info, NoInfer<TopicParams<Generic, Pattern, Schema, TypeProvider>>, Instance, Request>)
   /**
    * Reads the whole state of the topic, for clients that cannot resume: any value that has a form in JSON. Called at most once
    * a second for each topic and process, however many clients want it.
    */
-  snapshot?: ((this: Instance, params: NoInfer<TopicParams<Generic, Pattern, Schema, TypeProvider>>) => unknown) | undefined
+  snapshot?: NoInfer<(this: Instance, params: TopicParams<Generic, Pattern, Schema, TypeProvider>) => unknown> | undefined
 }
 
 /** A declared topic, with all names that its pattern stands for: what `app.topic` returns. */

@@ -78,7 +78,7 @@ const typeboxRooms = typebox.topic('rooms/:room', {
       Type.Object({ type: Type.Literal('said'), text: Type.String() }),
       Type.Object({ type: Type.Literal('cleared') })
     ]),
-    member: Type.Object({ name: Type.String() })
+    member: Type.Object({ name: Type.String(), role: Type.Union([Type.Literal('host'), Type.Literal('guest')]) })
   },
   onSubscribe: async (_connection, { room }) => { expectType<number>()(room) },
   async onPublish (_connection, message, { room }, request) {
@@ -88,14 +88,14 @@ const typeboxRooms = typebox.topic('rooms/:room', {
     return request.ip === '' ? null : { type: 'said', text: message.text }
   },
   history: { messages: 1000, seconds: 3600 },
-  presence: { info: connection => ({ name: String(connection.protocol) }), grace: 0, max: 10 }
+  presence: { info: connection => ({ name: String(connection.protocol), role: 'host' }), grace: 0, max: 10 }
 })
 type TypeboxTypes = NonNullable<(typeof typeboxRooms)['~types']>
 expectType<'rooms/:room'>()(null as unknown as TypeboxTypes['pattern'])
 expectType<{ room: number }>()(null as unknown as TypeboxTypes['params'])
 expectType<{ text: string }>()(null as unknown as TypeboxTypes['publish'])
 expectType<{ type: 'said', text: string } | { type: 'cleared' }>()(null as unknown as TypeboxTypes['message'])
-expectType<{ name: string }>()(null as unknown as TypeboxTypes['member'])
+expectType<{ name: string, role: 'host' | 'guest' }>()(null as unknown as TypeboxTypes['member'])
 
 await typeboxRooms.publish({ room: 7 }, { type: 'said', text: 'hello' }, { id: 'a' })
 const { messages: [first] } = await typeboxRooms.at({ room: 7 }).history({ limit: 1 })
