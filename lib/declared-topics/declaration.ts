@@ -6,7 +6,7 @@ import { createError } from '../errors.js'
 import { isThenable, toPromise, whenSettled } from '../thenable.js'
 import type { TopicPolicy } from '../topics-protocol/policies.js'
 import type { PresenceSettings, TopicSettings } from '../topics/settings.js'
-import type { Declared } from './options.js'
+import type { Declared, PresenceDeclaration } from './options.js'
 import type { Params, TopicPattern } from './pattern.js'
 import { failure, isRefusal } from './refusals.js'
 import { TopicSchemas } from './topic-schemas.js'
@@ -76,6 +76,7 @@ function isPrimitive (value: unknown): boolean {
 /** Decides what the clients of one topic may do, by the callbacks of its declaration. */
 class Policy implements TopicPolicy {
   readonly snapshot: (() => unknown) | null
+  readonly member: TopicPolicy['member']
   private readonly declaration: Declaration
   private readonly declared: Declared
   private readonly name: string
@@ -86,7 +87,8 @@ class Policy implements TopicPolicy {
     this.declared = declared
     this.name = name
     this.parts = parts
-    const { snapshot } = declared
+    const { snapshot, presence } = declared
+    this.member = presence === undefined || presence === false ? null : (connection, request) => this.describeMember(presence, connection, request)
     this.snapshot = snapshot === undefined ? null : () => this.guard('snapshot', () => snapshot.call(declaration.instance, this.readParams()))
   }
 
@@ -116,6 +118,12 @@ class Policy implements TopicPolicy {
     // Without a decision of its own, those may publish who may subscribe.
     if (connection.isSubscribed(this.name)) return value
     return whenSettled(this.authorizeSubscribe(connection, request), () => value)
+  }
+
+  private describeMember ({ info }: PresenceDeclaration, connection: WebSocketConnection, request: FastifyRequest): string | Promise<string> {
+    const { declaration: { instance, schemas } } = this
+    const made = info === undefined ? null : this.guard('presence.info', () => info.call(instance, connection, request, this.readParams()))
+    return whenSettled(made, value => this.guardSync('presence.info', () => schemas.write('member', value)))
   }
 
   /** @throws {RefusedError} if there is no such topic */

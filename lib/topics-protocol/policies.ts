@@ -9,6 +9,8 @@ export interface TopicPolicy {
    * @returns what is published, or a promise of it; `null`: nothing is
    */
   acceptPublish (connection: WebSocketConnection, message: unknown, request: FastifyRequest): unknown
+  /** Makes the information about a member: JSON, or a promise of it. `null` where the topic has no presence */
+  readonly member: ((connection: WebSocketConnection, request: FastifyRequest) => string | Promise<string>) | null
   /** @returns the state of the topic, or a promise of it. `null` where the app has declared none */
   readonly snapshot: (() => unknown) | null
 }
