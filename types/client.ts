@@ -117,7 +117,7 @@ type TypesOf<Carrier> = Carrier extends { readonly '~types'?: infer Types } ? Ex
 /** All topics of an app: `{ rooms: typeof rooms, prices: typeof prices }`, or one: `typeof rooms`. */
 type ContractsOf<Live> = Live extends TopicCarrier ? ('~types' extends keyof Live ? TypesOf<Live> : TypesOf<Live[keyof Live]>) : TypesOf<Live[keyof Live]>
 
-/** The names that a pattern stands for. Two colons stand for one. */
+/** The names that a pattern stands for. A double colon is a colon of the name. */
 export type NamesOf<Pattern extends string> = Pattern extends `${infer Part}/${infer Rest}` ? `${NamesOfPart<Part>}/${NamesOf<Rest>}` : NamesOfPart<Pattern>
 
 type NamesOfPart<Part extends string> = Part extends `::${infer Rest}` ? `:${Rest}` : Part extends `:${string}` ? string : Part
