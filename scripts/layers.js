@@ -20,7 +20,7 @@ export const LAYERS = [
   { name: 'routes', node: ['diagnostics_channel', 'tls'], packages: ['fastify'] },
   { name: 'upgrade', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
   { name: 'fastify-internals.ts', node: ['http'], packages: ['fastify'] },
-  { name: 'topics-protocol', node: ['buffer'], packages: ['fastify'] },
+  { name: 'topics-protocol', node: ['buffer', 'crypto'], packages: ['fastify'] },
   { name: 'server', node: ['crypto', 'diagnostics_channel', 'events'], packages: ['fastify'] },
   { name: 'topics', node: ['buffer', 'crypto'] },
   { name: 'connection', node: ['buffer', 'events', 'net', 'stream', 'tls', 'util/types', 'v8', 'worker_threads'], packages: ['secure-json-parse'] },

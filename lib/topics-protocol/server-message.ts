@@ -1,4 +1,6 @@
 import type { ErrorCode } from '../errors.js'
+import type { MemberList, MemberNotice } from '../topics/member-view.js'
+import type { Member } from '../topics/presence-change.js'
 
 // The messages of the server, as text. docs/topics-protocol.md has their meaning.
 
@@ -18,17 +20,6 @@ export function writeHello ({ id, beat, maxSubscriptions, maxMessage }: Hello): 
   return JSON.stringify({ hello: { version: 1, id, beat, maxSubscriptions, maxMessage: Number.isFinite(maxMessage) ? maxMessage : null } })
 }
 
-export interface Member {
-  readonly id: string
-  readonly info: unknown
-}
-
-/** The members of a topic, and their number; without members if there are more than its bound. */
-export interface Members {
-  readonly members: readonly Member[] | null
-  readonly count: number
-}
-
 export interface Beginning {
   readonly at: string | null
   readonly recovered: boolean | null
@@ -36,13 +27,12 @@ export interface Beginning {
   readonly missed: number
   /** JSON. */
   readonly snapshot: string | null
-  readonly presence: Members | null
+  readonly presence: MemberList | null
 }
 
 export function writeSubscribed (topic: string, { at, recovered, missed, snapshot, presence }: Beginning): string {
-  const head = JSON.stringify({ subscribed: topic, at, recovered, missed })
-  const members = presence === null ? '' : `,${inner(membersOf(presence))}`
-  return `${head.slice(0, -1)}${snapshot === null ? '' : `,"snapshot":${snapshot}`}${members}}`
+  const head = JSON.stringify({ subscribed: topic, at, recovered, missed }).slice(0, -1)
+  return `${head}${snapshot === null ? '' : `,"snapshot":${snapshot}`}${presence === null ? '' : `,${membersOf(presence)}`}}`
 }
 
 /** @param message JSON */
@@ -77,27 +67,28 @@ export function writeLost (topic: string, at: string, snapshot: string | null): 
   return snapshot === null ? text : `${text.slice(0, -1)},"snapshot":${snapshot}}`
 }
 
-export function writeJoined (topic: string, { id, info }: Member): string {
-  return JSON.stringify({ joined: topic, member: { id, info } })
+/** A difference to the members that a client knows. */
+export function writeNotice (topic: string, notice: MemberNotice): string {
+  switch (notice.kind) {
+    case 'joined': return `{"joined":${JSON.stringify(topic)},"member":${writeMember(notice.member)}}`
+    case 'left': return JSON.stringify({ left: topic, member: { id: notice.id } })
+    case 'list': return writePresence(topic, notice.list)
+  }
 }
 
-export function writeLeft (topic: string, id: string): string {
-  return JSON.stringify({ left: topic, member: { id } })
-}
-
-export function writePresence (topic: string, presence: Members): string {
-  return JSON.stringify({ presence: topic, ...membersOf(presence) })
+export function writePresence (topic: string, list: MemberList): string {
+  return `{"presence":${JSON.stringify(topic)},${membersOf(list)}}`
 }
 
 export function writeRefused (request: string, part: { topic?: string | undefined, id?: string | undefined }, { code, message, retry }: Reason): string {
   return JSON.stringify({ refused: request, topic: part.topic, id: part.id, code, message, retry })
 }
 
-function membersOf ({ members, count }: Members): object {
-  return members === null ? { count } : { members: members.map(({ id, info }) => ({ id, info })), count }
+/** Members of a JSON object. */
+function membersOf ({ members, count }: MemberList): string {
+  return members === null ? `"count":${count}` : `"members":[${members.map(writeMember).join(',')}],"count":${count}`
 }
 
-/** JSON of an object without its braces. */
-function inner (object: object): string {
-  return JSON.stringify(object).slice(1, -1)
+function writeMember ({ id, info }: Member): string {
+  return `{"id":${JSON.stringify(id)},"info":${info}}`
 }

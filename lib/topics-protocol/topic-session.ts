@@ -4,34 +4,50 @@ import type { TopicPosition } from '../../types/topics.js'
 import { noop } from '../common.js'
 import type { Subprotocol } from '../connection/extras.js'
 import type { Session } from '../connection/session.js'
+import type { SharedMessage } from '../connection/shared-message.js'
 import { createError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
-import { isThenable, toPromise } from '../thenable.js'
 import { CUT_OFF } from '../topics/connection-receiver.js'
 import type { Delivery } from '../topics/delivery.js'
 import { EnvelopeKind } from '../topics/envelope.js'
 import type { Hub } from '../topics/hub.js'
 import type { Join, LocalTopic, Receiver, Subscribed } from '../topics/local-topic.js'
+import type { MemberList, MemberNotice } from '../topics/member-view.js'
 import { formatPosition, parsePosition } from '../topics/position.js'
 import { nextMessageId } from '../topics/publisher.js'
 import type { Beats } from './beats.js'
 import { readClientMessage, type ClientMessage } from './client-message.js'
-import { frameDelivery } from './delivered.js'
+import { Decisions } from './decisions.js'
+import { frameDelivery, frameNotice } from './delivered.js'
+import { Memberships } from './memberships.js'
 import type { TopicPolicy } from './policies.js'
 import type { TopicsProtocol } from './protocol.js'
 import { judge, reasonOf } from './reasons.js'
 import { Requests } from './requests.js'
-import { writeGap, writeHello, writeLost, writePublished, writeRefused, writeSubscribed, writeUnsubscribed, type Beginning, type Reason } from './server-message.js'
+import {
+  writeGap, writeHello, writeLost, writePresence, writePublished, writeRefused, writeSubscribed, writeUnsubscribed, type Reason
+} from './server-message.js'
 import { Turns } from './turns.js'
 
 /** A subscription that the client has asked for, and that is not answered yet. */
 interface Attempt {
   readonly topic: string
   readonly since: BrokerAnchor | null
+  /** By which presence knows the client again. */
+  readonly secret: string | null
   readonly policy: TopicPolicy
   /** Lets the next request of the topic begin, once this one has its turn. */
   onEnd: () => void
 }
+
+/** The part of a request that is refused. */
+interface Part {
+  readonly topic?: string | undefined
+  readonly id?: string | undefined
+}
+
+/** Sent before the messages of a topic that wait for it, once it is there. */
+type Announce = (snapshot: string | null, members: MemberList | null) => void
 
 /** The topics protocol on one connection: docs/topics-protocol.md. */
 export class TopicSession implements Receiver, Subprotocol {
@@ -43,12 +59,12 @@ export class TopicSession implements Receiver, Subprotocol {
   private readonly hasHandler: boolean
   private readonly hub: Hub
   private readonly requests: Requests
+  private readonly decisions: Decisions
+  private readonly memberships: Memberships
   private readonly turns = new Turns()
   private readonly attempts = new Map<string, Attempt>()
-  /** Messages of live topics that wait until the snapshot is sent. */
+  /** Messages of live topics that wait until the snapshot and the members are sent. */
   private readonly held = new Map<LocalTopic, Delivery[]>()
-  /** End the time limits of what the app decides. */
-  private readonly deadlines = new Set<() => void>()
   private endBeats: () => void = noop
   private isOver = false
 
@@ -59,6 +75,8 @@ export class TopicSession implements Receiver, Subprotocol {
     this.hasHandler = hasHandler
     this.hub = protocol.hub
     this.requests = new Requests(session)
+    this.decisions = new Decisions(session, protocol.decisions)
+    this.memberships = new Memberships(session, protocol.hub)
   }
 
   begin (beats: Beats): void {
@@ -74,10 +92,10 @@ export class TopicSession implements Receiver, Subprotocol {
     if (this.isOver) return
     this.isOver = true
     this.endBeats()
-    // Nobody waits for these any more, and a timer would keep the process.
-    for (const end of this.deadlines) end()
+    this.decisions.end()
     for (const attempt of this.attempts.values()) this.endAttempt(attempt)
     this.held.clear()
+    this.memberships.end()
     this.hub.forget(this)
   }
 
@@ -105,13 +123,13 @@ export class TopicSession implements Receiver, Subprotocol {
       case 'beat': return
       case 'own': return this.refuse('message', {}, createError('FST_WS_ERR_UNKNOWN_MESSAGE', 'the route has no messages of its own'))
       case 'subscribe':
-        for (const { topic, since } of message.topics) this.subscribe(topic, since)
+        for (const { topic, since } of message.topics) this.subscribe(topic, since, message.client)
         return
       case 'unsubscribe':
         for (const topic of message.topics) this.unsubscribe(topic)
         return
       case 'publish': return this.publish(message.topic, message.message, message.id, bytes)
-      case 'presence': return this.refuse('presence', { topic: message.topic }, createError('FST_WS_ERR_NO_PRESENCE'))
+      case 'presence': return this.list(message.topic)
       case 'refused': {
         const { request, topic, id, code, message: text } = message.refusal
         this.send(writeRefused(request, { topic, id }, reasonOf({ code, message: text })))
@@ -121,7 +139,7 @@ export class TopicSession implements Receiver, Subprotocol {
 
   // --- subscribing
 
-  private subscribe (topic: string, since: unknown): void {
+  private subscribe (topic: string, since: unknown, secret: string | null): void {
     const refuse = (error: Error): void => this.refuse('subscribe', { topic }, error)
     if (this.attempts.has(topic) || this.isLive(topic)) return refuse(createError('FST_WS_ERR_SUBSCRIBED'))
     // Those that are with the hub are in both.
@@ -129,11 +147,11 @@ export class TopicSession implements Receiver, Subprotocol {
     if (this.topics.length + this.attempts.size >= maxSubscriptions) {
       return refuse(createError('FST_WS_ERR_MAX_SUBSCRIPTIONS', `the connection has ${maxSubscriptions} topics`))
     }
-    const anchor = since === null ? null : typeof since === 'string' ? parsePosition(since) : undefined
-    if (anchor === undefined || (anchor === null && since !== null)) return refuse(createError('FST_WS_ERR_INVALID_POSITION'))
+    const anchor = typeof since === 'string' ? parsePosition(since) : null
+    if (anchor === null && since !== null) return refuse(createError('FST_WS_ERR_INVALID_POSITION'))
     const policy = this.policyOf(topic)
     if (policy === null) return refuse(createError('FST_WS_ERR_UNKNOWN_TOPIC', `there is no topic '${topic}'`))
-    const attempt: Attempt = { topic, since: anchor, policy, onEnd: noop }
+    const attempt: Attempt = { topic, since: anchor, secret, policy, onEnd: noop }
     this.attempts.set(topic, attempt)
     this.turns.run(topic, () => this.authorize(attempt))
   }
@@ -142,29 +160,41 @@ export class TopicSession implements Receiver, Subprotocol {
   private authorize (attempt: Attempt): Promise<void> | undefined {
     if (!this.isPending(attempt)) return undefined
     const { topic, policy } = attempt
+    const { connection } = this.session
     return new Promise(resolve => {
       attempt.onEnd = resolve
       // An attempt that the client has given up counts until the app has decided.
       const finish = this.requests.begin(0)
-      this.ask(() => policy.authorizeSubscribe(this.session.connection, this.request), () => {
-        finish()
-        if (this.isPending(attempt)) this.join(attempt)
-      }, error => {
+      const refuse = (error: unknown): void => {
         finish()
         if (!this.isPending(attempt)) return
         this.endAttempt(attempt)
         this.refuseFor('subscribe', { topic }, error)
-      })
+      }
+      this.decisions.ask(() => policy.authorizeSubscribe(connection, this.request), () => {
+        const { member } = policy
+        const isMember = member !== null && this.isPending(attempt)
+        this.decisions.ask(() => isMember ? member(connection, this.request) : null, info => {
+          finish()
+          if (this.isPending(attempt)) this.join(attempt, info)
+        }, refuse)
+      }, refuse)
     })
   }
 
-  private join (attempt: Attempt): void {
-    const { topic, since, policy } = attempt
+  /** @param info JSON, about the client as a member; `null` in a topic without presence */
+  private join (attempt: Attempt, info: string | null): void {
+    const { topic, since, secret, policy } = attempt
     const answer = (result: Subscribed | Error): void => {
       if (!this.isPending(attempt)) return
       this.endAttempt(attempt)
-      if (result instanceof Error) this.refuse('subscribe', { topic }, result)
-      else this.start(result, policy)
+      if (result instanceof Error) return this.refuse('subscribe', { topic }, result)
+      if (info !== null) {
+        // The client itself is in its list.
+        this.held.set(result.topic, [])
+        this.memberships.enter(result.topic, secret, info)
+      }
+      this.start(result, policy)
     }
     // The app was faster.
     if (this.isLive(topic) || this.joining?.has(topic) === true) answer(createError('FST_WS_ERR_SUBSCRIBED'))
@@ -181,40 +211,42 @@ export class TopicSession implements Receiver, Subprotocol {
   }
 
   /** The topic is live. */
-  private start (subscribed: Subscribed, policy: TopicPolicy | null): void {
-    const { topic, at, isRecovered, messages } = subscribed
-    const beginning: Beginning = { at: at === null ? null : formatPosition(at), recovered: isRecovered, missed: messages.length, snapshot: null, presence: null }
-    if (isRecovered === true || policy === null || policy.snapshot === null) {
-      this.send(writeSubscribed(topic.name, beginning))
-      for (const delivery of messages) this.deliver(topic, delivery)
-      return
-    }
-    this.hold(topic, [...messages], policy.snapshot, snapshot => this.send(writeSubscribed(topic.name, { ...beginning, snapshot })), error => {
+  private start ({ topic, at, isRecovered, messages }: Subscribed, policy: TopicPolicy | null): void {
+    const beginning = { at: at === null ? null : formatPosition(at), recovered: isRecovered, missed: messages.length }
+    const snapshot = isRecovered === true || policy === null ? null : policy.snapshot
+    this.hold(topic, [...messages], snapshot, (snapshot, presence) => this.send(writeSubscribed(topic.name, { ...beginning, snapshot, presence })), error => {
       this.refuseFor('subscribe', { topic: topic.name }, error)
     })
   }
 
   /**
-   * Sends nothing of a topic before its snapshot is there.
+   * Sends nothing of a topic before its snapshot and its members are there.
    *
-   * @param announce sends the snapshot
-   * @param fail says that there is none, which ends the subscription
+   * @param take reads the snapshot; `null` if none is needed
+   * @param announce sends both
+   * @param fail says that there are none, which ends the subscription
    */
-  private hold (
-    topic: LocalTopic, held: Delivery[], snapshot: NonNullable<TopicPolicy['snapshot']>, announce: (snapshot: string) => void, fail: (error: Error) => void
-  ): void {
+  private hold (topic: LocalTopic, held: Delivery[], take: TopicPolicy['snapshot'], announce: Announce, fail: (error: Error) => void): void {
     this.held.set(topic, held)
-    this.protocol.snapshots.take(topic.name, snapshot, result => {
+    const then = <T> (next: (result: T) => void) => (result: T | Error): void => {
       if (this.held.get(topic) !== held) return
+      if (!(result instanceof Error)) return next(result)
+      this.forgetTopic(topic.name)
+      this.hub.unsubscribe(this, topic.name)
+      fail(result)
+    }
+    const release = (snapshot: string | null, members: MemberList | null): void => {
       this.held.delete(topic)
-      if (result instanceof Error) {
-        this.hub.unsubscribe(this, topic.name)
-        fail(result)
-      } else {
-        announce(result)
-        for (const delivery of held) this.deliver(topic, delivery)
-      }
-    })
+      announce(snapshot, members)
+      for (const delivery of held) this.deliver(frameDelivery(topic, delivery))
+    }
+    // The members come last: until then, changes of them need not be kept.
+    const list = (snapshot: string | null): void => {
+      if (this.memberships.has(topic)) this.memberships.list(topic, then(members => release(snapshot, members)))
+      else release(snapshot, null)
+    }
+    if (take === null) list(null)
+    else this.protocol.snapshots.take(topic.name, take, then(list))
   }
 
   private unsubscribe (name: string): void {
@@ -229,11 +261,26 @@ export class TopicSession implements Receiver, Subprotocol {
     if (attempt !== undefined) this.endAttempt(attempt)
     const topic = this.hub.find(name)
     if (topic !== undefined) this.held.delete(topic)
+    this.memberships.leave(name)
   }
 
   private isLive (name: string): boolean {
     const topic = this.hub.find(name)
     return topic !== undefined && this.topics.includes(topic)
+  }
+
+  private list (name: string): void {
+    const refuse = (error: Error): void => this.refuse('presence', { topic: name }, error)
+    const topic = this.hub.find(name)
+    if (topic === undefined || !this.topics.includes(topic)) return refuse(createError('FST_WS_ERR_NOT_SUBSCRIBED'))
+    if (!this.memberships.has(topic)) return refuse(createError('FST_WS_ERR_NO_PRESENCE'))
+    const finish = this.requests.begin(0)
+    this.memberships.list(topic, list => {
+      finish()
+      if (list instanceof Error) refuse(list)
+      // The list of `subscribed` is still to come, or nothing is.
+      else if (this.memberships.has(topic) && !this.held.has(topic)) this.send(writePresence(name, list))
+    })
   }
 
   // --- publishing
@@ -247,7 +294,7 @@ export class TopicSession implements Receiver, Subprotocol {
       finish()
       this.refuseFor('publish', part, error)
     }
-    this.turns.run(topic, () => this.ask(() => policy.acceptPublish(this.session.connection, message, this.request), accepted => {
+    this.turns.run(topic, () => this.decisions.ask(() => policy.acceptPublish(this.session.connection, message, this.request), accepted => {
       const messageId = id ?? nextMessageId()
       // The next message of the topic does not wait until the broker has this one: the broker keeps their order.
       this.store(topic, messageId, accepted).then(position => {
@@ -273,47 +320,18 @@ export class TopicSession implements Receiver, Subprotocol {
     return this.protocol.policies?.policyOf(topic) ?? null
   }
 
-  /** Calls a function of the app, which may be asynchronous. @returns a promise that settles behind the result, if it is */
-  private ask (decide: () => unknown, then: (decision: unknown) => void, otherwise: (error: unknown) => void): Promise<void> | undefined {
-    let decision: unknown
-    try {
-      decision = this.session.run(undefined, decide)
-    } catch (error) {
-      otherwise(error)
-      return undefined
-    }
-    if (!isThenable(decision)) {
-      then(decision)
-      return undefined
-    }
-    // Messages of a client that has left are published, and nobody waits for it.
-    if (this.isOver) return toPromise(decision).then(then, otherwise)
-    const inTime = new Promise((resolve, reject) => {
-      const end = this.protocol.decisions.add(() => {
-        this.deadlines.delete(end)
-        reject(createError('FST_WS_ERR_POLICY', 'the app did not decide in time'))
-      })
-      this.deadlines.add(end)
-      toPromise(decision as PromiseLike<unknown>).then(resolve, reject).finally(() => {
-        this.deadlines.delete(end)
-        end()
-      })
-    })
-    return inTime.then(then, otherwise)
-  }
-
   // --- messages of the server
 
   private send (text: string): void {
     if (this.session.maySend) this.session.outbox.send(text, undefined, undefined)
   }
 
-  private refuse (request: string, part: { topic?: string | undefined, id?: string | undefined }, error: Error): void {
+  private refuse (request: string, part: Part, error: Error): void {
     this.send(writeRefused(request, part, reasonOf(error)))
   }
 
   /** Refuses because of what the app has thrown, which may be a mistake of its own. */
-  private refuseFor (request: string, part: { topic?: string | undefined, id?: string | undefined }, error: unknown): void {
+  private refuseFor (request: string, part: Part, error: unknown): void {
     this.send(writeRefused(request, part, this.explain(request, part.topic, error)))
   }
 
@@ -326,9 +344,9 @@ export class TopicSession implements Receiver, Subprotocol {
     return reason
   }
 
-  private deliver (topic: LocalTopic, delivery: Delivery): void {
+  private deliver (message: SharedMessage): void {
     const { session } = this
-    if (session.outbox.sendShared(frameDelivery(topic, delivery)) || !session.maySend) return
+    if (session.outbox.sendShared(message) || !session.maySend) return
     // The app is in the middle of a fragmented message (RFC 6455 §5.4). The client comes back and gets what it misses.
     session.close(CloseCode.TRY_AGAIN_LATER, 'a fragmented message is under way')
   }
@@ -337,7 +355,7 @@ export class TopicSession implements Receiver, Subprotocol {
 
   onMessage (topic: LocalTopic, delivery: Delivery): void {
     const held = this.held.size === 0 ? undefined : this.held.get(topic)
-    if (held === undefined) this.deliver(topic, delivery)
+    if (held === undefined) this.deliver(frameDelivery(topic, delivery))
     else held.push(delivery)
   }
 
@@ -346,11 +364,25 @@ export class TopicSession implements Receiver, Subprotocol {
   }
 
   onLost (topic: LocalTopic, at: BrokerAnchor): void {
+    if (this.held.has(topic)) {
+      // The client has not got the beginning of the topic yet: it begins anew.
+      this.forgetTopic(topic.name)
+      this.hub.unsubscribe(this, topic.name)
+      return this.refuse('subscribe', { topic: topic.name }, createError('FST_WS_ERR_SUBSCRIBE', 'messages were lost meanwhile'))
+    }
     const snapshot = this.policyOf(topic.name)?.snapshot ?? null
     if (snapshot === null) return this.send(writeLost(topic.name, formatPosition(at), null))
-    this.hold(topic, [], snapshot, text => this.send(writeLost(topic.name, formatPosition(at), text)), error => {
+    this.hold(topic, [], snapshot, (text, members) => {
+      this.send(writeLost(topic.name, formatPosition(at), text))
+      // Changes were not sent meanwhile.
+      if (members !== null) this.send(writePresence(topic.name, members))
+    }, error => {
       this.send(writeUnsubscribed(topic.name, this.explain('subscribe', topic.name, error)))
     })
+  }
+
+  onMembers (topic: LocalTopic, notice: MemberNotice): void {
+    if (this.memberships.has(topic) && !this.held.has(topic)) this.deliver(frameNotice(topic, notice))
   }
 
   onSubscribedByApp (subscribed: Subscribed): void {

@@ -26,6 +26,9 @@ export class ConnectionReceiver implements Receiver {
     this.session.emit('gap', topic.name)
   }
 
+  /** The app asks for them. */
+  onMembers (): void {}
+
   /** The app has its promise. */
   onSubscribedByApp (): void {}
 

@@ -11,7 +11,8 @@ import { Delivery } from './delivery.js'
 import { decodeEnvelope, encodeEnvelope, EnvelopeKind } from './envelope.js'
 import { HistoryFeed, type Joined } from './history-feed.js'
 import { LocalTopic, type Join, type Receiver, type Subscribed } from './local-topic.js'
-import { Publisher } from './publisher.js'
+import { Presence } from './presence.js'
+import { nextMessageId, Publisher } from './publisher.js'
 import { RAW, type Declarations, type TopicSettings } from './settings.js'
 import { TopicCounters } from './stats.js'
 import { Startup } from './startup.js'
@@ -35,12 +36,12 @@ export class Hub {
   declarations: Declarations | null = null
   /** The receivers of connections that have subscribed, or that speak the topics protocol. */
   readonly receivers = new Map<HostedSession, Receiver>()
-  /** Gets the changes of members that come over a topic. */
-  onPresence: ((topic: LocalTopic, payload: Buffer) => void) | null = null
+  readonly presence: Presence
   private readonly topics = new Map<string, LocalTopic>()
   private readonly subscriptions: BrokerSubscriptions
   private readonly publisher: Publisher
-  private readonly deadlines: Deadlines
+  /** Time limits of what the broker has to do. */
+  readonly deadlines: Deadlines
   private readonly startup: Startup
   private readonly cutOff: CutOff
   private readonly events: HubEvents
@@ -57,6 +58,11 @@ export class Hub {
     this.deadlines = new Deadlines(settings.publishTimeout)
     this.cutOff = new CutOff(settings.cutOffTimeout, () => [...this.receivers.values()].filter(({ topics }) => topics.length > 0))
     this.startup = new Startup(broker, settings.waitForBroker)
+    this.presence = new Presence({
+      broker: broker.presence,
+      publish: (name, payload) => this.publish(name, nextMessageId(), EnvelopeKind.PRESENCE, payload, true, null),
+      notify: (name, notice) => this.topics.get(name)?.tellMembers(notice)
+    })
   }
 
   // --- the app's life
@@ -79,7 +85,10 @@ export class Hub {
     for (const receiver of this.receivers.values()) this.forget(receiver)
     for (const topic of this.topics.values()) topic.feed?.stop()
     this.topics.clear()
-    await this.startup.close(timeout, () => this.publisher.finished())
+    await this.startup.close(timeout, async () => {
+      await this.presence.close().catch(noop)
+      await this.publisher.finished()
+    })
   }
 
   get isUp (): boolean {
@@ -107,7 +116,9 @@ export class Hub {
     const hand = (): Promise<TopicPosition | null> => {
       if (this.isClosed) return rejected(createError('FST_WS_ERR_PUBLISH', `the app is closing: the message for topic '${name}' was not published`))
       const isHere = except !== null && this.topics.has(name)
-      return this.publisher.publish(name, id, data, this.settingsOf(name), isHere ? except : null)
+      // Who comes and goes has no place in the history.
+      const settings = kind === EnvelopeKind.PRESENCE ? RAW : this.settingsOf(name)
+      return this.publisher.publish(name, id, data, settings, isHere ? except : null)
     }
     if (this.startup.isStarted) return hand()
     const published = this.startup.whenStarted().then(hand)
@@ -265,6 +276,7 @@ export class Hub {
   private dropped (topic: LocalTopic): void {
     topic.feed?.stop()
     this.topics.delete(topic.name)
+    this.presence.forget(topic.name)
   }
 
   // --- the broker
@@ -282,7 +294,7 @@ export class Hub {
     if (envelope === null) {
       this.counters.skipped++
     } else if (envelope.kind === EnvelopeKind.PRESENCE) {
-      this.onPresence?.(topic, envelope.payload)
+      this.presence.receive(topic.name, envelope.payload)
     } else {
       this.counters.delivered += topic.deliver(new Delivery(message, envelope), this.publisher.takeException(topic.name, message.id))
     }
@@ -301,6 +313,7 @@ export class Hub {
   }
 
   private onInterrupted (names: readonly string[] | undefined): void {
+    this.presence.interrupted(names)
     const topics = names === undefined ? this.topics.values() : names.flatMap(name => this.topics.get(name) ?? [])
     for (const topic of topics) {
       if (topic.state !== 'live') continue
@@ -318,6 +331,7 @@ export class Hub {
     if (isUp) this.counters.reconnects++
     this.cutOff.change(isUp)
     if (isUp) this.subscriptions.retry()
+    if (isUp) this.presence.up()
     this.events.onState(isUp, error)
   }
 

@@ -2,6 +2,7 @@ import type { BrokerAnchor } from '../../types/broker.js'
 import { noop } from '../common.js'
 import type { Delivery } from './delivery.js'
 import type { HistoryFeed } from './history-feed.js'
+import type { MemberNotice } from './member-view.js'
 import type { TopicSettings } from './settings.js'
 
 /** How a subscription has begun. */
@@ -36,6 +37,8 @@ export interface Receiver {
   onGap (topic: LocalTopic): void
   /** Messages of a topic with history are gone. Those behind `at` follow. */
   onLost (topic: LocalTopic, at: BrokerAnchor): void
+  /** The members of a topic have changed. */
+  onMembers (topic: LocalTopic, notice: MemberNotice): void
   /** The app has subscribed the receiver. Called as the topic gets live, before its first message. */
   onSubscribedByApp (subscribed: Subscribed): void
   /** The app has unsubscribed it. */
@@ -122,6 +125,10 @@ export class LocalTopic {
 
   tellLost (at: BrokerAnchor): void {
     this.forEach(receiver => receiver.onLost(this, at))
+  }
+
+  tellMembers (notice: MemberNotice): void {
+    this.forEach(receiver => receiver.onMembers(this, notice))
   }
 
   /** Calls back when the topic is live, at once if it is. @returns a function that ends the wait */
