@@ -1,5 +1,5 @@
-/** Properties that an error may have besides its message if it is thrown to refuse a client. */
-const OF_REFUSALS: readonly string[] = ['code', 'name', 'statusCode', 'status', 'expose']
+/** Own properties that an error may have if it is thrown to refuse a client. */
+const OF_REFUSALS: readonly string[] = ['code', 'message', 'name', 'statusCode', 'status', 'expose']
 
 /** Codes of Node, its system calls, Fastify, and SQLite, whose drivers throw errors with nothing but a code. */
 const FOREIGN = /^(?:ERR_|UND_ERR_|FST_|SQLITE_|EAI_|(?:ECONN|EADDR|EHOST|ENET)[A-Z]+$|(?:ETIMEDOUT|ENOTFOUND|EPIPE|ENOENT|EACCES|EPERM)$)/

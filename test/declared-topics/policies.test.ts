@@ -83,6 +83,7 @@ t.test('the app refuses by throwing, and what else it throws stays with it', asy
     status: [make({ statusCode: 403 }, 'members only'), 'FST_WS_ERR_REFUSED', /^members only$/],
     statusAndCode: [make({ statusCode: 403, code: 'FST_JWT_EXPIRED', more: 1 }, 'expired'), 'FST_JWT_EXPIRED', /^expired$/],
     httpError: [make({ status: 404, expose: true }, 'no such room'), 'FST_WS_ERR_REFUSED', /^no such room$/],
+    object: [{ code: 'NOT_A_MEMBER', message: 'members only' }, 'NOT_A_MEMBER', /^members only$/],
     false: [null, 'FST_WS_ERR_REFUSED', /may not be subscribed/]
   }
   const failures: Record<string, unknown> = {
@@ -100,7 +101,7 @@ t.test('the app refuses by throwing, and what else it throws stays with it', asy
     emptyCode: make({ code: '' }),
     string: secret,
     undefined,
-    object: { secret }
+    otherObject: { secret }
   }
   const all: Record<string, unknown> = { ...Object.fromEntries(Object.entries(refusals).map(([name, [thrown]]) => [name, thrown])), ...failures }
   const isAsync = (connection: WebSocketConnection): boolean => connection.url.endsWith('async')
@@ -301,4 +302,48 @@ t.test('a topic with history: published messages are kept, and read back as valu
   const { messages, position } = await rooms.at({ room: '7' }).history()
   t.strictSame(messages.map(({ message }) => message), [{ n: 2 }, { n: 3 }])
   t.equal(position.offset, 3)
+})
+
+t.test('schemas that an instance shares, and its formatter of errors, are those of its topics', async t => {
+  const app = await createApp(t)
+  const Said = (type: string): object => ({ $id: 'Said', type: 'object', required: ['text'], properties: { text: { type } } })
+  for (const [prefix, type] of [['/a', 'string'], ['/b', 'array']] as const) {
+    await app.register(async scope => {
+      scope.addSchema(Said(type))
+      scope.setSchemaErrorFormatter((errors, context) => new Error(`${prefix}: ${context}${errors[0]!.instancePath} is wrong`))
+      scope.topic('x', { schema: { publish: { $ref: 'Said#' }, message: { $ref: 'Said#' } } })
+    }, { prefix })
+  }
+  const client = await connectTopics(t, app)
+  t.match(await client.publish('a/x', { text: 'hello' }), { published: 'a' })
+  t.match(await client.publish('b/x', { text: ['hello'] }), { published: 'a' })
+  t.match(await client.publish('a/x', { text: { a: 1 } }), { code: 'FST_WS_ERR_INVALID_MESSAGE', message: '/a: message/text is wrong' })
+})
+
+t.test('names that are those of properties of objects are names like others', async t => {
+  const app = await createApp(t)
+  const seen: unknown[] = []
+  app.topic('objects/:__proto__/:constructor', { onSubscribe: (_connection, params) => { seen.push(Object.entries(params)) } })
+  const client = await connectTopics(t, app)
+  for (const name of ['__proto__', 'constructor', 'toString', 'objects/__proto__']) t.match(await client.ask({ subscribe: JSON.parse(`{"${name}x":null}`) }), { code: 'FST_WS_ERR_UNKNOWN_TOPIC' })
+  t.match(await client.subscribe('objects/__proto__/constructor'), { subscribed: 'objects/__proto__/constructor' })
+  t.strictSame(seen, [[['__proto__', '__proto__'], ['constructor', 'constructor']]])
+  t.match(await client.subscribe('toString'), { code: 'FST_WS_ERR_UNKNOWN_TOPIC' })
+})
+
+t.test('a decision that comes late decides about nothing', async t => {
+  const app = await createApp(t)
+  let decide = (): void => {}
+  const asked: Array<() => void> = []
+  const rooms = app.topic('rooms/:room', { onSubscribe: () => new Promise<void>(resolve => { decide = resolve; for (const tell of asked.splice(0)) tell() }) })
+  const client = await connectTopics(t, app)
+  const begun = new Promise<void>(resolve => asked.push(resolve))
+  client.send({ subscribe: { 'rooms/7': null } })
+  await begun
+  client.send({ unsubscribe: ['rooms/7'] })
+  t.match(await client.next(), { unsubscribed: 'rooms/7' })
+  decide()
+  await rooms.publish({ room: '7' }, 'for nobody')
+  t.equal(rooms.at({ room: '7' }).subscribers, 0)
+  t.match(await client.publish('rooms/7', 1), { code: 'FST_WS_ERR_NO_PUBLISH' }, 'and nothing came before')
 })
