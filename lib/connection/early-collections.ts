@@ -17,6 +17,12 @@ const MOST_ELEMENTS = 8192
 /** Bytes of large buffers between two short collections: less than V8 waits for. */
 const COLLECT_EVERY = 30 * 1024 * 1024
 
+/**
+ * Larger buffers do not count: a few of them reach V8's limits anyway. An echo of 16 MiB takes a tenth less CPU time, and a quarter
+ * less memory, than it does when these are collected early too.
+ */
+const LARGEST = COLLECT_EVERY / 4
+
 /** Bytes between two looks at whether V8 has collected on its own, as it does where the app makes garbage. */
 const LOOK_EVERY = COLLECT_EVERY / 3
 
@@ -39,6 +45,7 @@ export function countBuffer (bytes: number): void {
     if (bytes >= GARBAGE_FROM) youngest.garbage = new Array(Math.min(Math.floor(bytes / BYTES_PER_ELEMENT), MOST_ELEMENTS))
     return
   }
+  if (bytes > LARGEST) return
   uncounted += bytes
   if (uncounted >= LOOK_EVERY) look()
 }
