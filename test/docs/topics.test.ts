@@ -47,6 +47,19 @@ runChecks({
     t.match(await client.next(), { message: { by: 'the house', text: 'welcome' } })
   },
 
+  async 'topics presence' (t, example) {
+    const { app, url } = await start(t, example)
+    const ada = await connect(t, url, { 'x-user': 'Ada' })
+    t.match(await ada.ask({ subscribe: { 'rooms/tea': null } }), { count: 1, members: [{ info: { name: 'Ada', room: 'tea' } }] })
+    const bob = await connect(t, url, { 'x-user': 'Bob' })
+    t.match(await bob.ask({ subscribe: { 'rooms/tea': null } }), { count: 2 })
+    const { member } = await ada.next() as { member: { id: string } }
+    t.match(member, { info: { name: 'Bob' } })
+    t.strictSame((await app.inject('/rooms/tea/people')).json(), { count: 2, people: ['Ada', 'Bob'] })
+    t.match(await bob.ask({ unsubscribe: ['rooms/tea'] }), { unsubscribed: 'rooms/tea' })
+    t.match(await ada.next(), { left: 'rooms/tea', member: { id: member.id } })
+  },
+
   async 'topics instances' (t, example) {
     const { url } = await start(t, example)
     const client = await connect(t, url)
