@@ -159,7 +159,7 @@ async function weigh (
   }
 }
 
-/** What each heartbeat costs. */
+/** The cost of each heartbeat. */
 async function weighBeating ({ connections }: Workload, server: Child, load: Child, before: { rss: number, cpu: number }, barrier: Barrier): Promise<Sample> {
   await expectLine(load, 'connected')
   const open = (await cpuTime(server) - before.cpu) / 1000 / connections

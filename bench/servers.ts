@@ -19,7 +19,7 @@ export const OURS = 'ours'
 
 const NO_ADDON = { WS_NO_BUFFER_UTIL: '1' }
 
-/** Those that use members that Node does not document: docs/architecture.md lists them. */
+/** Servers that use members that Node does not document: docs/architecture.md lists them. */
 const UNDOCUMENTED: readonly Optimization[] = ['lent-reads', 'direct-writes', 'empty-contexts', 'quiet-resets', 'lean-listeners', 'zlib-contexts']
 
 /** Ours with documented APIs alone: measured beside ours wherever no peers are named, so that its column is as new as the others. */

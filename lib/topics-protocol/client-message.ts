@@ -27,7 +27,7 @@ export interface Wanted {
 /** A message of a client, checked for its form; docs/topics-protocol.md has the meaning. */
 export type ClientMessage =
   | { readonly kind: 'beat' }
-  /** Of the route, and not of the protocol. */
+  /** A message of the route, and not of the protocol. */
   | { readonly kind: 'own', readonly message: unknown }
   | { readonly kind: 'subscribe', readonly topics: readonly Wanted[], readonly client: string | null }
   | { readonly kind: 'unsubscribe', readonly topics: readonly string[] }

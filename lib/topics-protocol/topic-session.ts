@@ -142,7 +142,7 @@ export class TopicSession implements Receiver, Subprotocol {
   private subscribe (topic: string, since: unknown, secret: string | null): void {
     const refuse = (error: Error): void => this.refuse('subscribe', { topic }, error)
     if (this.attempts.has(topic) || this.isLive(topic)) return refuse(createError('FST_WS_ERR_SUBSCRIBED'))
-    // Those that are with the hub are in both.
+    // Attempts that are with the hub are counted in both.
     const { maxSubscriptions } = this.hub.settings
     if (this.topics.length + this.attempts.size >= maxSubscriptions) {
       return refuse(createError('FST_WS_ERR_MAX_SUBSCRIPTIONS', `the connection has ${maxSubscriptions} topics`))

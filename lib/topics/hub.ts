@@ -116,7 +116,7 @@ export class Hub {
     const hand = (): Promise<TopicPosition | null> => {
       if (this.isClosed) return rejected(createError('FST_WS_ERR_PUBLISH', `the app is closing: the message for topic '${name}' was not published`))
       const isHere = except !== null && this.topics.has(name)
-      // Who comes and goes has no place in the history.
+      // Changes of members have no place in the history.
       const settings = kind === EnvelopeKind.PRESENCE ? RAW : this.settingsOf(name)
       return this.publisher.publish(name, id, data, settings, isHere ? except : null)
     }

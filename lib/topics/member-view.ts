@@ -151,7 +151,7 @@ export class MemberView {
       const hadList = this.wasLoaded
       this.members = members
       this.load()
-      // Those who wait have it already.
+      // Whoever waits has it already.
       if (hadList) this.notifyList()
     }
     if (this.isOutdated) this.refresh()

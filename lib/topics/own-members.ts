@@ -248,7 +248,7 @@ export class OwnMembers {
     const failed = [...announced].filter((_, index) => results[index]!.status === 'rejected')
     if (failed.length === 0) return
     for (const [topic, { joined, left }] of failed) {
-      // What has changed since is newer.
+      // Later changes are newer.
       const newer = this.announcementOf(topic)
       for (const member of joined.values()) if (!newer.left.has(member.id) && !newer.joined.has(member.id)) newer.joined.set(member.id, member)
       for (const id of left) if (!newer.joined.has(id)) newer.left.add(id)

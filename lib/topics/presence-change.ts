@@ -6,7 +6,7 @@ export interface Member {
   readonly info: string
 }
 
-/** What one process says about members of a topic. */
+/** Changes of members of a topic, as one process announces them. */
 export interface PresenceChange {
   /** The process that says so, and to which those who have joined belong. */
   readonly by: string

@@ -33,7 +33,7 @@ interface Watched {
   cancelCount: (() => void) | null
 }
 
-/** Who is there, in the topics of one process and on all processes. */
+/** Members of the topics of one process, on all processes. */
 export class Presence {
   /** The name of this process's lease. */
   readonly process = randomBytes(9).toString('base64url')
@@ -233,7 +233,7 @@ export class Presence {
     for (const [topic, watched] of this.watched) {
       if (watched.checked > limit || checks++ === CHECKS) break
       this.check(watched)
-      // Those that were checked last are at the end.
+      // The views that were checked last are at the end.
       this.watched.delete(topic)
       this.watched.set(topic, watched)
     }

@@ -18,7 +18,7 @@ export class RecentMessages {
   private readonly bounds: RecentBounds
   private messages: BrokerMessage[] = []
   private bytes = 0
-  /** What follows a place, by the index of its first message: many receivers come with the same position. */
+  /** Messages that follow a place, by the index of its first message: many receivers come with the same position. */
   private slices = new Map<number, readonly BrokerMessage[]>()
 
   /** @param floor the place of the last message: none is known yet */
