@@ -20,6 +20,8 @@ export type Optimization =
   | 'lean-listeners'
   /** Short collections that free young buffers before these make V8 collect everything. */
   | 'early-scavenges'
+  /** Free memory of large buffers that the C library keeps. */
+  | 'kept-memory'
   /** Text converted by way of UTF-16. */
   | 'transcode'
   /** Native zlib contexts that are kept between messages. */
