@@ -11,10 +11,7 @@ const { versions } = process
 const isAvailable = isWanted('direct-writes') && IS_KNOWN_NODE && !('bun' in versions) && !('deno' in versions)
 
 /** The object of a write that is under way. */
-interface WriteRequest {
-  /** @returns -1 for a request that no write has used */
-  getAsyncId? (): number
-}
+type WriteRequest = object
 
 /** @returns 0, the number of an error, or where Node passes no request the request of a write that is under way */
 type Write<Data, More extends unknown[]> = (request: WriteRequest | null, data: Data, ...more: More) => number | WriteRequest
@@ -22,10 +19,9 @@ type Write<Data, More extends unknown[]> = (request: WriteRequest | null, data: 
 interface Handle {
   writeBuffer: Write<Buffer, []>
   writev: Write<readonly Buffer[], [areBuffers: true]>
+  /** Bytes that the kernel has not taken yet. */
+  readonly writeQueueSize?: number
 }
-
-/** The async id of a request that no write has used. */
-const UNUSED = -1
 
 const { write, _write, _writev } = Socket.prototype
 
@@ -95,20 +91,12 @@ function tryWrite<Data> (way: Way<Data>, socket: Duplex, data: Data): boolean {
     return true
   }
   const result = way.call(handle, form.request, data)
-  if (result !== 0 || isUsed(form.request)) {
+  if (result !== 0 || handle.writeQueueSize !== 0) {
     way.form = { request: newRequest(form.request) }
     // Node has made a request of its own, which holds what it does when the write is done.
     Object.assign(form.request, handOver(way, plain, handle, data, result))
   }
   return true
-}
-
-/**
- * Whether the write takes longer, so that the request cannot be passed again. The length of the queue does not tell: a client
- * that reads fast can empty it within the call, and yet the request is called back later. Using it twice ends the process.
- */
-function isUsed (request: WriteRequest): boolean {
-  return request.getAsyncId!() !== UNUSED
 }
 
 function newRequest ({ constructor }: WriteRequest): WriteRequest {
@@ -133,11 +121,7 @@ function observe<Data> (way: Way<Data>, socket: PlainSocket, handle: Handle, dat
   })
   if (request === null) way.form = 'without request'
   else if (request === undefined) way.form = 'none'
-  else way.form = formWith(newRequest(request))
-}
-
-function formWith (request: WriteRequest): Form {
-  return request.getAsyncId?.() === UNUSED ? { request } : 'none'
+  else way.form = 'writeQueueSize' in handle ? { request: newRequest(request) } : 'none'
 }
 
 /** Leaves a write that was begun, but is not done, to Node: its bytes count as queued, and its end or failure is the socket's. */
