@@ -36,7 +36,7 @@ each Node), and with a colon and a number one point of an axis, such as growth-i
 Servers:
   ${Object.keys(SERVERS).join(', ')}
 
-  --against SERVER,…     only these peers, beside ours; on the current Node, unless --node says more
+  --against SERVER,…     only these peers, beside ours ('documented' is ours with documented APIs alone); on the current Node, unless --node says more
   --node MAJOR,…         the Nodes to run the servers on, each of which npm installs when it is used first; or current.
                          Default ${DEFAULT_NODES.join(',')}, where npm has them for the platform; with --against or --check current
   --base SERVER,…        compare all with these too (default ws+bufferutil,ws)

@@ -68,12 +68,12 @@ async function measureOne (
 ): Promise<Sample> {
   const { child, port } = await start(server, workload.task, build, node)
   try {
-    const holds = workload.mode === 'hold' || workload.mode === 'beat'
     // A server of the user's own, which only echoes, need not answer.
-    const before = { rss: holds || workload.point !== undefined ? await residentKiB(child) : 0, cpu: await cpuTime(child) }
+    const before = { rss: workload.mode === 'beat' || workload.point !== undefined ? await residentKiB(child) : 0, cpu: await cpuTime(child) }
+    if (workload.mode === 'hold') return await weigh(workload, child, async connections => startLoad({ ...workload, connections }, port, timing, build, generator), barrier)
     const load = await startLoad(workload, port, timing, build, generator)
     try {
-      if (holds) return await weigh(workload, child, load, before, barrier)
+      if (workload.mode === 'beat') return await weighBeating(workload, child, load, before, barrier)
       const sample = await clock(child, load)
       if (workload.point === undefined) return sample
       const peak = (statusKiB(child, 'VmHWM') - before.rss) / 1024 / workload.connections
@@ -120,24 +120,55 @@ async function clock (server: Child, load: Child): Promise<Sample> {
   }
 }
 
-/** The memory of connections that are only there, and after a message each, or what each heartbeat costs. */
-async function weigh ({ connections, mode }: Workload, server: Child, load: Child, before: { rss: number, cpu: number }, barrier: Barrier): Promise<Sample> {
+/** The part of the connections that is opened, and weighed, before the others. */
+const FIRST_SHARE = 1 / 5
+
+/**
+ * The memory of connections that are only there, and after a message each. What V8 and the allocator take once for the process,
+ * and what the code does that runs for the first time, is not in that of the connections which are opened when there are some.
+ */
+async function weigh (
+  { connections }: Workload, server: Child, open: (connections: number) => Promise<Child>, barrier: Barrier
+): Promise<Sample> {
+  const first = Math.round(connections * FIRST_SHARE)
+  const empty = await residentKiB(server)
+  const loads: Child[] = []
+  const openMore = async (count: number): Promise<number> => {
+    const load = await open(count)
+    loads.push(load)
+    await expectLine(load, 'connected')
+    return cpuTime(server)
+  }
+  try {
+    await openMore(first)
+    const few = await residentKiB(server)
+    const collected = await cpuTime(server)
+    const cpu = (await openMore(connections - first) - collected) / 1000 / (connections - first)
+    await barrier.meet()
+    const all = await residentKiB(server)
+    for (const load of loads) {
+      load.say('talk')
+      await expectLine(load, 'talked')
+    }
+    const used = await residentKiB(server)
+    // Its connections count for the machine until all are weighed.
+    await barrier.meet()
+    return { open: cpu, fresh: (all - empty) / connections, further: (all - few) / (connections - first), used: (used - empty) / connections }
+  } finally {
+    for (const load of loads) await load.stop()
+  }
+}
+
+/** The cost of each heartbeat. */
+async function weighBeating ({ connections }: Workload, server: Child, load: Child, before: { rss: number, cpu: number }, barrier: Barrier): Promise<Sample> {
   await expectLine(load, 'connected')
   const open = (await cpuTime(server) - before.cpu) / 1000 / connections
   await barrier.meet()
   const fresh = (await residentKiB(server) - before.rss) / connections
-  if (mode === 'beat') {
-    await barrier.meet()
-    load.say('beat')
-    const { cpu } = await clock(server, load)
-    return { open, fresh, cpu: cpu! }
-  }
-  load.say('talk')
-  await expectLine(load, 'talked')
-  const used = (await residentKiB(server) - before.rss) / connections
-  // Its connections count for the machine until all are weighed.
   await barrier.meet()
-  return { open, fresh, used }
+  load.say('beat')
+  const { cpu } = await clock(server, load)
+  return { open, fresh, cpu: cpu! }
 }
 
 async function expectLine (child: Child, wanted: string): Promise<void> {

@@ -11,7 +11,7 @@ import { describe, toMarkdown, workloadTable } from './markdown.js'
 import { isForNode, measure, type Generator } from './measure.js'
 import { findNodes, type Node } from './nodes.js'
 import type { Report, Sample, WorkloadResult } from './results.js'
-import { OURS, start, type BenchServer } from './servers.js'
+import { DOCUMENTED, OURS, SERVERS, start, type BenchServer } from './servers.js'
 import { toSvg } from './svg.js'
 import type { Workload } from './workloads.js'
 
@@ -56,9 +56,10 @@ async function tryServers (settings: Settings, build: Build, node: Node): Promis
   }))
 }
 
-/** Variants of ours go where ours goes, and a server of one's own goes everywhere. */
+/** Variants of ours go where ours goes, except along axes, and a server of one's own goes everywhere. */
 function takesPart (workload: Workload, name: string, server: BenchServer): boolean {
-  return workload.servers.includes(name) || (workload.servers.includes(OURS) && name.startsWith(`${OURS} `)) || !server.file.endsWith('.ts')
+  if (name === DOCUMENTED && workload.point !== undefined) return false
+  return workload.servers.includes(name) || (workload.servers.includes(OURS) && server.file === SERVERS[OURS]!.file) || !server.file.endsWith('.ts')
 }
 
 async function runWorkload (

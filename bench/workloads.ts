@@ -126,6 +126,7 @@ function memory (name: string, title: string, task: Partial<ServerTask>): Worklo
     rounds: 3,
     figures: [
       { key: 'fresh', title: 'KiB fresh', digits: 2, isCompared: true },
+      { key: 'further', title: 'KiB each further', digits: 2, isCompared: true },
       { key: 'used', title: 'KiB after 1 KiB', digits: 2, isCompared: true }
     ]
   }

@@ -187,6 +187,16 @@ export class ClosedError extends AppError {
   static { nameErrorClass(this, 'ClosedError') }
 }
 
+/** A topic could not be subscribed, or a message not be published. `code` says why. */
+export class TopicError extends AppError {
+  static { nameErrorClass(this, 'TopicError') }
+}
+
+/** A request of a client of the topics protocol is not done. The client reads the code and the message. */
+export class RefusedError extends AppError {
+  static { nameErrorClass(this, 'RefusedError') }
+}
+
 /** A handler, a listener, a callback or a hook threw a value that is no Error: `cause`. */
 export class ThrownValueError extends AppError {
   static { nameErrorClass(this, 'ThrownValueError') }
@@ -273,6 +283,9 @@ function misusing<E extends TypeError | RangeError> (ErrorClass: new (message: s
 }
 
 const SENDING = 'callbacks of `send`, `sendJson`, `ping` and `pong`'
+const PUBLISHING = '`publish`, as a rejection'
+const SUBSCRIBING = '`subscribe`, as a rejection'
+const REFUSING = '`refused` of the [topics protocol](docs/topics-protocol.md)'
 const INJECTING = '`app.injectWS()`, as a rejection'
 
 /** One entry for each code. `message` is the default: where a code covers several cases, the error says which one it is. */
@@ -311,17 +324,38 @@ export const ERRORS = {
   FST_WS_ERR_MAX_CONNECTIONS: refusing(503, 'Too many connections', RETRY_AFTER),
 
   FST_WS_ERR_SUBPROTOCOL: failing(SubprotocolError, 'the handshake, which is answered 500', 'the selected subprotocol is not one that the client offered'),
-  FST_WS_ERR_INVALID_OPTION: misusing(OptionError, 'registration, and the declaration of a route', 'an option has an unknown name or an invalid value'),
+  FST_WS_ERR_INVALID_OPTION: misusing(OptionError, 'registration, and the declaration of a route or topic', 'an option has an unknown name or an invalid value'),
   FST_WS_ERR_REGISTERED_TWICE: failing(RegistrationError, 'registration', 'the plugin, or `@fastify/websocket`, is already registered'),
   FST_WS_ERR_UNSEEN_ROUTE: failing(UnseenRouteError, '`app.ready()`', 'a WebSocket route was declared before the plugin was loaded'),
-  FST_WS_ERR_MESSAGE_SCHEMA: failing(MessageSchemaError, '`app.ready()`, or a message', 'the schema `receive` or `send` cannot be compiled, or its validator is asynchronous'),
+  FST_WS_ERR_MESSAGE_SCHEMA: failing(MessageSchemaError, '`app.ready()`, or a message', 'a schema of messages cannot be compiled, or its validator is asynchronous'),
   FST_WS_ERR_ASYNCAPI: failing(AsyncApiError, '`app.asyncapi()`', 'the app is not ready, or a route refers to a schema or a security scheme that is missing'),
   FST_WS_ERR_UNKNOWN_ROUTE: failing(UnknownRouteError, '`app.websocketServer.route()`', 'there is no WebSocket route with this URL'),
   FST_WS_ERR_NOT_OPEN: failing(NotOpenError, SENDING, 'WebSocket is not open'),
   FST_WS_ERR_CLOSED: failing(ClosedError, SENDING, 'WebSocket was closed before the message was sent'),
+  FST_WS_ERR_BROKER: failing(TopicError, '`app.ready()`, and `publish` before that', 'the broker of topics cannot be reached or used'),
+  FST_WS_ERR_PUBLISH: failing(TopicError, PUBLISHING, 'the broker did not take the message within `publishTimeout`'),
+  FST_WS_ERR_SUBSCRIBE: failing(TopicError, SUBSCRIBING, 'the broker did not confirm the subscription within `publishTimeout`'),
+  FST_WS_ERR_UNSUBSCRIBED: failing(TopicError, SUBSCRIBING, 'the topic was unsubscribed, or the connection closed, before the subscription was live'),
+  FST_WS_ERR_MAX_SUBSCRIPTIONS: failing(TopicError, SUBSCRIBING, 'the connection has `maxSubscriptions` topics'),
+  FST_WS_ERR_MAX_TOPICS: failing(TopicError, SUBSCRIBING, 'this process has `maxTopics` topics'),
+  FST_WS_ERR_UNKNOWN_MESSAGE: failing(RefusedError, REFUSING, 'the message is none of the topics protocol'),
+  FST_WS_ERR_INVALID_REQUEST: failing(RefusedError, REFUSING, 'a member has a wrong type or is missing, or too many topics are named'),
+  FST_WS_ERR_TOPIC_NAME: failing(RefusedError, REFUSING, 'it cannot be the name of a topic'),
+  FST_WS_ERR_UNKNOWN_TOPIC: failing(RefusedError, REFUSING, 'no such topic is declared'),
+  FST_WS_ERR_TOPIC_PARAMS: failing(RefusedError, REFUSING, 'a parameter of the topic does not match its schema'),
+  FST_WS_ERR_INVALID_POSITION: failing(RefusedError, REFUSING, 'it is not a position'),
+  FST_WS_ERR_INVALID_ID: failing(RefusedError, REFUSING, 'it cannot be the id of a message'),
+  FST_WS_ERR_SUBSCRIBED: failing(RefusedError, REFUSING, 'the topic is subscribed already'),
+  FST_WS_ERR_NOT_SUBSCRIBED: failing(RefusedError, REFUSING, 'the topic is not subscribed'),
+  FST_WS_ERR_NO_PRESENCE: failing(RefusedError, REFUSING, 'the topic has no presence'),
+  FST_WS_ERR_PRESENCE: failing(RefusedError, REFUSING, 'the members could not be read'),
+  FST_WS_ERR_NO_PUBLISH: failing(RefusedError, REFUSING, 'clients may not publish to the topic'),
+  FST_WS_ERR_REFUSED: failing(RefusedError, REFUSING, 'the app refuses it'),
+  FST_WS_ERR_POLICY: failing(RefusedError, REFUSING, 'the app could not decide'),
   FST_WS_ERR_INVALID_ARGUMENT: misusing(TypeError, 'methods of a connection, and `broadcast`', 'data, close code or reason has a wrong type'),
   FST_WS_ERR_OUT_OF_RANGE: misusing(RangeError, '`close`, `ping` and `pong`', 'close code may not be sent, or reason or data is too long'),
-  FST_WS_ERR_NOT_SERIALIZABLE: misusing(TypeError, '`sendJson` and `broadcastJson`', 'value cannot be serialized to JSON'),
+  FST_WS_ERR_TOPIC_MESSAGE: misusing(TypeError, '`publish` of a declared topic', 'the message does not match the schema of its topic'),
+  FST_WS_ERR_NOT_SERIALIZABLE: misusing(TypeError, '`sendJson`, `broadcastJson`, and `publish` of a declared topic', 'value cannot be serialized to JSON'),
   FST_WS_ERR_THROWN_VALUE: failing(ThrownValueError, '`errorHandler`, and the log', 'a handler, a listener or a callback threw a value that is no Error'),
   FST_WS_ERR_INJECT: failing(InjectError, INJECTING, 'the server did not answer with a valid handshake'),
   FST_WS_ERR_UNEXPECTED_RESPONSE: { errorClass: UnexpectedResponseError, from: INJECTING, message: 'the server answered with another status than 101, or 200 over HTTP/2' }

@@ -1,10 +1,12 @@
 import { plugin } from './plugin.js'
 
 export type * from '../types/connection.js'
+export type * from '../types/injected.js'
 export type * from '../types/messages.js'
 export type * from '../types/server.js'
 export type * from '../types/broker.js'
 export type * from '../types/topics.js'
+export type * from '../types/declared-topics.js'
 export type * from '../types/options.js'
 export type * from '../types/errors.js'
 export type * from '../types/diagnostics.js'
@@ -15,7 +17,7 @@ export { once } from './connection/once.js'
 export { CloseCode } from './protocol/close-codes.js'
 export {
   AsyncApiError, ClosedError, HandshakeError, InjectError, InvalidMessageError, InvalidPayloadError, MessageSchemaError, MessageTooBigError, NotOpenError,
-  OptionError, ProtocolError, RateLimitError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, UnexpectedResponseError,
+  OptionError, ProtocolError, RateLimitError, RefusedError, RegistrationError, SlowReaderError, SubprotocolError, ThrownValueError, TopicError, UnexpectedResponseError,
   UnknownRouteError, UnseenRouteError, WebSocketError
 } from './errors.js'
 

@@ -62,6 +62,11 @@ export class Membership implements Member {
     await Promise.all([this.upgradeListener, ...this.connectListeners].map(listener => listener.startClosing(timeout)))
   }
 
+  /** Closes the connections evenly over `over` milliseconds. */
+  drain (over: number): Promise<void> {
+    return this.connections.drain(over)
+  }
+
   async leave (timeout: number): Promise<void> {
     const deadline = performance.now() + timeout
     await Promise.all([this.upgrades.refuseAll(timeout), this.connections.closeWithin(timeout)])

@@ -14,14 +14,14 @@ export type Optimization =
   | 'direct-writes'
   /** One async context for all connections whose handshake had none. */
   | 'empty-contexts'
-  /** Responses of upgrades that are Node's only once somebody uses them as such. */
-  | 'lean-responses'
   /** Resets of clients that make no error where nobody listens to the socket. */
   | 'quiet-resets'
   /** Listeners of connections in an object that takes less memory than a hash table. */
   | 'lean-listeners'
   /** Short collections that free young buffers before these make V8 collect everything. */
   | 'early-scavenges'
+  /** Free memory of large buffers that the C library keeps. */
+  | 'kept-memory'
   /** Text converted by way of UTF-16. */
   | 'transcode'
   /** Native zlib contexts that are kept between messages. */

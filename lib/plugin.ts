@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { WebSocketPluginOptions } from '../types/options.js'
 import { describeRoutes } from './asyncapi/described-routes.js'
+import { DeclaredTopics } from './declared-topics/declared-topics.js'
 import { createError } from './errors.js'
 import { createAccept } from './routes/accept.js'
 import { createInjectWS } from './inject/inject.js'
@@ -15,7 +16,11 @@ import { resolvePluginOptions } from './options/index.js'
 import { CLOSE_TIMEOUT } from './options/settings.js'
 import { publishRefused } from './server/diagnostics.js'
 import { Registry } from './server/registry.js'
+import { reportBroker } from './server/broker-state.js'
 import { Shutdown } from './shutdown.js'
+import { Hub } from './topics/hub.js'
+import { TopicsProtocol } from './topics-protocol/protocol.js'
+import { MemoryBroker } from './topics/memory-broker.js'
 
 /**
  * Makes `hasPlugin('@fastify/websocket')` true, and fulfils `dependencies: ['@fastify/websocket']`: other plugins ask so
@@ -42,7 +47,11 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   if (pluginTimeout > 0 && settings.closeTimeout > pluginTimeout && settings.closeTimeout !== CLOSE_TIMEOUT) {
     fastify.log.warn(`option 'closeTimeout' (${settings.closeTimeout} ms) is longer than Fastify's pluginTimeout (${pluginTimeout} ms), to which app.close() is limited`)
   }
-  const server = new Registry(settings.closeTimeout, settings.clientTracking, settings.maxConnections)
+  if (pluginTimeout > 0 && settings.drainTime > pluginTimeout * 0.9 - 1_000) {
+    fastify.log.warn(`option 'drainTime' (${settings.drainTime} ms) does not fit into Fastify's pluginTimeout (${pluginTimeout} ms), to which app.close() is limited: draining is cut short`)
+  }
+  const hub = new Hub(settings.broker ?? new MemoryBroker(), settings.topics, { onState: (isUp, error) => reportBroker(fastify.log, server, isUp, error) })
+  const server: Registry = new Registry(settings.closeTimeout, settings.clientTracking, settings.maxConnections, hub)
   const table = new RouteTable(fastify)
   const upgrades = new PendingUpgrades(fastify.routing, settings, (request, statusCode, reason) => {
     server.countRefusal(reason)
@@ -52,11 +61,18 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
 
   fastify.decorate('websocketServer', server)
   fastify.decorate('injectWS', createInjectWS(fastify, upgrades, settings.closeTimeout))
+  const topics = new DeclaredTopics(hub)
+  topics.addTo(fastify)
+  const protocol = new TopicsProtocol(hub)
+  protocol.policies = topics
   requireSeenRoutes(fastify)
-  registerRoutes(fastify, settings, server, table, createAccept(settings, server, upgrades))
-  describeRoutes(fastify, settings)
+  registerRoutes(fastify, settings, server, protocol, table, createAccept(settings, server, upgrades))
+  describeRoutes(fastify, settings, topics)
+  fastify.addHook('onReady', () => hub.start())
   membership.addHooks()
   new Shutdown(fastify, settings, membership).addHooks()
+  // Behind the requests and connections that may still publish.
+  fastify.addHook('onClose', () => hub.close(settings.topics.publishTimeout))
 
   fastify.register(standIn)
 }

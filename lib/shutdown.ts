@@ -5,6 +5,9 @@ import { isAppClosing } from './fastify-internals.js'
 import type { Membership } from './membership.js'
 import type { PluginSettings } from './options/settings.js'
 
+/** Milliseconds of Fastify's time for closing that draining leaves to close handshakes. */
+const LEFT_BY_DRAIN = 1_000
+
 /** The instances of this plugin in one app, in encapsulated contexts each. They close together. */
 const instances = new WeakMap<object, Set<Shutdown>>()
 
@@ -47,8 +50,9 @@ export class Shutdown {
       // 2. The app says goodbye.
       await this.runPreClose(limit)
     } finally {
-      const deadline = Math.min(performance.now() + this.settings.closeTimeout, limit)
-      await this.closeUntil(() => Math.max(0, deadline - performance.now()))
+      const drainTime = Math.max(0, Math.min(this.settings.drainTime, limit - performance.now() - LEFT_BY_DRAIN))
+      const deadline = Math.min(performance.now() + drainTime + this.settings.closeTimeout, limit)
+      await this.closeUntil(() => Math.max(0, deadline - performance.now()), drainTime)
     }
   }
 
@@ -64,17 +68,19 @@ export class Shutdown {
     await (limit === Infinity ? finished : inTime(finished, limit - performance.now()))
   }
 
-  private async closeUntil (timeLeft: () => number): Promise<void> {
+  private async closeUntil (timeLeft: () => number, drainTime: number): Promise<void> {
     const { membership } = this
-    // 3. Nobody new gets in. Before step 4, which waits for them: upgrades that other listeners have not answered.
+    // 3. Nobody new gets in. Before step 5, which waits for them: upgrades that other listeners have not answered.
     const refused = membership.startClosing(timeLeft())
-    // 4. Handshakes get 503, connections 1001. Whatever is left at the deadline is destroyed.
+    // 4. Connections get 1012 one after the other, if the app wants it.
+    if (drainTime > 0) await membership.drain(drainTime)
+    // 5. Handshakes get 503, connections 1001. Whatever is left at the deadline is destroyed.
     const left = membership.leave(timeLeft())
-    // 5. Sessions of HTTP/2 end with their last connection, behind its Close frame.
+    // 6. Sessions of HTTP/2 end with their last connection, behind its Close frame.
     membership.startClosingSessions()
     await Promise.all([refused, left])
     await membership.sessionsClosed(timeLeft())
-    // 6. Fastify closes the server, for which nothing is left to wait, and runs `onClose`.
+    // 7. Fastify closes the server, for which nothing is left to wait, and runs `onClose`.
   }
 }
 

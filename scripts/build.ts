@@ -1,7 +1,8 @@
 // node --import tsx scripts/build.ts [FOLDER]
 //
-// Builds the package into a folder, by default dist/: one CommonJS file with all of lib/, the entries of both module systems
-// on it, and their declarations. docs/internals/decisions.md says why.
+// Builds the package into a folder, by default dist/: one CommonJS file with all that the plugin is made of, one for each
+// subpath (`fastify-ws-routes/redis`), the entries of both module systems on them, and their declarations.
+// docs/internals/decisions.md says why.
 
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,11 +10,14 @@ import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { build as bundle } from 'esbuild'
+import { build as bundle, type BuildOptions, type Plugin } from 'esbuild'
 import ts from 'typescript'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const TSC = join(ROOT, 'node_modules/typescript-7/bin/tsc')
+
+/** Folders of lib/ that are entries of their own: each is loaded only by an app that imports it. */
+const SUBPATHS = ['redis', 'nats', 'broker-tests', 'client']
 
 /** By which the plugin is exported besides `default`. */
 const PLUGIN_NAMES = ['fastifyWebsocket', 'fastifyWsRoutes']
@@ -30,7 +34,7 @@ export async function buildPackage (folder = join(ROOT, 'dist')): Promise<void> 
   await rm(folder, { recursive: true, force: true })
   const entries = join(folder, 'lib')
   await mkdir(entries, { recursive: true })
-  await Promise.all([bundleSources(join(entries, 'bundle.js')), emitDeclarations(folder)])
+  await Promise.all([bundlePlugin(join(entries, 'bundle.js')), ...SUBPATHS.map(name => bundleSubpath(name, entries)), emitDeclarations(folder)])
   // tsc has written what lib/index.ts exports
   const declared = await readFile(join(entries, 'index.d.ts'), 'utf8')
   const names = await namesOf(declared, entries)
@@ -39,24 +43,50 @@ export async function buildPackage (folder = join(ROOT, 'dist')): Promise<void> 
     writeFile(join(entries, 'index.js'), commonJsEntry(names)),
     writeFile(join(entries, 'index.mjs'), esmEntry(names)),
     writeFile(join(entries, 'index.d.ts'), commonJsDeclarations(declared, names)),
-    writeFile(join(entries, 'index.d.mts'), esmDeclarations(declared))
+    writeFile(join(entries, 'index.d.mts'), esmDeclarations(declared)),
+    ...SUBPATHS.map(name => writeSubpathEntry(join(entries, name)))
   ])
-  await removeUnused(folder, ['index.d.ts', 'index.d.mts'].map(name => join(entries, name)))
+  await bundleClient(join(entries, 'client/index.mjs'))
+  await removeUnused(folder, ['.', ...SUBPATHS].flatMap(path => ['index.d.ts', 'index.d.mts'].map(name => join(entries, path, name))))
 }
 
-/** One file: a call of another module's function is then a call of a local one, and the package loads with one read. */
-async function bundleSources (outfile: string): Promise<void> {
-  await bundle({
-    absWorkingDir: ROOT,
-    entryPoints: ['lib/index.ts'],
-    outfile,
-    bundle: true,
-    packages: 'external',
-    platform: 'node',
-    format: 'cjs',
-    target: 'node20',
-    logLevel: 'warning'
-  })
+const BUNDLE: BuildOptions = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  logLevel: 'warning'
+}
+
+/**
+ * One file: a call of another module's function is then a call of a local one, and the package loads with one read. It exports
+ * the catalogue of errors too, for the subpaths.
+ */
+async function bundlePlugin (outfile: string): Promise<void> {
+  const contents = "export * from './lib/index.js'\nexport { default } from './lib/index.js'\nexport * as errors from './lib/errors.js'\n"
+  await bundle({ ...BUNDLE, stdin: { contents, resolveDir: ROOT, loader: 'ts' }, outfile })
+}
+
+async function bundleSubpath (name: string, entries: string): Promise<void> {
+  await bundle({ ...BUNDLE, entryPoints: [`lib/${name}/index.ts`], outfile: join(entries, name, 'index.js'), plugins: [SHARED_ERRORS] })
+}
+
+/** Pages load it as it is, or through a bundler that leaves out the half that they do not use. */
+async function bundleClient (outfile: string): Promise<void> {
+  await bundle({ ...BUNDLE, entryPoints: ['lib/client/index.ts'], outfile, platform: 'neutral', format: 'esm', target: 'es2022', sourcemap: 'linked' })
+}
+
+/** Takes lib/errors.ts from the plugin's bundle, so that a process has each class of error once. */
+const SHARED_ERRORS: Plugin = {
+  name: 'shared-errors',
+  setup (build) {
+    build.onResolve({ filter: /\/errors\.js$/ }, ({ path, resolveDir }) =>
+      resolve(resolveDir, path) === join(ROOT, 'lib/errors.js') ? { path, namespace: 'shared-errors' } : null)
+    build.onLoad({ filter: /./, namespace: 'shared-errors' }, () => ({ contents: "module.exports = require('../bundle.js').errors" }))
+    build.onResolve({ filter: /./, namespace: 'shared-errors' }, ({ path }) => ({ path, external: true }))
+  }
 }
 
 async function emitDeclarations (outDir: string): Promise<void> {
@@ -125,6 +155,25 @@ export const {
 ${values.map(name => `  ${name}`).join(',\n')}
 } = plugin
 `
+}
+
+/** The entry of a subpath for `import`; the bundle itself and the compiler's declarations are those for `require`. */
+async function writeSubpathEntry (folder: string): Promise<void> {
+  const values = parse(await readFile(join(folder, 'index.d.ts'), 'utf8')).statements.flatMap(valuesIn)
+  const names = values.length === 0 ? '' : `\nexport const { ${values.join(', ')} } = bundle\n`
+  await Promise.all([
+    writeFile(join(folder, 'index.mjs'), `import bundle from './index.js'\n${names}`),
+    writeFile(join(folder, 'index.d.mts'), "export * from './index.js'\n")
+  ])
+}
+
+/** The names of a statement of declarations that are there when it runs. */
+function valuesIn (statement: ts.Statement): string[] {
+  if (ts.isExportDeclaration(statement)) return statement.isTypeOnly ? [] : namesIn(statement)
+  const isExported = ts.canHaveModifiers(statement) && ts.getModifiers(statement)?.some(modifier => modifier.kind === ts.SyntaxKind.ExportKeyword)
+  if (isExported !== true) return []
+  if (ts.isFunctionDeclaration(statement) || ts.isClassDeclaration(statement)) return [statement.name!.text]
+  return ts.isVariableStatement(statement) ? statement.declarationList.declarations.map(({ name }) => name.getText()) : []
 }
 
 /** The form that packages of Fastify have: a function, and a namespace for the other exports. */

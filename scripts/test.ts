@@ -34,6 +34,13 @@ const SUITES: Record<string, Suite> = {
     manifests: ['examples', 'test/interop'],
     projects: ['test/interop']
   },
+  brokers: {
+    about: 'topics through Redis and NATS, if they are installed',
+    folders: ['test/brokers'],
+    manifests: ['test/brokers'],
+    projects: ['test/brokers'],
+    tap: ['--jobs=2', '--timeout=300']
+  },
   matrix: {
     about: 'clients in other languages, and more proxies, if they are installed',
     folders: ['test/matrix'],

@@ -10,6 +10,9 @@ import { createPackedProject, packPackage, run } from './support/packed.js'
 /** Bytes of the tarball. The README states the sizes. */
 const MOST_PACKED = 300_000
 
+/** Entries besides that of the plugin. */
+const SUBPATHS = ['redis', 'nats', 'broker-tests']
+
 t.test('the packed package', async t => {
   const packed = await packPackage(t)
   const project = await createPackedProject(t, packed)
@@ -17,7 +20,8 @@ t.test('the packed package', async t => {
   t.test('holds what it should, and no more', async t => {
     const { paths } = packed
     for (const path of ['package.json', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'dist/package.json', 'dist/types/connection.d.ts',
-      ...['bundle.js', 'index.js', 'index.d.ts', 'index.mjs', 'index.d.mts'].map(name => `dist/lib/${name}`)]) {
+      ...['bundle.js', 'index.js', 'index.d.ts', 'index.mjs', 'index.d.mts'].map(name => `dist/lib/${name}`),
+      ...SUBPATHS.flatMap(folder => ['index.js', 'index.d.ts', 'index.mjs', 'index.d.mts'].map(name => `dist/lib/${folder}/${name}`))]) {
       t.ok(paths.includes(path), path)
     }
     t.strictSame(paths.filter(path => !/^(dist|docs)\/|^[^/]+\.(json|md)$|^LICENSE$/.test(path)), [])
@@ -54,6 +58,18 @@ t.test('the packed package', async t => {
   t.test('exports what lib/index.ts exports', async t => {
     const names = JSON.parse(await run(project, process.execPath, '-p', "JSON.stringify(Object.keys(require('fastify-ws-routes')).sort())"))
     t.strictSame(names, Object.keys(api).sort())
+  })
+
+  t.test('has subpaths, of which the plugin loads nothing', async t => {
+    const bundle = await readFile(join(project, 'node_modules/fastify-ws-routes/dist/lib/bundle.js'), 'utf8')
+    for (const name of SUBPATHS) {
+      t.notMatch(bundle, `// lib/${name}/`)
+      const [required, imported] = JSON.parse(await run(project, process.execPath, '-p', `
+        const required = require('fastify-ws-routes/${name}')
+        import('fastify-ws-routes/${name}').then(imported => console.log(JSON.stringify([Object.keys(required), Object.keys(imported)])))
+        ''`)) as [string[], string[]]
+      t.strictSame(imported.sort(), required.sort(), name)
+    }
   })
 
   t.test('can be type-checked, from both module systems', async t => {

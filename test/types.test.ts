@@ -136,6 +136,21 @@ const budgetOf = {
     })
     const client = await app.injectWS<{ schema: typeof schema }>('/a')
     client.sendJson({ type: 'typing', on: true })
+  `,
+  topics: `
+    const rooms = app.topic('rooms/:room', {
+      schema: { params: Type.Object({ room: Type.String() }), publish: ClientMessage, message: ServerMessage },
+      onSubscribe: async (connection, { room }) => { if (room === '') connection.close() },
+      onPublish: (connection, message) => message.type === 'say' ? { type: 'ack', id: message.text.length } : null,
+      history: { messages: 1000, seconds: 3600 },
+      presence: { info: (connection, request) => ({ name: request.ip }) },
+      snapshot: ({ room }) => room
+    })
+    await rooms.publish({ room: '7' }, { type: 'ack', id: 1 })
+    const { messages } = await rooms.at({ room: '7' }).history()
+    console.log(messages[0]?.message.id)
+    const others = app.topic('others/:room', { schema: { publish: ClientMessage, message: ServerMessage } })
+    await others.publish({ room: '7' }, { type: 'ack', id: 1 })
   `
 }
 
@@ -176,4 +191,7 @@ t.test('routes with TypeBox schemas cost the compiler little more than they do f
   t.comment(`${http} instantiations for HTTP, ${webSocket} for WebSockets`)
   // Where a schema's type is worked out while the compiler still infers, TypeBox alone takes 1.2 million.
   t.ok(webSocket - http < 100_000, `${webSocket - http} instantiations more`)
+  const topics = await instantiationsOf(folder, 'topics', budgetOf.topics)
+  t.comment(`${topics} for topics`)
+  t.ok(topics - http < 50_000, `${topics - http} instantiations more`)
 })

@@ -104,9 +104,25 @@ export interface AsyncApiWebSocketBinding extends AsyncApiExtensions {
   bindingVersion: '0.1.0'
 }
 
-/** A WebSocket route. */
+/** How a declared topic is kept and reached. */
+export interface AsyncApiTopic {
+  /** As it was declared, with the prefix. The address has braces, and encodes those that are part of the name. */
+  pattern: string
+  /** The subprotocol whose messages carry those of the topic: `topics.v1`. */
+  protocol: string
+  /** The keys of the channels that speak it: routes with `websocket: { topics: true }`. */
+  channels: string[]
+  /** `null` without history. */
+  history: { messages: number, seconds: number } | null
+  /** Whether subscribers see each other. */
+  presence: boolean
+  /** Information about a member, if there is a schema for it. */
+  member?: AsyncApiSchema
+}
+
+/** A WebSocket route, or a declared topic. */
 export interface AsyncApiChannel extends AsyncApiExtensions {
-  /** The path, with its parameters in braces. */
+  /** The path of a route, or the name of a topic, with its parameters in braces. */
   address: string
   title?: string
   summary?: string
@@ -115,7 +131,12 @@ export interface AsyncApiChannel extends AsyncApiExtensions {
   parameters?: Record<string, AsyncApiParameter>
   tags?: AsyncApiTag[]
   externalDocs?: AsyncApiExternalDocs
-  bindings: { ws: AsyncApiWebSocketBinding }
+  /** The handshake. Topics have none of their own. */
+  bindings?: { ws: AsyncApiWebSocketBinding }
+  /** The constraints of a route. */
+  'x-constraints'?: Record<string, string>
+  /** Only topics have it. */
+  'x-topic'?: AsyncApiTopic
 }
 
 /** One direction of a channel, as the server sees it: it receives what clients send. */
@@ -144,11 +165,11 @@ export interface AsyncApiDocument extends AsyncApiExtensions {
   }
 }
 
-/** Which schema of a route. */
-export type AsyncApiSchemaKind = 'params' | 'querystring' | 'headers' | 'receive' | 'send'
+/** Which schema of a route, or of a declared topic. */
+export type AsyncApiSchemaKind = 'params' | 'querystring' | 'headers' | 'receive' | 'send' | 'publish' | 'message' | 'member'
 
 /**
- * Gets every schema of every WebSocket route, as declared, and returns the JSON Schema that describes it; `undefined`
+ * Gets every schema of every WebSocket route and declared topic, as declared, and returns the JSON Schema that describes it; `undefined`
  * leaves it to the plugin.
  */
 export type AsyncApiTransform = (schema: unknown, context: { readonly url: string, readonly kind: AsyncApiSchemaKind }) => unknown

@@ -6,7 +6,7 @@ export interface BrokerPosition {
   readonly offset: number
 }
 
-/** What a topic keeps. */
+/** How much of a topic is kept. */
 export interface TopicHistory {
   /** At least this many of the newest messages are kept, an integer from 1. */
   readonly messages: number
@@ -32,7 +32,7 @@ export interface BrokerMessage {
 /** The message to publish. */
 export interface BrokerPublication {
   /**
-   * Unique. A broker stores an id once, within the history's `seconds` and at most 5 minutes: publishing it again resolves with
+   * Unique within the topic. A broker stores an id once, within the history's `seconds` and at most 5 minutes: publishing it again resolves with
    * the position of the first time, and announces nothing.
    */
   readonly id: string
@@ -46,14 +46,14 @@ export interface BrokerPublication {
 export interface BrokerRead {
   /** Up to where the history went at that moment. Offset 0: nothing was published in this epoch. */
   readonly top: BrokerPosition
-  /** The id of the message at `top`; `null` at offset 0, or if it is no longer kept. */
+  /** The id of the message at `top`; `null` at offset 0, or if the broker no longer knows it, which outlives the message at best. */
   readonly topId: string | null
   /** Messages after the position that was asked for, oldest first, at most `limit` of them. Without a position: the newest. */
   readonly messages: readonly BrokerMessage[]
   /**
    * Whether nothing is missing between that position and the first of `messages`: the epoch is the same, and the message at the
-   * position is still kept and has the same id, or offset 0 is the position and the first message ever is still kept.
-   * `true` without a position.
+   * position has the same id and is still kept, or is the one at `top` with `topId`; or offset 0 is the position, and the first
+   * message ever is still kept, or there was none. `true` without a position.
    */
   readonly isComplete: boolean
 }
@@ -97,7 +97,7 @@ export interface BrokerPresence {
   /**
    * Adds members, or takes them over from another process.
    *
-   * @returns for each, whether it was not there before
+   * @returns for each, whether it was not there before; a member whose process has no lease any more was not
    */
   enter (process: string, members: readonly BrokerEntry[]): Promise<boolean[]>
   /**
@@ -127,7 +127,8 @@ export interface BrokerEvents {
   message (topic: string, message: BrokerMessage): void
   /**
    * Live messages may have been lost, of these topics or of all, until now: the broker receives them again. Called after the
-   * subscriptions have been made again.
+   * subscriptions have been made again, and before any message that has come over them: an engine that has gone back to an
+   * older state is noticed by this alone. It may be called more than once.
    */
   interrupted (topics?: readonly string[]): void
   /**

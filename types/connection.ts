@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events'
 import type { Duplex, DuplexOptions } from 'node:stream'
+import type { TopicSubscriber } from './topics.js'
 import type { BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketData } from './messages.js'
 
 /** The events of a connection, with the arguments that their listeners get. */
@@ -24,6 +25,8 @@ export interface WebSocketConnectionEvents<Receive = unknown> {
   ping: [data: Buffer]
   /** The peer sent a Pong (RFC 6455 §5.5.3), asked for or not. Heartbeat Pongs are not emitted. */
   pong: [data: Buffer]
+  /** Messages of this topic were missed, because the broker was away. The connection goes on with those that come. */
+  gap: [topic: string]
   /** More may be sent, after `send` returned `false`. */
   drain: []
   /** Only on the client connection that `injectWS` gives. */
@@ -237,7 +240,7 @@ export interface SendJson<Types extends WebSocketConnectionTypes> {
  *
  * A handler gets it with the types of its route; other code says `WebSocketConnection<Receive, Send, Data>`.
  */
-export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> extends EventEmitter<WebSocketConnectionEvents<Types['receive']>> {
+export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> extends EventEmitter<WebSocketConnectionEvents<Types['receive']>>, TopicSubscriber {
   readonly CONNECTING: 0
   readonly OPEN: 1
   readonly CLOSING: 2
@@ -383,13 +386,3 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    */
   stream (options?: DuplexOptions): Duplex
 }
-
-/** The client's end of a connection that `injectWS` has opened. */
-export interface InjectedWebSocketOf<Types extends WebSocketConnectionTypes> extends WebSocketConnectionOf<Types> {
-  /** A client has no route: the value is `null`, and the type lets nobody use it. */
-  readonly route: never
-}
-
-/** The client's end of a connection: `Receive` and `Send` as the client sees them. */
-export type InjectedWebSocket<Receive = unknown, Send = unknown> =
-  InjectedWebSocketOf<{ receive: Receive, send: (message: Send) => void, data: WebSocketConnectionData }>

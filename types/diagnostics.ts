@@ -41,3 +41,13 @@ export interface WebSocketRefused {
   /** As in `app.websocketServer.stats.refused`. */
   readonly reason: string
 }
+
+/** On `fastify-ws-routes.broker`: the broker of topics was lost, or is back. */
+export interface WebSocketBrokerState {
+  readonly server: WebSocketServer
+  /** The name of the broker, such as `'redis'`. */
+  readonly broker: string
+  readonly isUp: boolean
+  /** Why it was lost, if the broker says so. */
+  readonly error: Error | null
+}

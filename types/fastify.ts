@@ -6,9 +6,11 @@ import type {
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { AsyncApiDocument } from './asyncapi.js'
 import type {
-  InjectedWebSocket, InjectedWebSocketOf, WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
+  DefaultConnectionTypes, WebSocketConnection, WebSocketConnectionData, WebSocketConnectionOf, WebSocketConnectionTypes, WithDefaultData
 } from './connection.js'
-import type { WebSocketRouteOptions } from './options.js'
+import type { InjectedWebSocket, InjectedWebSocketOf } from './injected.js'
+import type { DeclaredTopic, TopicDeclaration, TopicGenericInterface, TopicSchema, TopicTypesOf } from './declared-topics.js'
+import type { TopicsProtocolOptions, WebSocketRouteOptions } from './options.js'
 import type { WebSocketServer } from './server.js'
 
 /** The messages that a route receives: `Receive` of its generics, or the type of its `receive` schema by the type provider. */
@@ -82,6 +84,11 @@ export type WebSocketRouteHandler<
   connection: WebSocketConnectionOf<RouteConnectionTypes<RouteGeneric, SchemaCompiler, TypeProvider>>,
   request: FastifyRequest<RouteGeneric, RawServer, RawRequest, SchemaCompiler, TypeProvider, ContextConfig, Logger>
 ) => unknown
+
+/** The options of a route that speaks the topics protocol. */
+export interface TopicsRouteOptions<Types extends WebSocketConnectionTypes = DefaultConnectionTypes> extends WebSocketRouteOptions<Types> {
+  topics: true | TopicsProtocolOptions
+}
 
 /** The types of a handler that is declared apart from its route: its generics, and what a route would infer. */
 export interface WebSocketHandlerTypes extends RouteGenericInterface {
@@ -186,6 +193,29 @@ declare module 'fastify' {
      */
     asyncapi (): AsyncApiDocument
 
+    /**
+     * Declares a topic, as a route is declared: for all names that the pattern stands for, with the prefix, the compilers and
+     * the type provider of this instance. Clients reach it over routes with `websocket: { topics: true }`.
+     *
+     *     const rooms = app.topic('rooms/:room', { schema: { message: RoomMessage }, history: { messages: 1000, seconds: 3600 } })
+     *     await rooms.publish({ room: '7' }, { text: 'hello' })
+     *
+     * @param pattern parts between slashes; `:name` is a parameter, and `::` stands for a colon
+     * @throws {TypeError} `FST_WS_ERR_INVALID_OPTION` if an option is not what it may be, or the pattern is declared already
+     */
+    topic<
+      Generic extends TopicGenericInterface = TopicGenericInterface,
+      const Pattern extends string = string,
+      const Schema extends TopicSchema = TopicSchema,
+      Info = unknown
+    > (
+      pattern: Pattern,
+      options?: TopicDeclaration<
+        Generic, Pattern, Schema, TypeProvider, Info, FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>,
+        FastifyRequest<RouteGenericInterface, RawServer, RawRequest, FastifySchema, TypeProvider, ContextConfigDefault, Logger>
+      >
+    ): DeclaredTopic<TopicTypesOf<Generic, Pattern, Schema, TypeProvider, Info>>
+
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
       ContextConfig = ContextConfigDefault,
@@ -196,6 +226,19 @@ declare module 'fastify' {
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketRouteHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+      },
+      first?: null
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    route<
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    > (
+      opts: Omit<FullRouteOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger>, 'handler' | 'websocket' | 'wsHandler'> & {
+        /** Speaks the topics protocol, and needs no handler. */
+        websocket: TopicsRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+        wsHandler?: undefined
+        handler?: undefined
       },
       first?: null
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
@@ -292,6 +335,19 @@ declare module 'fastify' {
         wsHandler?: undefined
         /** The WebSocket handler. Plain HTTP requests are answered 426. */
         handler: WebSocketRouteHandler<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, NoInfer<SchemaCompiler>, TypeProvider, Logger>
+      }
+    ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
+    <
+      RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
+      ContextConfig = ContextConfigDefault,
+      const SchemaCompiler extends FastifySchema = FastifySchema
+    > (
+      path: string,
+      opts: RouteShorthandOptions<RawServer, RawRequest, RawReply, RouteGeneric, ContextConfig, SchemaCompiler, TypeProvider, Logger> & {
+        /** Speaks the topics protocol, and needs no handler. */
+        websocket: TopicsRouteOptions<RouteConnectionTypes<RouteGeneric, NoInfer<SchemaCompiler>, TypeProvider>>
+        wsHandler?: undefined
+        handler?: undefined
       }
     ): FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider>
   }

@@ -2,8 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunc
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { AsyncApiOptions } from './asyncapi.js'
+import type { Broker } from './broker.js'
 import type { DefaultConnectionTypes, WebSocketConnection, WebSocketConnectionOf, WebSocketConnectionTypes } from './connection.js'
 import type { InvalidMessage } from './errors.js'
+import type { TopicOptions } from './topics.js'
 
 /**
  * Chooses the subprotocol (RFC 6455 §4.2.2) from those that the client offered, in its order; there may be none.
@@ -134,6 +136,19 @@ export interface WebSocketRouteOptions<Types extends WebSocketConnectionTypes = 
    * codes. Errors of the handshake, hooks included, go to Fastify's own error handlers.
    */
   errorHandler?: WebSocketErrorHandler | undefined
+  /**
+   * `true` or options: the route speaks the topics protocol, subprotocol `topics.v1` (docs/topics-protocol.md), by which clients
+   * subscribe to the topics that `app.topic()` declares, publish, and resume. It needs no handler. One that it has speaks its own
+   * messages besides: `json` and `sendJson` are `{ "message": … }` on the wire, and binary messages are all its own. For the route
+   * only. Default `false`.
+   */
+  topics?: boolean | TopicsProtocolOptions | undefined
+}
+
+/** How a route speaks the topics protocol. */
+export interface TopicsProtocolOptions {
+  /** Milliseconds from one `{}` of the server to the next, by which pages notice a dead connection. An integer from 1 to 2^31 - 1. Default 25 s. */
+  beat?: number | undefined
 }
 
 /**
@@ -221,8 +236,8 @@ export interface CompatibilityOptions extends OptionsWithoutEffect {
   server?: HttpServer | HttpsServer | null | undefined
 }
 
-/** The options of the plugin. The options of `WebSocketRouteOptions` are the defaults of all routes. */
-export interface WebSocketPluginOptions extends WebSocketRouteOptions {
+/** The options of the plugin. The options of `WebSocketRouteOptions`, `topics` excepted, are the defaults of all routes. */
+export interface WebSocketPluginOptions extends Omit<WebSocketRouteOptions, 'topics'> {
   /**
    * Connections of all routes together at a time, handshakes under way included; the server answers further ones with 503 and
    * `Retry-After`. An integer from 1, or `Infinity`. Default `Infinity`. A route's own limit comes on top.
@@ -236,10 +251,24 @@ export interface WebSocketPluginOptions extends WebSocketRouteOptions {
    * Fastify would make it reject; a longer `closeTimeout` is logged as a warning.
    */
   closeTimeout?: number | undefined
+  /**
+   * Milliseconds over which `app.close()` closes connections, one after the other in random order, with 1012 and the reason
+   * `retry=0`: their clients come back to other processes evenly, instead of all at once. New handshakes get 503 meanwhile, and
+   * `closeTimeout` begins afterwards. An integer from 0 to 2^31 - 1. Default 0: all of them get 1001 at once. Fastify limits
+   * `app.close()` to its `pluginTimeout`: draining ends a second before nine tenths of it, and a longer time is logged as a warning.
+   */
+  drainTime?: number | undefined
   /** Runs when `app.close()` begins, before the connections that are left are closed with 1001. */
   preClose?: PreCloseHandler | undefined
   /** The options of `@fastify/websocket`, which are those of `ws`. */
   options?: CompatibilityOptions | undefined
   /** The parts of `app.asyncapi()` that no route declares, and the URL of the document. */
   asyncapi?: AsyncApiOptions | undefined
+  /**
+   * Carries topics between processes: `redis({ client })` of `fastify-ws-routes/redis`, `nats({ connection })` of
+   * `fastify-ws-routes/nats`, or one of your own. Default: topics of this process alone, in its memory.
+   */
+  broker?: Broker | undefined
+  /** Limits of topics. */
+  topics?: TopicOptions | undefined
 }

@@ -4,6 +4,7 @@ import type {
   BroadcastJsonOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketRouteConnections
 } from './connection.js'
 import type { CompatibilityOptions } from './options.js'
+import type { TopicServer, TopicStats } from './topics.js'
 
 /** The events of `app.websocketServer`, with the arguments that their listeners get. */
 export interface WebSocketServerEvents {
@@ -37,10 +38,11 @@ export interface WebSocketServerStats {
   readonly sent: WebSocketTraffic
   /** Bytes that wait for all clients: the sum of `bufferedAmount`. */
   readonly queued: number
+  readonly topics: TopicStats
 }
 
 /** `app.websocketServer`: the connections of all routes. */
-export interface WebSocketServer extends WebSocketConnections, EventEmitter<WebSocketServerEvents> {
+export interface WebSocketServer extends WebSocketConnections, TopicServer, EventEmitter<WebSocketServerEvents> {
   /**
    * For libraries that assign `handleProtocols` as they do with `ws`, such as graphql-ws. It chooses the
    * subprotocol of routes that declare no `protocols`, and of no others.

@@ -1,3 +1,4 @@
+import type { TopicPattern } from '../declared-topics/pattern.js'
 import { UniqueNames } from './names.js'
 
 /** A part of the path that varies. */
@@ -23,6 +24,19 @@ const OPTIONAL_PARAMETER = /(\/:[^/()]*?)\?(\/?)/
 export function addressesOf (url: string): Address[] {
   if (!OPTIONAL_PARAMETER.test(url)) return [parse(url)]
   return [parse(url.replace(OPTIONAL_PARAMETER, '$1$2')), parse(url.replace(OPTIONAL_PARAMETER, '$2') || '/')]
+}
+
+/** The address that the pattern of a topic stands for. */
+export function addressOfTopic ({ parts }: TopicPattern): Address {
+  const names = new UniqueNames()
+  const parameters: PathParameter[] = []
+  const texts = parts.map(part => {
+    if ('text' in part) return [...part.text].map(escapeLiteral).join('')
+    const name = names.take(part.parameter)
+    parameters.push({ name, key: part.parameter, pattern: null })
+    return `{${name}}`
+  })
+  return { text: texts.join('/'), parameters }
 }
 
 function parse (url: string): Address {

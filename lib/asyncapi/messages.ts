@@ -27,8 +27,17 @@ export const ANY_MESSAGE: AsyncApiMessage = {
   payload: {}
 }
 
+/** The schema of messages of a topic that says nothing about them: JSON, whatever is in it. */
+export const ANY_VALUE: AsyncApiMessage = {
+  name: 'anyValue',
+  title: 'Any value',
+  summary: 'JSON. The topic does not say what is in it.',
+  contentType: 'application/json',
+  payload: {}
+}
+
 /**
- * The messages of one direction of a route: one for each member of a union, if each has a name, by a tag that differs from
+ * The messages of one direction of a route or topic: one for each member of a union, if each has a name, by a tag that differs from
  * member to member, or by its own title or id.
  *
  * @param fallback the name of a message that has none

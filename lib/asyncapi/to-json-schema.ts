@@ -1,5 +1,5 @@
 import type { AsyncApiSchemaKind, AsyncApiTransform } from '../../types/asyncapi.js'
-import { unwrap } from '../routes/message-schemas.js'
+import { unwrap } from '../routes/schema-compilers.js'
 import { isJsonSchema, isObject, type JsonSchema } from './json-schema.js'
 
 /** https://standardschema.dev/json-schema: the `~standard` property of schemas of Zod, ArkType and others. */
@@ -37,13 +37,16 @@ function isPlain (schema: object): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
+/** Kinds of values that the server sends. */
+const FROM_SERVER: readonly AsyncApiSchemaKind[] = ['send', 'message', 'member']
+
 function convert ({ vendor, jsonSchema }: StandardProperties, { kind }: SchemaContext): JsonSchema {
   const name = typeof vendor === 'string' ? vendor : 'a library'
   if (jsonSchema === undefined) return undescribed(`is of ${name}, which does not convert it to JSON Schema by itself`)
   const { input, output } = jsonSchema
   // Clients send the input form of a schema and receive its output form. A codec's output may be a value that JSON cannot
   // express, such as a Date: then the input form describes it.
-  const attempts = kind === 'send' ? [() => output({ target: TARGET }), () => input({ target: TARGET })] : [() => input({ target: TARGET })]
+  const attempts = FROM_SERVER.includes(kind) ? [() => output({ target: TARGET }), () => input({ target: TARGET })] : [() => input({ target: TARGET })]
   // A part that JSON Schema cannot express allows any value; the other parts are kept.
   if (vendor === 'zod') attempts.push(() => input({ target: TARGET, libraryOptions: { unrepresentable: 'any' } }))
   let reason = 'the result of the conversion is not an object'

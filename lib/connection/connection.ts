@@ -2,10 +2,12 @@ import { EventEmitter } from 'node:events'
 import type { Duplex, DuplexOptions } from 'node:stream'
 import type { WebSocketClosure, WebSocketConnection, WebSocketConnectionEvents, WebSocketRouteConnections } from '../../types/connection.js'
 import type { BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketData } from '../../types/messages.js'
+import type { PublishOptions, TopicPosition } from '../../types/topics.js'
+import { createError } from '../errors.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { installDomEvents, type DomEvents } from './dom-events.js'
 import { checkData } from './extras.js'
-import type { ConnectionHost } from './host.js'
+import type { ConnectionHost, TopicsOfConnections } from './host.js'
 import { shrinkListeners } from './listener-table.js'
 import { MessageIterator } from './message-iterator.js'
 import { createMessageStream } from './message-stream.js'
@@ -23,6 +25,12 @@ type PingArgument = WebSocketData | Blob | SendCallback | undefined
 function sendControl (outbox: Outbox, opcode: number, data: PingArgument, mask: boolean | SendCallback | undefined, callback: SendCallback | undefined): void {
   if (typeof data === 'function') outbox.sendControl(opcode, undefined, data)
   else outbox.sendControl(opcode, data, typeof mask === 'function' ? mask : callback)
+}
+
+/** @throws {TypeError} on the client of `injectWS`, which belongs to no server */
+function topicsOf ({ host }: Session): TopicsOfConnections {
+  if (host === null) throw createError('FST_WS_ERR_INVALID_ARGUMENT', 'only connections of the server have topics, and not the client of injectWS')
+  return host.topics
 }
 
 let readSession: (connection: Connection) => Session
@@ -111,6 +119,24 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
 
   pong (data?: PingArgument, mask?: boolean | SendCallback, callback?: SendCallback): void {
     sendControl(this.#session.outbox, Opcode.PONG, data, mask, callback)
+  }
+
+  get subscriptions (): Set<string> { return topicsOf(this.#session).subscriptionsOf(this.#session) }
+
+  subscribe (topic: string): Promise<void> {
+    return topicsOf(this.#session).subscribe(this.#session, topic)
+  }
+
+  unsubscribe (topic: string): boolean {
+    return topicsOf(this.#session).unsubscribe(this.#session, topic)
+  }
+
+  isSubscribed (topic: string): boolean {
+    return topicsOf(this.#session).isSubscribed(this.#session, topic)
+  }
+
+  publish (topic: string, message: unknown, options?: PublishOptions): Promise<TopicPosition | null> {
+    return topicsOf(this.#session).publish(this.#session, topic, message, options)
   }
 
   drained (): Promise<void> {

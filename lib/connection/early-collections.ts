@@ -1,6 +1,7 @@
 import v8 from 'node:v8'
 import { NODE_MAJOR } from '../common.js'
 import { isWanted } from '../optimizations.js'
+import { keepMemory } from './kept-memory.js'
 
 // V8 frees the memory of a buffer when it has collected the buffer. Its short collection, of young objects, takes a quarter of
 // a millisecond; a full one visits the whole heap of the app, on several threads. V8 counts 32 MiB of young buffers (64 MiB
@@ -16,6 +17,12 @@ const MOST_ELEMENTS = 8192
 
 /** Bytes of large buffers between two short collections: less than V8 waits for. */
 const COLLECT_EVERY = 30 * 1024 * 1024
+
+/**
+ * Larger buffers do not count: a few of them reach V8's limits anyway. An echo of 16 MiB takes a tenth less CPU time, and a quarter
+ * less memory, than it does when these are collected early too.
+ */
+const LARGEST = COLLECT_EVERY / 4
 
 /** Bytes between two looks at whether V8 has collected on its own, as it does where the app makes garbage. */
 const LOOK_EVERY = COLLECT_EVERY / 3
@@ -34,22 +41,24 @@ let collects = isWanted('early-scavenges')
 
 /** Counts the bytes of a buffer that will soon be garbage. */
 export function countBuffer (bytes: number): void {
-  if (!collects) return
-  if (!FILLS) {
-    if (bytes >= GARBAGE_FROM) youngest.garbage = new Array(Math.min(Math.floor(bytes / BYTES_PER_ELEMENT), MOST_ELEMENTS))
-    return
-  }
+  if (!FILLS && collects && bytes >= GARBAGE_FROM) youngest.garbage = new Array(Math.min(Math.floor(bytes / BYTES_PER_ELEMENT), MOST_ELEMENTS))
+  if (bytes > LARGEST) return
   uncounted += bytes
   if (uncounted >= LOOK_EVERY) look()
 }
 
 function look (): void {
+  keepMemory()
+  if (FILLS && collects) collectInTime()
+  uncounted = 0
+}
+
+function collectInTime (): void {
   const space = youngSpace()
   collects = space !== undefined
   if (space === undefined) return
   const hasCollected = space.space_used_size < youngBytes
   counted = hasCollected ? uncounted : counted + uncounted
-  uncounted = 0
   youngBytes = space.space_used_size
   if (counted >= COLLECT_EVERY) collect(space.space_available_size)
 }

@@ -14,6 +14,14 @@ export interface ExtrasOwner {
   run<Args extends unknown[], Result> (thisArg: unknown, fn: (...args: Args) => Result, ...args: Args): Result
 }
 
+/** A protocol inside of the messages of a connection. */
+export interface Subprotocol {
+  /** @returns whether the message belongs to it; all others are for the app */
+  receive (data: Buffer, isBinary: boolean): boolean
+  /** Nothing more can be sent. May be called again. */
+  end (): void
+}
+
 interface Waiter {
   resolve: () => void
   reject: (error: Error) => void
@@ -38,6 +46,8 @@ export class Extras {
   private closing: Promise<WebSocketClosure> | null = null
   private resolveClosing: ((closure: WebSocketClosure) => void) | null = null
   private drains: Waiter[] = []
+  /** `null` where the app alone gets the messages. */
+  subprotocol: Subprotocol | null = null
   /** The error with which all promises of this connection reject when it is closed. */
   private gone: Error | null = null
 
@@ -107,6 +117,10 @@ export class Extras {
     return this.gone !== null && thrown === this.gone
   }
 
+  takeMessage (data: Buffer, isBinary: boolean): boolean {
+    return this.subprotocol !== null && this.subprotocol.receive(data, isBinary)
+  }
+
   // --- what happens to the connection
 
   onDrained (): void {
@@ -116,6 +130,7 @@ export class Extras {
   /** Nothing more can be sent. */
   onSendingOver (): void {
     for (const { reject } of this.drains.splice(0)) reject(this.error())
+    this.subprotocol?.end()
   }
 
   onSocketClosed (): void {

@@ -1,16 +1,28 @@
 import type { WebSocketConnection, WebSocketRouteConnections } from '../../types/connection.js'
+import type { TopicPosition } from '../../types/topics.js'
 import type { ConnectionCounts } from './settings.js'
 
 /** The part of a session that the server around it uses. */
 export interface HostedSession extends Readonly<ConnectionCounts> {
   readonly connection: WebSocketConnection
   readonly watcher: PongWatcher | null
+  readonly maySend: boolean
   close (code: number): void
+}
+
+/** Does for connections what concerns topics. */
+export interface TopicsOfConnections {
+  subscribe (session: HostedSession, topic: unknown): Promise<void>
+  unsubscribe (session: HostedSession, topic: unknown): boolean
+  isSubscribed (session: HostedSession, topic: unknown): boolean
+  subscriptionsOf (session: HostedSession): Set<string>
+  publish (session: HostedSession, topic: unknown, message: unknown, options: unknown): Promise<TopicPosition | null>
 }
 
 /** Receives the errors and the end of a connection. */
 export interface ConnectionHost {
   readonly route: WebSocketRouteConnections | null
+  readonly topics: TopicsOfConnections
   /** Something that a listener or a send callback threw, or a rule that the peer broke. */
   onError (session: HostedSession, error: Error): void
   /** The socket is closed. Once. */

@@ -26,15 +26,19 @@ export class JsonMessages {
 
   /** Parses and validates a message. It throws only if the validator itself fails. */
   read (data: Buffer, isBinary: boolean): Validation {
+    const parsed = this.parse(data, isBinary)
+    return this.validate === null || 'error' in parsed ? parsed : this.validate(parsed.value)
+  }
+
+  /** Parses a message. */
+  parse (data: Buffer, isBinary: boolean): Validation {
     // RFC 6455 §7.4.1: "an endpoint that understands only text data MAY send this".
     if (isBinary) return { error: createError('FST_WS_ERR_BINARY_MESSAGE') }
-    let value: unknown
     try {
-      value = sjson.parse(decodeText(data), this.policy)
+      return { value: sjson.parse(decodeText(data), this.policy) as unknown }
     } catch (cause) {
       return { error: createError('FST_WS_ERR_INVALID_JSON', undefined, { cause }) }
     }
-    return this.validate === null ? { value } : this.validate(value)
   }
 
   /** @throws {TypeError} if the value has no form in JSON; and what the serializer throws if it does not fit the schema */

@@ -95,6 +95,11 @@ export class Outbox implements FrameWriterOwner {
     return true
   }
 
+  /** Queues a message that only shows that the server is there: it counts as none, and a peer that does not read gets none. */
+  sendBeat (message: SharedMessage): void {
+    if (this.owner.maySend && !this.isFragmenting && !this.writer.isSaturated) this.writer.writeShared(message)
+  }
+
   /** Sends a Ping or Pong of the app. */
   sendControl (opcode: number, data: unknown, callback: SendCallback | undefined): void {
     const payload = toControlPayload(data)

@@ -194,7 +194,7 @@ export class Session extends AppCalls implements Roles {
   onMessage (data: Buffer, isBinary: boolean): void {
     this.messagesReceived++
     this.bytesReceived += data.length
-    this.mailbox.receive(data, isBinary)
+    if (this.more === null || !this.more.takeMessage(data, isBinary)) this.mailbox.receive(data, isBinary)
   }
 
   onCompressedMessage (data: Buffer, isBinary: boolean): void {

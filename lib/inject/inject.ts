@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import type { InjectedWebSocket } from '../../types/connection.js'
+import type { InjectedWebSocket } from '../../types/injected.js'
 import type { InjectWSContext, InjectWSOptions } from '../../types/fastify.js'
 import { captureContext, runInContext } from '../async-context.js'
 import { Connection, sessionOf } from '../connection/connection.js'

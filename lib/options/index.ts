@@ -5,6 +5,7 @@ import { checkOptions, isObject, refuse } from './check.js'
 import { FOR_ENCAPSULATED, refuseForPluginOnly, PLUGIN_CHECKS, READ_BY_FASTIFY } from './plugin.js'
 import { resolveNested, resolveRoute, ROUTE_CHECKS } from './routes.js'
 import { CLOSE_TIMEOUT, DEFLATE_DEFAULTS, HANDSHAKE_TIMEOUT, ROUTE_DEFAULTS, type PluginSettings, type RouteSettings } from './settings.js'
+import { resolveTopics } from './topics.js'
 import { optionsWithoutEffect } from './ws-compat.js'
 
 /** @throws {OptionError} naming the option and what it accepts */
@@ -14,7 +15,7 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
   const compatibility = checked.options ?? {}
   for (const name of ['maxPayload', 'perMessageDeflate', 'closeTimeout'] as const) refuseContradiction(name, checked[name], compatibility[name])
   // The plugin's limit is for all routes together, and each of them has no limit of its own.
-  const { maxConnections = Infinity, ...ofRoutes } = checked
+  const { maxConnections = Infinity, topics, ...ofRoutes } = checked
   return {
     route: resolveRoute(ofRoutes, {
       ...ROUTE_DEFAULTS,
@@ -24,12 +25,15 @@ export function resolvePluginOptions (options: WebSocketPluginOptions): PluginSe
     maxConnections,
     handshakeTimeout: checked.handshakeTimeout ?? HANDSHAKE_TIMEOUT,
     closeTimeout: checked.closeTimeout ?? compatibility.closeTimeout ?? CLOSE_TIMEOUT,
+    drainTime: checked.drainTime ?? 0,
     preClose: checked.preClose ?? null,
     verifyClient: compatibility.verifyClient ?? null,
     handleProtocols: compatibility.handleProtocols ?? null,
     clientTracking: compatibility.clientTracking ?? true,
     server: compatibility.server ?? null,
     asyncapi: resolveAsyncApi(checked.asyncapi ?? {}),
+    broker: checked.broker ?? null,
+    topics: resolveTopics(topics ?? {}),
     withoutEffect: optionsWithoutEffect(options.options ?? {})
   }
 }

@@ -1,5 +1,5 @@
 import type {
-  HeartbeatOptions, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, WebSocketRouteOptions
+  HeartbeatOptions, PerMessageDeflateOptions, RateLimitOptions, SelectSubprotocol, TopicsProtocolOptions, WebSocketRouteOptions
 } from '../../types/options.js'
 import { describe, OptionError } from '../errors.js'
 import { isToken } from '../protocol/header-fields.js'
@@ -8,7 +8,7 @@ import {
   check, checkBoolean, checkBytes, checkCount, checkFunction, checkInteger, checkTimeout, isTimeout, nested, refuse, TIMEOUT, type Checks
 } from './check.js'
 import { checkOrigin } from './origin.js'
-import { DEFLATE_DEFAULTS, HEARTBEAT_DEFAULTS, RATE_LIMIT_DEFAULTS, type RouteSettings } from './settings.js'
+import { DEFLATE_DEFAULTS, HEARTBEAT_DEFAULTS, RATE_LIMIT_DEFAULTS, TOPICS_PROTOCOL_DEFAULTS, type RouteSettings } from './settings.js'
 
 const DEFLATE_CHECKS: Checks<PerMessageDeflateOptions> = {
   serverNoContextTakeover: checkBoolean,
@@ -33,7 +33,8 @@ const HEARTBEAT_CHECKS: Checks<HeartbeatOptions> = {
 
 export const checkPerMessageDeflate = nested(DEFLATE_CHECKS, 'true, false or an object of options', true, false)
 
-export const ROUTE_CHECKS: Checks<WebSocketRouteOptions> = {
+/** The options that the plugin takes as the defaults of all routes. */
+export const DEFAULT_CHECKS: Checks<Omit<WebSocketRouteOptions, 'topics'>> = {
   maxPayload: checkBytes,
   maxBufferedAmount: checkBytes,
   maxConnections: checkCount('connections'),
@@ -45,6 +46,15 @@ export const ROUTE_CHECKS: Checks<WebSocketRouteOptions> = {
   origin: checkOrigin,
   onInvalidMessage: checkFunction,
   errorHandler: checkFunction
+}
+
+const TOPICS_PROTOCOL_CHECKS: Checks<TopicsProtocolOptions> = {
+  beat: checkTimeout
+}
+
+export const ROUTE_CHECKS: Checks<WebSocketRouteOptions> = {
+  ...DEFAULT_CHECKS,
+  topics: nested(TOPICS_PROTOCOL_CHECKS, 'true, false or an object of options', true, false)
 }
 
 function checkRateLimit (value: unknown, name: string): false | RateLimitOptions {
@@ -81,7 +91,8 @@ export function resolveRoute (options: WebSocketRouteOptions, defaults: RouteSet
     protocols: options.protocols ?? defaults.protocols,
     origin: options.origin ?? defaults.origin,
     onInvalidMessage: options.onInvalidMessage ?? defaults.onInvalidMessage,
-    errorHandler: options.errorHandler ?? defaults.errorHandler
+    errorHandler: options.errorHandler ?? defaults.errorHandler,
+    topics: resolveNested(options.topics, defaults.topics, TOPICS_PROTOCOL_DEFAULTS)
   }
 }
 

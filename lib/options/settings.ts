@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { AsyncApiInfo, AsyncApiServer, AsyncApiSecurityScheme, AsyncApiTransform } from '../../types/asyncapi.js'
+import type { Broker } from '../../types/broker.js'
 import type {
   CompatibilityOptions, InvalidMessageHandler, OriginPolicy, SelectSubprotocol, VerifyClient, WebSocketErrorHandler, WebSocketPluginOptions
 } from '../../types/options.js'
@@ -52,6 +53,28 @@ export interface RouteSettings {
   readonly origin: OriginPolicy
   readonly onInvalidMessage: InvalidMessageHandler | null
   readonly errorHandler: WebSocketErrorHandler | null
+  /** `null`: the route does not speak the topics protocol. */
+  readonly topics: TopicsProtocolSettings | null
+}
+
+/** How a route speaks the topics protocol. */
+export interface TopicsProtocolSettings {
+  /** Milliseconds from one beat of the server to the next. */
+  readonly beat: number
+}
+
+/** Limits of topics. */
+export interface TopicLimits {
+  /** Topics of one connection. */
+  readonly maxSubscriptions: number
+  /** Topics that this process has subscribed to. */
+  readonly maxTopics: number
+  /** Milliseconds in which the broker has to take a message, or confirm a subscription. */
+  readonly publishTimeout: number
+  /** Milliseconds for which `app.ready()` waits for the broker. */
+  readonly waitForBroker: number
+  /** Milliseconds without the broker after which clients with subscriptions are closed; `Infinity`: never. */
+  readonly cutOffTimeout: number
 }
 
 /** The parts of `app.asyncapi()` that no route declares. */
@@ -76,12 +99,17 @@ export interface PluginSettings {
   readonly handshakeTimeout: number
   /** Milliseconds. */
   readonly closeTimeout: number
+  /** Milliseconds over which `app.close()` spreads its Close frames; 0: all at once. */
+  readonly drainTime: number
   readonly preClose: NonNullable<WebSocketPluginOptions['preClose']> | null
   readonly verifyClient: VerifyClient | null
   readonly handleProtocols: NonNullable<CompatibilityOptions['handleProtocols']> | null
   readonly clientTracking: boolean
   readonly server: HttpServer | HttpsServer | null
   readonly asyncapi: AsyncApiSettings
+  /** `null`: this process alone. */
+  readonly broker: Broker | null
+  readonly topics: TopicLimits
   /** Names of options of `ws` that were given and have no effect. */
   readonly withoutEffect: readonly string[]
 }
@@ -115,7 +143,18 @@ export const ROUTE_DEFAULTS: RouteSettings = {
   protocols: null,
   origin: 'same-origin',
   onInvalidMessage: null,
-  errorHandler: null
+  errorHandler: null,
+  topics: null
+}
+
+export const TOPICS_PROTOCOL_DEFAULTS: TopicsProtocolSettings = { beat: 25_000 }
+
+export const TOPIC_DEFAULTS: TopicLimits = {
+  maxSubscriptions: 128,
+  maxTopics: 100_000,
+  publishTimeout: 5_000,
+  waitForBroker: 5_000,
+  cutOffTimeout: 30_000
 }
 
 export const ASYNCAPI_INFO_DEFAULTS: AsyncApiInfo = { title: 'WebSocket API', version: '1.0.0' }

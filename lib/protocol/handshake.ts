@@ -210,8 +210,7 @@ export function validateHandshake (request: HandshakeRequest): Handshake {
   checkVersion(request, lines)
   const key = readKey(request, lines)
   if (key === null) throw createError('FST_WS_ERR_HANDSHAKE_KEY')
-  const { subprotocols, extensions } = readOffers(request)
-  return { key, subprotocols, extensions }
+  return { key, ...readOffers(request) }
 }
 
 /**

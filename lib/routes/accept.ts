@@ -54,6 +54,8 @@ export function createAccept (settings: PluginSettings, server: Registry, upgrad
         host.watch(session, route.settings)
         publishOpened(() => ({ server, connection, request }))
         announce(server, session, request)
+        // Its first message comes before those of the handler.
+        route.topics?.open(session, request)
         run(route, session, instance, request)
         session.begin(early)
       }, undefined))

@@ -7,6 +7,7 @@ import { selectSubprotocol } from '../protocol/handshake.js'
 import type { ExtensionOffer } from '../protocol/header-fields.js'
 import { negotiateDeflate } from '../protocol/permessage-deflate.js'
 import { catchRejection, isThenable } from '../thenable.js'
+import { SUBPROTOCOL } from '../topics-protocol/protocol.js'
 
 /** RFC 6455 §4.2.2 item 5, `/subprotocol/`. @returns `''` for none */
 export function chooseSubprotocol (
@@ -16,6 +17,7 @@ export function chooseSubprotocol (
   request: FastifyRequest
 ): string {
   const { protocols } = route
+  if (route.topics !== null && (protocols === null || offered.includes(SUBPROTOCOL))) return offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : ''
   let chosen: string | false | PromiseLike<unknown>
   if (typeof protocols === 'function') {
     chosen = protocols(offered, request)

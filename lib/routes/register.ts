@@ -7,6 +7,9 @@ import type { PluginSettings, RouteSettings } from '../options/settings.js'
 import { createError, OptionError, type HandshakeError } from '../errors.js'
 import { createUpgradeRequiredError } from '../protocol/handshake.js'
 import type { Registry, RouteConnections } from '../server/registry.js'
+import type { TopicsProtocol } from '../topics-protocol/protocol.js'
+import { TopicsRoute } from '../topics-protocol/route.js'
+import { WrappedMessages } from '../topics-protocol/wrapped-messages.js'
 import { checkDeclaration, refuseMisnamed, warnOfErrorHandler, warnOfUnanchored } from './check-declaration.js'
 import { decorateWithData } from './connection-data.js'
 import { createHiddenSchema } from './hidden-schema.js'
@@ -15,6 +18,7 @@ import { getUpgrade, type PendingUpgrade } from '../upgrade/pending-upgrade.js'
 import type { RouteTable } from '../upgrade/route-table.js'
 import { findHttpRoutes, markAsSeen } from './declared-routes.js'
 import { isHead, isHttpRoute, isWebSocketRoute } from './route-kind.js'
+import { allowNoHandler, noHandler } from './without-handler.js'
 
 const kRoute = Symbol('fastify-ws-routes.route')
 
@@ -26,6 +30,8 @@ export interface WebSocketRoute {
   readonly settings: RouteSettings
   readonly connectionSettings: ConnectionSettings
   readonly connections: RouteConnections
+  /** `null`: the route does not speak the topics protocol. */
+  readonly topics: TopicsRoute | null
 }
 
 /** Accepts an upgrade for a route, or throws what refuses it. */
@@ -34,7 +40,9 @@ export type Accept = (
 ) => Promise<FastifyReply> | undefined
 
 /** Makes the routes that ask for it WebSocket routes, and keeps upgrades from all others. */
-export function registerRoutes (fastify: FastifyInstance, settings: PluginSettings, server: Registry, table: RouteTable, accept: Accept): void {
+export function registerRoutes (
+  fastify: FastifyInstance, settings: PluginSettings, server: Registry, protocol: TopicsProtocol, table: RouteTable, accept: Accept
+): void {
   fastify.decorateRequest('ws', {
     getter () {
       return getUpgrade(this.raw) !== undefined
@@ -42,6 +50,7 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
   })
 
   decorateWithData(fastify)
+  allowNoHandler(fastify)
   noticeHijacks(fastify)
   fastify.addHook('onError', refuseUnsent)
 
@@ -80,7 +89,8 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
     const routeSettings = resolveRouteOptions(websocket, settings.route, name)
     warnOfErrorHandler(this.log, routeOptions, name, routeSettings.errorHandler !== null)
     if (routeSettings.origin !== settings.route.origin) warnOfUnanchored(this.log, routeSettings.origin, name)
-    const json = new JsonMessages(parsePolicyOf(fastify))
+    const json = routeSettings.topics === null ? new JsonMessages(parsePolicyOf(fastify)) : new WrappedMessages(parsePolicyOf(fastify))
+    const hasHandler = wsHandler !== undefined || routeOptions.handler !== noHandler
     const schemas = new MessageSchemas(this, routeOptions, json)
     compiling.push(schemas)
     const route: WebSocketRoute = {
@@ -95,7 +105,8 @@ export function registerRoutes (fastify: FastifyInstance, settings: PluginSettin
         json,
         onInvalidMessage: routeSettings.onInvalidMessage?.bind(this) ?? null
       },
-      connections: server.declareRoute(url, routeSettings)
+      connections: server.declareRoute(url, routeSettings),
+      topics: routeSettings.topics === null ? null : new TopicsRoute(protocol, routeSettings.topics, hasHandler)
     }
     const httpHandler = wsHandler === undefined ? requireUpgrade : routeOptions.handler
     routeOptions.handler = function (this: FastifyInstance, request, reply) {
@@ -178,6 +189,11 @@ function findInherited (object: object, name: string, hiding: unknown): unknown 
 /** The WebSocket route that the request is for. */
 function routeOf ({ method, routeOptions: { config } }: FastifyRequest): WebSocketRoute | null {
   return method === 'GET' && kRoute in config ? config[kRoute] as WebSocketRoute : null
+}
+
+/** How a route that was declared speaks the topics protocol; `null` if it does not. */
+export function topicsRouteOf ({ config = {} as NonNullable<RouteOptions['config']> }: RouteOptions): TopicsRoute | null {
+  return kRoute in config ? (config[kRoute] as WebSocketRoute).topics : null
 }
 
 /** Counts a handshake as the connection that it may become. @returns what refuses it, if there is no place left */

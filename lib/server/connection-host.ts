@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { WebSocketClosed } from '../../types/diagnostics.js'
 import type { WebSocketErrorHandler } from '../../types/options.js'
-import type { ConnectionHost, HostedSession } from '../connection/host.js'
+import type { ConnectionHost, HostedSession, TopicsOfConnections } from '../connection/host.js'
 import type { Session } from '../connection/session.js'
 import type { ConnectionCounts } from '../connection/settings.js'
 import { CloseCode, isReceivableCloseCode } from '../protocol/close-codes.js'
@@ -58,6 +58,10 @@ export class ServerConnectionHost implements ConnectionHost {
     this.log = log
     this.logsEnd = logsEnd
     this.errorHandling = errorHandling
+  }
+
+  get topics (): TopicsOfConnections {
+    return this.server.topics
   }
 
   /** Looks after the connection from now on, if its route wants it. */

@@ -2,13 +2,19 @@ import { EventEmitter } from 'node:events'
 import type { BroadcastJsonOptions, BroadcastOptions, CloseRouteOptions, WebSocketConnection, WebSocketConnectionData, WebSocketConnections, WebSocketRouteConnections } from '../../types/connection.js'
 import type { WebSocketData } from '../../types/messages.js'
 import type { WebSocketServer, WebSocketServerEvents, WebSocketServerStats } from '../../types/server.js'
+import type { PublishOptions, TopicPosition } from '../../types/topics.js'
 import { sessionOf, type Connection } from '../connection/connection.js'
 import { checkClose } from '../connection/payload.js'
 import type { Session } from '../connection/session.js'
 import type { ConnectionCounts } from '../connection/settings.js'
 import { createError } from '../errors.js'
 import { CloseCode } from '../protocol/close-codes.js'
+import { ConnectionTopics } from '../topics/connection-topics.js'
+import type { Hub } from '../topics/hub.js'
+import { publish } from '../topics/publish.js'
+import { TopicHandle } from '../topics/topic-handle.js'
 import { broadcast, broadcastJson, select, type BroadcastScope } from './broadcast.js'
+import { drain } from './drain.js'
 import { waitsOf, type LivenessSettings } from './liveness.js'
 import { connectionOf, SessionList } from './session-list.js'
 import { TimerWheel } from './timer-wheel.js'
@@ -78,16 +84,22 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   /** The connections that each running `close` still waits for, and the function that ends its wait. */
   private readonly closings = new Map<Set<Connection>, () => void>()
 
+  readonly topics: ConnectionTopics
+  private readonly hub: Hub
+
   /**
    * @param closeTimeout milliseconds for all close handshakes of `close`
    * @param tracking whether `clients` shows the connections
    * @param maxConnections of all routes together
+   * @param hub the app's topics
    */
-  constructor (closeTimeout: number, tracking: boolean, maxConnections: number) {
+  constructor (closeTimeout: number, tracking: boolean, maxConnections: number, hub: Hub) {
     // Rejections of async listeners go to the error handler of their connection.
     super({ captureRejections: true })
     this.closeTimeout = closeTimeout
     this.maxConnections = maxConnections
+    this.hub = hub
+    this.topics = new ConnectionTopics(hub)
     this.untracked = tracking ? null : new Set()
   }
 
@@ -101,6 +113,14 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
 
   broadcastJson (message: unknown, options?: BroadcastJsonOptions<WebSocketConnection>): number {
     return broadcastJson(this.scope, message, options)
+  }
+
+  publish (topic: string, message: unknown, options?: PublishOptions): Promise<TopicPosition | null> {
+    return publish(this.hub, topic, message, options, null)
+  }
+
+  topic (name: string): TopicHandle {
+    return new TopicHandle(this.hub, name)
   }
 
   route<Send = unknown, Receive = unknown, Data = WebSocketConnectionData> (url: string): WebSocketRouteConnections<Send, Receive, Data> {
@@ -148,7 +168,8 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
       refused: Object.fromEntries(this.refused),
       received: { messages: total.messagesReceived, bytes: total.bytesReceived },
       sent: { messages: total.messagesSent, bytes: total.bytesSent },
-      queued
+      queued,
+      topics: this.hub.stats
     }
   }
 
@@ -164,6 +185,7 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   }
 
   remove (session: Session, route: RouteConnections): void {
+    this.topics.sessionEnded(session)
     this.open.remove(session)
     route.sessions.remove(session)
     addCounts(this.past, session)
@@ -180,6 +202,11 @@ export class Registry extends EventEmitter<WebSocketServerEvents> implements Web
   async close (callback?: (error?: Error) => void): Promise<void> {
     await this.closeWithin(this.closeTimeout)
     callback?.()
+  }
+
+  /** Closes the connections there are now, evenly over `over` milliseconds. */
+  drain (over: number): Promise<void> {
+    return drain(this.open.all.filter(session => session !== null), over)
   }
 
   /** Closes every connection there is now, and destroys those that are left after `timeout` milliseconds. */

@@ -11,7 +11,10 @@ const { versions } = process
 const isAvailable = isWanted('direct-writes') && IS_KNOWN_NODE && !('bun' in versions) && !('deno' in versions)
 
 /** The object of a write that is under way. */
-type WriteRequest = object
+interface WriteRequest {
+  /** @returns -1 for a request that no write has used */
+  getAsyncId? (): number
+}
 
 /** @returns 0, the number of an error, or where Node passes no request the request of a write that is under way */
 type Write<Data, More extends unknown[]> = (request: WriteRequest | null, data: Data, ...more: More) => number | WriteRequest
@@ -19,9 +22,10 @@ type Write<Data, More extends unknown[]> = (request: WriteRequest | null, data: 
 interface Handle {
   writeBuffer: Write<Buffer, []>
   writev: Write<readonly Buffer[], [areBuffers: true]>
-  /** Bytes that the kernel has not taken yet. */
-  readonly writeQueueSize?: number
 }
+
+/** The async id of a request that no write has used. */
+const UNUSED = -1
 
 const { write, _write, _writev } = Socket.prototype
 
@@ -91,12 +95,20 @@ function tryWrite<Data> (way: Way<Data>, socket: Duplex, data: Data): boolean {
     return true
   }
   const result = way.call(handle, form.request, data)
-  if (result !== 0 || handle.writeQueueSize !== 0) {
+  if (result !== 0 || isUsed(form.request)) {
     way.form = { request: newRequest(form.request) }
     // Node has made a request of its own, which holds what it does when the write is done.
     Object.assign(form.request, handOver(way, plain, handle, data, result))
   }
   return true
+}
+
+/**
+ * Whether the write takes longer, so that the request cannot be passed again. The length of the queue does not tell: a client
+ * that reads fast can empty it within the call, and yet the request is called back later. Using it twice ends the process.
+ */
+function isUsed (request: WriteRequest): boolean {
+  return request.getAsyncId!() !== UNUSED
 }
 
 function newRequest ({ constructor }: WriteRequest): WriteRequest {
@@ -121,7 +133,11 @@ function observe<Data> (way: Way<Data>, socket: PlainSocket, handle: Handle, dat
   })
   if (request === null) way.form = 'without request'
   else if (request === undefined) way.form = 'none'
-  else way.form = 'writeQueueSize' in handle ? { request: newRequest(request) } : 'none'
+  else way.form = formWith(newRequest(request))
+}
+
+function formWith (request: WriteRequest): Form {
+  return request.getAsyncId?.() === UNUSED ? { request } : 'none'
 }
 
 /** Leaves a write that was begun, but is not done, to Node: its bytes count as queued, and its end or failure is the socket's. */

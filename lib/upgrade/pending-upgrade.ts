@@ -12,10 +12,6 @@ interface UpgradeRequest extends IncomingMessage {
   [kUpgrade]?: PendingUpgrade
 }
 
-interface UpgradeSocket extends Duplex {
-  [kUpgrade]: PendingUpgrade | null
-}
-
 /** Sends a request through Fastify's router: `fastify.routing`. */
 export type Dispatch = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -54,10 +50,7 @@ export class PendingUpgrade implements TransportEvents {
   place = NOWHERE
   private readonly transport: UpgradeTransport
   private readonly owner: UpgradeOwner
-  /** When the time for the handshake is over, as `performance.now()` has it; `Infinity` once it is answered. */
-  dueAt: number
-  /** After a refusal. */
-  private timer: NodeJS.Timeout | undefined
+  private timer: NodeJS.Timeout
   private current: Phase = 'waiting'
   private reason: string | null = null
   private onAccept: AcceptCallback | null = null
@@ -70,10 +63,9 @@ export class PendingUpgrade implements TransportEvents {
     ;(request as UpgradeRequest)[kUpgrade] = this
 
     socket.on('error', destroy)
-    ;(socket as UpgradeSocket)[kUpgrade] = this
-    socket.on('close', onClose)
+    socket.on('close', this.onClose)
     disableTimeout(socket)
-    this.dueAt = performance.now() + owner.timeouts.handshakeTimeout
+    this.timer = setTimeout(this.onTimeout, owner.timeouts.handshakeTimeout)
     transport.open(this)
   }
 
@@ -181,8 +173,7 @@ export class PendingUpgrade implements TransportEvents {
   }
 
   private finish (): void {
-    this.dueAt = Infinity
-    if (this.timer !== undefined) clearTimeout(this.timer)
+    clearTimeout(this.timer)
     this.answered()
     this.owner.onDone(this)
   }
@@ -194,7 +185,7 @@ export class PendingUpgrade implements TransportEvents {
   }
 
   onWritten (statusCode: number): void {
-    this.dueAt = Infinity
+    clearTimeout(this.timer)
     const isAcceptance = this.transport.isAcceptance(statusCode)
     if (this.phase === 'hijacked') {
       // A response that the app has ended by itself is the end of the connection, as it says in its header section.
@@ -212,8 +203,7 @@ export class PendingUpgrade implements TransportEvents {
     this.finish()
     const early = this.transport.handOver()
     socket.off('error', destroy)
-    socket.off('close', onClose)
-    ;(socket as UpgradeSocket)[kUpgrade] = null
+    socket.off('close', this.onClose)
     disableTimeout(socket)
     onAccept(socket, early)
   }
@@ -222,8 +212,7 @@ export class PendingUpgrade implements TransportEvents {
     const { socket } = this.transport
     const early = this.transport.leaveToApp()
     // The listener for errors stays: a client that resets must not end the process.
-    socket.off('close', onClose)
-    ;(socket as UpgradeSocket)[kUpgrade] = null
+    socket.off('close', this.onClose)
     stopJoining(socket)
     // The app listens already, and has heard all that is in there.
     if (socket.listenerCount('data') > 0) return
@@ -251,15 +240,12 @@ export class PendingUpgrade implements TransportEvents {
     return setTimeout(() => this.transport.breakOff(), this.owner.timeouts.closeTimeout)
   }
 
-  /** @internal */
-  onClose (): void {
+  private readonly onClose = (): void => {
     if (this.phase === 'refused' && this.enter('close')) this.finish()
     else if (!isOver(this.phase)) this.abort()
   }
 
-  /** The time for the handshake is over. */
-  onTimeout (): void {
-    this.dueAt = Infinity
+  private readonly onTimeout = (): void => {
     const { response, socket } = this.transport
     if (response?.headersSent === true) {
       // A long refusal is on its way: it may take its time as long as it moves.
@@ -287,8 +273,4 @@ function disableTimeout (socket: Duplex): void {
 
 function destroy (this: Duplex): void {
   this.destroy()
-}
-
-function onClose (this: UpgradeSocket): void {
-  this[kUpgrade]?.onClose()
 }

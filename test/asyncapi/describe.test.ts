@@ -10,8 +10,8 @@ import { CASES_FOR_NO_PARSER, SCHEMA_CASES } from './schema-cases.js'
 type Routes = Array<Partial<DescribedRoute> & { url: string }>
 
 function documentOf (routes: Routes, asyncapi: AsyncApiOptions = {}): AsyncApiDocument {
-  const defaults: Omit<DescribedRoute, 'url'> = { schema: {}, sharedSchemas: {}, subprotocols: [], constraints: {} }
-  return describe(routes.map(route => ({ ...defaults, ...route })), resolvePluginOptions({ asyncapi }).asyncapi)
+  const defaults: Omit<DescribedRoute, 'url'> = { schema: {}, sharedSchemas: {}, subprotocols: [], constraints: {}, topics: 'none' }
+  return describe(routes.map(route => ({ ...defaults, ...route })), [], resolvePluginOptions({ asyncapi }).asyncapi)
 }
 
 /** What becomes of a schema of messages. */
@@ -184,7 +184,7 @@ t.test('what is no JSON Schema is described as anything, with the reason', async
     t.strictSame(Object.keys(payloadOf(schema).payload), ['description'])
   }
   t.strictSame(payloadOf(callable).payload, { title: 'draft-07' }, 'schemas of ArkType are functions')
-  t.strictSame(documentOf([{ url: '/x', schema: { querystring: new Builder(), params: new Builder() } }]).channels.x!.bindings.ws.query,
+  t.strictSame(documentOf([{ url: '/x', schema: { querystring: new Builder(), params: new Builder() } }]).channels.x!.bindings!.ws.query,
     { properties: {}, description: 'Not described: the schema is of a library that does not convert it to JSON Schema. The option asyncapi.transform can.', type: 'object' })
 })
 

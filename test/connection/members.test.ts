@@ -9,12 +9,17 @@ import { close, frame, ping, RawClient, text } from '../support/raw-client.js'
 // What users hold has the documented members and no others. A member more is something that they can call or replace by
 // mistake; `onError`, one letter's case away from `onerror`, once was the engine's own.
 
-/** The members of `WebSocketConnection` in types/connection.ts, without those of `EventEmitter`. */
+/** The members of `WebSocketConnection` in its types, without those of `EventEmitter`. */
 async function documented (): Promise<Set<string>> {
-  const source = await readFile(new URL('../../types/connection.ts', import.meta.url), 'utf8')
-  const [, body] = /export interface WebSocketConnectionOf<[^{]*\{\n(.*?)\n\}/s.exec(source)!
-  const names = [...body!.matchAll(/^ {2}(?:readonly )?(\w+|\[Symbol\.asyncIterator\])(?: \(|<|:|\?)/gm)].map(([, name]) => name!)
-  return new Set(names)
+  return new Set([
+    ...await membersOf('connection.ts', /export interface WebSocketConnectionOf<[^{]*\{\n(.*?)\n\}/s),
+    ...await membersOf('topics.ts', /export interface TopicSubscriber \{\n(.*?)\n\}/s)
+  ])
+}
+
+async function membersOf (file: string, body: RegExp): Promise<string[]> {
+  const source = await readFile(new URL(`../../types/${file}`, import.meta.url), 'utf8')
+  return [...body.exec(source)![1]!.matchAll(/^ {2}(?:readonly )?(\w+|\[Symbol\.asyncIterator\])(?: \(|<|:|\?)/gm)].map(([, name]) => name!)
 }
 
 /** All names that can be reached from an object, symbols by their description. */

@@ -45,10 +45,10 @@ runChecks({
   async rooms (t, example) {
     const { url } = await start(t, example)
     const [ada, bob, eve] = await Promise.all(['tea', 'tea', 'coffee'].map(room => Client.open(t, `${url}/rooms/${room}`)))
-    ada!.socket.send('{"text":"to tea"}')
-    eve!.socket.send('{"text":"to coffee"}')
-    t.equal(await ada!.text(), '{"text":"to tea"}')
-    t.equal(await bob!.text(), '{"text":"to tea"}')
-    t.equal(await eve!.text(), '{"text":"to coffee"}')
+    ada!.socket.send('to tea')
+    eve!.socket.send('to coffee')
+    t.equal(await ada!.text(), 'to tea')
+    t.equal(await bob!.text(), 'to tea')
+    t.equal(await eve!.text(), 'to coffee')
   }
 })

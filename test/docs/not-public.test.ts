@@ -18,7 +18,8 @@ const USES: readonly RegExp[] = [
   /(?<!this)\.(on|off|emit|push|read|write|end|destroy|pause|resume|setTimeout|close) = /,
   /\bdefinePropert(y|ies)\((this|request|response|socket|stream|server|session)\b/,
   /\bReflect\.(set|deleteProperty)\((request|response|socket|stream|server|session|joining)\b/,
-  /\bdecorateReply\('hijack'/
+  /\bdecorateReply\('hijack'/,
+  /\bapp\.(get|route) = /
 ]
 
 const code = new Map<string, string>()

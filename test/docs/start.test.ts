@@ -5,8 +5,8 @@ import { Client, fileOf, refusal, runChecks, start, startProcess } from './suppo
 
 runChecks({
   async install (t, { text }) {
-    const { name, peerDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
-    t.strictSame(text.trim().split(' '), ['npm', 'install', ...Object.keys(peerDependencies), name])
+    const { name, peerDependencies, peerDependenciesMeta } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    t.strictSame(text.trim().split(' '), ['npm', 'install', ...Object.keys(peerDependencies).filter(peer => peerDependenciesMeta[peer]?.optional !== true), name])
   },
 
   async contribute (t, { text }) {

@@ -204,17 +204,20 @@ t.test('methods other than GET cannot have a WebSocket, and the error says why',
 
 t.test('defaults', async t => {
   const { route, ...plugin } = resolvePluginOptions({})
-  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: null, origin: 'same-origin', onInvalidMessage: null, errorHandler: null })
+  t.same(route, { maxPayload: 1024 * 1024, maxBufferedAmount: 16 * 1024 * 1024, maxConnections: Infinity, rateLimit: null, heartbeat: { interval: 30_000, timeout: 30_000 }, idleTimeout: Infinity, perMessageDeflate: null, protocols: null, origin: 'same-origin', onInvalidMessage: null, errorHandler: null, topics: null })
   t.same(plugin, {
     maxConnections: Infinity,
     handshakeTimeout: 10_000,
     closeTimeout: 10_000,
+    drainTime: 0,
     preClose: null,
     verifyClient: null,
     handleProtocols: null,
     clientTracking: true,
     server: null,
     asyncapi: { info: { title: 'WebSocket API', version: '1.0.0' }, servers: null, id: null, defaultContentType: null, securitySchemes: null, route: null, transform: null },
+    broker: null,
+    topics: { maxSubscriptions: 128, maxTopics: 100_000, publishTimeout: 5_000, waitForBroker: 5_000, cutOffTimeout: 30_000 },
     withoutEffect: []
   })
 })

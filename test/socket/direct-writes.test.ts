@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, type Duplex } from 'node:stream'
 import { createServer as createSecureServer } from 'node:tls'
+import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { writeAllDirectly, writeDirectly } from '../../lib/socket/direct-writes.js'
 import type { Teardown } from '../support/app.js'
@@ -117,6 +118,58 @@ t.test('what the kernel does not take at once is queued as any write is, and dra
   }
   client.resume()
   t.equal(write(server, Buffer.from('direct again')), IS_KNOWN)
+})
+
+t.test('a write that takes longer, whose queue a fast client has emptied before the call returns, is used up too', async t => {
+  const sockets = await pair(t)
+  const { server } = sockets
+  const written: Buffer[] = []
+  // The first calls show how this Node writes.
+  for (const chunks of [[chunkOf(0)], [chunkOf(1), chunkOf(2)]]) {
+    if (chunks.length === 1) write(server, chunks[0]!)
+    else writeAll(server, chunks)
+    written.push(...chunks)
+    await receive(sockets, Buffer.concat(written).length)
+  }
+  const { _handle: handle } = server as Socket & { _handle: object }
+  for (let i = 0; i < 4; i++) {
+    const chunks = Array.from({ length: 1 + i % 2 }, (_, index) => chunkOf(10 * i + index, 16 * 1024 * 1024))
+    Object.defineProperty(handle, 'writeQueueSize', { value: 0, configurable: true })
+    t.equal(chunks.length === 1 ? write(server, chunks[0]!) : writeAll(server, chunks), IS_KNOWN)
+    Reflect.deleteProperty(handle, 'writeQueueSize')
+    t.ok(server.writableLength > 0, 'the bytes count as queued')
+    written.push(...chunks)
+    await once(server, 'drain')
+  }
+  const expected = Buffer.concat(written)
+  t.ok((await receive(sockets, expected.length)).equals(expected))
+})
+
+t.test('a client on another thread, which reads while a write is under way', async t => {
+  const listener = createServer()
+  listener.listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  t.teardown(() => listener.close())
+  const reader = new Worker(`
+    const { connect } = require('node:net')
+    const { parentPort, workerData } = require('node:worker_threads')
+    let length = 0
+    connect({ port: workerData, host: '127.0.0.1', onread: {
+      buffer: Buffer.alloc(256 * 1024),
+      callback: read => { length += read; return true }
+    } }).on('end', () => parentPort.postMessage(length))
+  `, { eval: true, workerData: (listener.address() as AddressInfo).port })
+  t.teardown(async () => reader.terminate())
+  const [server] = await once(listener, 'connection') as [Socket]
+  const rounds = 30
+  const chunks = [chunkOf(1, 4 * 1024 * 1024), chunkOf(2, 4 * 1024 * 1024)]
+  for (let i = 0; i < rounds; i++) {
+    writeAll(server, chunks)
+    if (server.writableLength > 0) await once(server, 'drain')
+  }
+  server.end()
+  const [length] = await once(reader, 'message') as [number]
+  t.equal(length, rounds * Buffer.concat(chunks).length)
 })
 
 t.test('a socket that is ended, or destroyed, while a write is under way', async t => {

@@ -97,12 +97,17 @@ export async function createProject (t: Teardown, owner = ROOT): Promise<string>
   return project
 }
 
-/** Type-checks what is in the project. @throws {Error} with what the compiler says */
-export async function typeCheck (project: string): Promise<void> {
+/**
+ * Type-checks what is in the project.
+ *
+ * @param options of the compiler, for pages
+ * @throws {Error} with what the compiler says
+ */
+export async function typeCheck (project: string, options: object = {}): Promise<void> {
   await writeFile(join(project, 'tsconfig.json'), JSON.stringify({
     extends: '../../tsconfig.json',
-    compilerOptions: { rootDir: '.', noUnusedLocals: false, noUnusedParameters: false },
-    include: ['*.ts'],
+    compilerOptions: { rootDir: '.', noUnusedLocals: false, noUnusedParameters: false, ...options },
+    include: ['*.ts', '*.tsx'],
     exclude: []
   }))
   await runTsc('-p', project)

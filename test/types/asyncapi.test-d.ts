@@ -13,7 +13,7 @@ await app.register(websocket, {
     transform (schema, { url, kind }) {
       expectType<unknown>()(schema)
       expectType<string>()(url)
-      expectType<'params' | 'querystring' | 'headers' | 'receive' | 'send'>()(kind)
+      expectType<'params' | 'querystring' | 'headers' | 'receive' | 'send' | 'publish' | 'message' | 'member'>()(kind)
       return undefined
     }
   }
@@ -22,7 +22,7 @@ await app.register(websocket, {
 const document = app.asyncapi()
 expectType<AsyncApiDocument>()(document)
 expectType<'receive' | 'send'>()(document.operations.sendChat!.action)
-expectType<string[] | undefined>()(document.channels.chat!.bindings.ws['x-subprotocols'])
+expectType<string[] | undefined>()(document.channels.chat!.bindings?.ws['x-subprotocols'])
 expectType<AsyncApiSchema>()(document.components.messages!.say!.payload)
 expectType<unknown>()(document['x-anything'])
 expectNotAssignable<{ name: unknown }>()(document.info)

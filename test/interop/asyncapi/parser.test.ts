@@ -15,6 +15,7 @@ import websocket, { type AsyncApiDocument, type AsyncApiOptions } from '../../..
 import { examplesOf } from '../../support/examples.js'
 import { runExample } from '../../support/run-example.js'
 import { SCHEMA_CASES } from '../../asyncapi/schema-cases.js'
+import { chat } from '../../asyncapi/topics-app.js'
 
 // AsyncAPI's own parser has to accept each document, and the document to say of messages what the server does with them.
 
@@ -103,6 +104,12 @@ async function agree (t: Test, { app, namesOf }: Described, path: string, operat
 function acknowledge (connection: { on (event: 'json', listener: () => void): unknown, send (text: string): unknown }): void {
   connection.on('json', () => connection.send('taken'))
 }
+
+t.test('declared topics, and routes that speak their protocol', async t => {
+  const { document, parsed } = await describe(t, chat)
+  t.equal(parsed.channels().length, Object.keys(document.channels).length)
+  t.equal(parsed.operations().length, Object.keys(document.operations).length)
+})
 
 t.test('routes without schemas: any message, both ways', async t => {
   const { document, parsed } = await describe(t, app => {
