@@ -7,6 +7,7 @@ import type { Deadlines } from './deadlines.js'
 import { HistoryGap } from './history-gap.js'
 import { isSamePlace } from './position.js'
 import { RecentMessages } from './recent-messages.js'
+import { createError } from '../errors.js'
 
 /** How a receiver joins: the messages that it has missed, behind `at`. */
 export interface Joined {
@@ -127,7 +128,7 @@ export class HistoryFeed implements ChainOwner {
     this.backoff.reset()
     this.drop()
     for (const inTime of this.reading) inTime()
-    for (const join of this.joins ?? []) this.end(join, new Error('the topic was left'))
+    for (const join of this.joins ?? []) this.end(join, createError('FST_WS_ERR_UNSUBSCRIBED'))
   }
 
   // --- the chain's owner
@@ -287,7 +288,7 @@ export class HistoryFeed implements ChainOwner {
         inTime()
       }
       const fail = (cause: unknown): void => {
-        const error = cause instanceof Error ? cause : new Error(String(cause))
+        const error = cause instanceof Error ? cause : createError('FST_WS_ERR_SUBSCRIBE', String(cause))
         settle(error)
         reject(error)
       }
@@ -299,7 +300,7 @@ export class HistoryFeed implements ChainOwner {
   }
 
   private late (): Error {
-    return new Error(`the broker did not answer within ${this.settings.deadlines.timeout} ms`)
+    return createError('FST_WS_ERR_SUBSCRIBE', `the broker did not answer within ${this.settings.deadlines.timeout} ms`)
   }
 }
 

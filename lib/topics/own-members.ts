@@ -1,6 +1,7 @@
 import type { BrokerPresence } from '../../types/broker.js'
 import type { Clock } from './clock.js'
 import type { Member } from './presence-change.js'
+import { createError } from '../errors.js'
 
 /** Members in one call of the broker. */
 const BATCH = 500
@@ -253,7 +254,7 @@ export class OwnMembers {
       for (const member of joined.values()) if (!newer.left.has(member.id) && !newer.joined.has(member.id)) newer.joined.set(member.id, member)
       for (const id of left) if (!newer.joined.has(id)) newer.left.add(id)
     }
-    throw new Error('changes of members could not be announced')
+    throw createError('FST_WS_ERR_PRESENCE', 'changes of members could not be announced')
   }
 
   private announcementOf (topic: string): Announced {

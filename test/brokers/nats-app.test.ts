@@ -1,0 +1,147 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { AddressInfo } from 'node:net'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import websocket from '../../lib/index.js'
+import { connect, type ClientTopic } from '../../lib/client/index.js'
+import { nats } from '../../lib/nats/index.js'
+import type { Teardown } from '../support/app.js'
+import { NatsServer, noNats, TcpProxy } from './nats-server.js'
+
+// Two apps, a real nats-server between them, and what can happen to it.
+
+interface Running { app: FastifyInstance, url: string }
+
+async function startApp (t: Teardown, server: NatsServer, port = server.port): Promise<Running> {
+  const app = Fastify({ forceCloseConnections: true }) as FastifyInstance
+  const connection = await server.connect(t, port)
+  t.teardown(() => app.close())
+  await app.register(websocket, { broker: nats({ connection, timeout: 500 }), topics: { publishTimeout: 1_000 }, closeTimeout: 500 })
+  app.topic('rooms/:room', { schema: { publish: { type: 'integer' }, message: { type: 'integer' } }, history: { messages: 1_000, seconds: 60 } })
+  app.topic('prices', { schema: { publish: { type: 'integer' }, message: { type: 'integer' } } })
+  app.get('/live', { websocket: { topics: true } })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return { app, url: `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}/live` }
+}
+
+async function subscribe (t: Teardown, { url }: Running, name: string): Promise<{ topic: ClientTopic, got: unknown[], resets: number, gaps: number, until (count: number): Promise<void> }> {
+  const client = connect(url, { WebSocket, backoff: { base: 10 } })
+  t.teardown(() => client.close())
+  const topic = client.topic(name)
+  let wake = (): void => {}
+  const subscribed = {
+    topic,
+    got: [] as unknown[],
+    resets: 0,
+    gaps: 0,
+    async until (count: number) { while (subscribed.got.length < count) await new Promise<void>(resolve => { wake = resolve }) }
+  }
+  topic.on('message', message => {
+    subscribed.got.push(message)
+    wake()
+  })
+  topic.on('reset', () => { subscribed.resets++ })
+  topic.on('gap', () => { subscribed.gaps++ })
+  await topic.subscribe()
+  return subscribed
+}
+
+async function until (isDone: () => boolean): Promise<void> {
+  while (!isDone()) await new Promise(resolve => setTimeout(resolve, 10))
+}
+
+const isUp = ({ app }: Running): boolean => app.websocketServer.stats.topics.isUp
+
+t.test('topics over NATS', { skip: noNats }, async t => {
+  const server = await NatsServer.start(t)
+  const [one, two] = [await startApp(t, server), await startApp(t, server)]
+  const [room, price] = [await subscribe(t, two, 'rooms/1'), await subscribe(t, two, 'prices')]
+
+  await t.test('from one app to the other', async t => {
+    for (let n = 1; n <= 20; n++) await one.app.websocketServer.publish('rooms/1', n)
+    await one.app.websocketServer.publish('prices', 1)
+    await room.until(20)
+    await price.until(1)
+    t.same(room.got, Array.from({ length: 20 }, (_, i) => i + 1))
+  })
+
+  await t.test('killed, and restarted with its data', async t => {
+    await server.kill()
+    await until(() => !isUp(one) && !isUp(two))
+    await t.rejects(one.app.websocketServer.publish('rooms/1', 99), { code: 'FST_WS_ERR_PUBLISH' })
+    await server.run()
+    await until(() => isUp(one) && isUp(two))
+    await one.app.websocketServer.publish('rooms/1', 21)
+    await one.app.websocketServer.publish('prices', 2)
+    await room.until(21)
+    await price.until(2)
+    t.equal(room.got.at(-1), 21)
+    t.equal(room.resets, 0)
+    t.ok(price.gaps >= 1, 'without history, the subscriber hears of the gap')
+  })
+
+  await t.test('frozen for longer than publishTimeout', async t => {
+    server.freeze()
+    const id = 'the-same'
+    await t.rejects(one.app.websocketServer.publish('rooms/1', 22, { id }), { code: 'FST_WS_ERR_PUBLISH' })
+    server.thaw()
+    await until(() => isUp(one) && isUp(two))
+    let at = null
+    while (at === null) at = await one.app.websocketServer.publish('rooms/1', 22, { id }).catch(() => null)
+    await one.app.websocketServer.publish('rooms/1', 23)
+    await room.until(23)
+    t.same(room.got.slice(-2), [22, 23], 'it was stored once')
+  })
+
+  await t.test('restarted without its data', async t => {
+    await server.kill()
+    await server.forget()
+    await server.run()
+    await until(() => isUp(one) && isUp(two) && room.resets > 0)
+    t.equal(room.resets, 1)
+    await one.app.websocketServer.publish('rooms/1', 24)
+    await room.until(24)
+    t.equal(room.got.at(-1), 24)
+  })
+})
+
+t.test('a line to the server that dies without a word', { skip: noNats }, async t => {
+  const server = await NatsServer.start(t)
+  const proxy = await TcpProxy.start(t, server.port)
+  const [one, cutOff] = [await startApp(t, server), await startApp(t, server, proxy.port)]
+  const room = await subscribe(t, cutOff, 'rooms/1')
+  proxy.isFrozen = true
+  await one.app.websocketServer.publish('rooms/1', 1)
+  await until(() => !isUp(cutOff))
+  await one.app.websocketServer.publish('rooms/1', 2)
+  proxy.isFrozen = false
+  proxy.cut()
+  await room.until(2)
+  t.same(room.got, [1, 2], 'what was missed is read')
+  t.equal(room.resets, 0)
+})
+
+t.test('servers that are of no use are refused at start', { skip: noNats }, async t => {
+  const plain = await NatsServer.start(t, [])
+  const app = Fastify()
+  await app.register(websocket, { broker: nats({ connection: await plain.connect(t) }), topics: { waitForBroker: 500 } })
+  await t.rejects(async () => { await app.ready() }, { code: 'FST_WS_ERR_BROKER', message: /JetStream/ })
+  await app.close()
+
+  const server = await NatsServer.start(t)
+  const connection = await server.connect(t)
+  await server.kill()
+  const away = Fastify()
+  await away.register(websocket, { broker: nats({ connection, timeout: 200 }), topics: { waitForBroker: 500 } })
+  await t.rejects(async () => { await away.ready() }, { code: 'FST_WS_ERR_BROKER', message: /'nats' cannot be used/ })
+  await away.close()
+})
+
+t.test('wrong options name what is accepted', async t => {
+  for (const [options, message] of [
+    [undefined, /takes an object of options, not undefined/],
+    [{}, /'connection' must be a connection of @nats-io\/transport-node 3/],
+    [{ conection: 1 }, /unknown option 'conection'; there are connection, prefix/],
+    [{ connection: {} }, /'connection' must be/]
+  ] as const) t.throws(() => nats(options as never), { code: 'FST_WS_ERR_INVALID_OPTION', message })
+})

@@ -1,0 +1,145 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { connect, type NatsConnection } from '@nats-io/transport-node'
+
+interface Teardown {
+  teardown (fn: () => unknown): unknown
+}
+
+// Debian has it where users do not look for programs.
+const PATH = `${process.env.PATH}:/usr/sbin`
+const isInstalled = spawnSync('nats-server', ['--version'], { env: { ...process.env, PATH } }).status === 0
+if (!isInstalled && process.env.REQUIRE_SYSTEM_PACKAGES) throw new Error('nats-server is not installed')
+
+/** For the option `skip` of a test. */
+export const noNats = isInstalled ? false : 'nats-server is not installed'
+
+/** A nats-server with its data in a temporary folder, both gone when the test ends. */
+export class NatsServer {
+  readonly port: number
+  private readonly folder = mkdtempSync(join(tmpdir(), 'fastify-ws-routes-nats-'))
+  private readonly args: string[]
+  private child: ChildProcess | null = null
+
+  private constructor (port: number, args: string[]) {
+    this.port = port
+    this.args = args
+  }
+
+  /** @param args options of nats-server, in place of JetStream's */
+  static async start (t: Teardown, args = ['-js']): Promise<NatsServer> {
+    const server = new NatsServer(await freePort(), args)
+    t.teardown(async () => {
+      await server.kill()
+      await rm(server.folder, { recursive: true, force: true })
+    })
+    await server.run()
+    return server
+  }
+
+  /** Starts it, with the data that it had. */
+  async run (): Promise<void> {
+    const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(this.port), '-sd', this.folder, ...this.args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, PATH }
+    })
+    this.child = child
+    let log = ''
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => { log = (log + text).slice(-4_000) })
+    for (let i = 0; i < 500; i++) {
+      if (/Server is ready/.test(log)) return
+      if (child.exitCode !== null) break
+      await pause(20)
+    }
+    throw new Error(`nats-server has not started:\n${log}`)
+  }
+
+  async kill (): Promise<void> {
+    const { child } = this
+    this.child = null
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+
+  /** The next start finds nothing. */
+  async forget (): Promise<void> {
+    await rm(join(this.folder, 'jetstream'), { recursive: true, force: true })
+  }
+
+  freeze (): void {
+    this.child?.kill('SIGSTOP')
+  }
+
+  thaw (): void {
+    this.child?.kill('SIGCONT')
+  }
+
+  /** @param port another one, of a proxy */
+  async connect (t: Teardown, port = this.port): Promise<NatsConnection> {
+    const connection = await connect({ servers: `127.0.0.1:${port}`, maxReconnectAttempts: -1, reconnectTimeWait: 50, reconnectJitter: 0 })
+    t.teardown(() => connection.close())
+    return connection
+  }
+}
+
+async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Passes connections on, until the test wants something else. */
+export class TcpProxy {
+  private readonly server = createServer(client => this.connected(client))
+  private readonly pairs = new Set<[Socket, Socket]>()
+  private readonly target: number
+  /** Nothing comes through any more, and nobody hears of it. */
+  isFrozen = false
+
+  private constructor (target: number) {
+    this.target = target
+  }
+
+  static async start (t: Teardown, target: number): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target)
+    proxy.server.listen(0, '127.0.0.1')
+    await once(proxy.server, 'listening')
+    t.teardown(() => {
+      proxy.cut()
+      proxy.server.close()
+    })
+    return proxy
+  }
+
+  get port (): number {
+    return (this.server.address() as AddressInfo).port
+  }
+
+  cut (): void {
+    for (const pair of this.pairs) for (const socket of pair) socket.resetAndDestroy()
+  }
+
+  private connected (client: Socket): void {
+    const server = connectTcp(this.target, '127.0.0.1')
+    const pair: [Socket, Socket] = [client, server]
+    this.pairs.add(pair)
+    for (const [from, to] of [pair, [server, client]] as const) {
+      from.on('data', data => { if (!this.isFrozen) to.write(data) })
+      from.on('error', () => {})
+      from.on('close', () => {
+        this.pairs.delete(pair)
+        to.destroy()
+      })
+    }
+  }
+}
