@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.js'
+import { problemOfName } from '../topics/names.js'
 import { isId } from '../topics/position.js'
 
 /** The limits of one connection, as `hello` names them. */
@@ -39,10 +40,8 @@ type JsonObject = Readonly<Record<string, unknown>>
 
 const REQUESTS: readonly RequestName[] = ['subscribe', 'unsubscribe', 'publish', 'presence']
 
-const MAX_NAME = 255
 const CLIENT = /^[\x21-\x7E]{16,64}$/
 const CONTROL = /\p{Cc}/u
-const UNPAIRED = /\p{Surrogate}/u
 
 /** @param value the parsed text */
 export function readClientMessage (value: unknown, limits: MessageLimits): ClientMessage {
@@ -114,10 +113,10 @@ function readPresence ({ presence: topic }: JsonObject): ClientMessage {
 /** @returns why it cannot be the name of a topic; `null` if it can */
 function problemOfTopic (name: unknown): string | null {
   if (typeof name !== 'string') return 'a topic is a string'
-  if (name === '') return 'a topic has at least one character'
-  if (name.length > MAX_NAME || Buffer.byteLength(name) > MAX_NAME) return `a topic has at most ${MAX_NAME} bytes of UTF-8`
-  if (CONTROL.test(name)) return 'a topic has no control characters'
-  return UNPAIRED.test(name) ? 'a topic has no unpaired surrogates' : null
+  const problem = problemOfName(name)
+  if (problem !== null) return `the name of a topic ${problem}`
+  // Apps may have some in raw topics. From a client they are rather an attempt to forge lines of a log.
+  return CONTROL.test(name) ? 'the name of a topic must not have control characters' : null
 }
 
 function problemOfCount (count: number, maxSubscriptions: number): string | null {

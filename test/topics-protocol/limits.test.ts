@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
@@ -25,6 +26,48 @@ t.test('the rate limit of the route counts the messages of the protocol', async 
   t.match((await a.take(4)).at(-1), { published: 'last' })
   a.send({ publish: 'plain/1', message: 1 })
   t.match(await a.closed, { code: 1008 })
+})
+
+t.test('a connection has up to 128 topics by default, and a message names no more', async t => {
+  const { app } = await startApp(t, app => {
+    declare(app)
+    app.get('/live', { websocket: { topics: true } })
+  })
+  const a = await ProtocolClient.open(t, app)
+  const names = Array.from({ length: 129 }, (_, i) => `plain/${i}`)
+  const wanted = (topics: string[]): object => ({ subscribe: Object.fromEntries(topics.map(topic => [topic, null])) })
+  t.match(await a.ask(wanted(names)), { refused: 'subscribe', code: 'FST_WS_ERR_INVALID_REQUEST' })
+  t.match(await a.ask({ unsubscribe: names }), { refused: 'unsubscribe', code: 'FST_WS_ERR_INVALID_REQUEST' })
+  a.send(wanted(names.slice(0, 128)))
+  t.ok((await a.take(128)).every(message => 'subscribed' in message))
+  t.match(await a.ask(wanted(names.slice(128))), { refused: 'subscribe', topic: 'plain/128', code: 'FST_WS_ERR_MAX_SUBSCRIPTIONS' })
+  await a.ask({ unsubscribe: ['plain/0'] })
+  t.match(await a.ask(wanted(names.slice(128))), { subscribed: 'plain/128' })
+})
+
+t.test('whatever a client sends, it gets answers, and the connection stays', async t => {
+  const { app } = await startApp(t, app => {
+    declare(app)
+    app.get('/live', { websocket: { topics: true } })
+  })
+  const a = await ProtocolClient.open(t, app)
+  const topic = fc.oneof(fc.constantFrom('rooms/1', 'rooms/2', 'plain/1', '', '*'), fc.string())
+  const value = fc.oneof(fc.jsonValue({ maxDepth: 2 }), topic)
+  const message = fc.oneof(
+    fc.record({ subscribe: fc.oneof(fc.dictionary(topic, fc.oneof(fc.constant(null), value), { maxKeys: 4 }), value) }),
+    fc.record({ unsubscribe: fc.oneof(fc.array(topic, { maxLength: 4 }), value) }),
+    fc.record({ publish: value, message: value, id: value }, { requiredKeys: ['publish'] }),
+    fc.record({ presence: value }),
+    fc.object()
+  )
+  await fc.assert(fc.asyncProperty(fc.array(fc.oneof(message.map(value => JSON.stringify(value)), fc.string()), { maxLength: 20 }), async texts => {
+    for (const text of texts) a.send(text)
+    const answers = await a.settle()
+    return a.socket.readyState === a.socket.OPEN && answers.every(answer => Object.keys(answer).length > 0)
+  }), { numRuns: 100 })
+  a.socket.terminate()
+  await Promise.all([...app.websocketServer.clients].map(({ closed }) => closed))
+  t.equal(app.websocketServer.stats.topics.subscriptions, 0)
 })
 
 t.test('a message longer than maxPayload closes the connection', async t => {

@@ -49,29 +49,31 @@ t.test('the subprotocol', async t => {
   t.equal(await agreed('/declared', ['chat.v2']), 'chat.v2')
 })
 
-t.test('subscribe, publish, unsubscribe', async t => {
-  const { app } = await startApp(t, declare)
-  const a = await ProtocolClient.open(t, app)
-  const b = await ProtocolClient.open(t, app)
-  t.match(await a.ask({ subscribe: { 'rooms/1': null } }), { subscribed: 'rooms/1', at: String, recovered: null, missed: 0 })
-  t.strictSame(await b.ask({ subscribe: { 'plain/1': null } }), { subscribed: 'plain/1', at: null, recovered: null, missed: 0 })
+for (const http2 of [false, true]) {
+  t.test(`subscribe, publish, unsubscribe, over HTTP/${http2 ? 2 : 1.1}`, async t => {
+    const { app } = await startApp(t, declare, {}, { http2 })
+    const a = await ProtocolClient.open(t, app)
+    const b = await ProtocolClient.open(t, app)
+    t.match(await a.ask({ subscribe: { 'rooms/1': null } }), { subscribed: 'rooms/1', at: String, recovered: null, missed: 0 })
+    t.strictSame(await b.ask({ subscribe: { 'plain/1': null } }), { subscribed: 'plain/1', at: null, recovered: null, missed: 0 })
 
-  b.send({ publish: 'rooms/1', message: { text: 'hi' }, id: 'x' })
-  const published = await b.next()
-  t.match(published, { published: 'x', topic: 'rooms/1', at: /\.x$/ })
-  t.strictSame(await a.next(), { topic: 'rooms/1', at: published.at, id: 'x', message: { text: 'hi' } })
+    b.send({ publish: 'rooms/1', message: { text: 'hi' }, id: 'x' })
+    const published = await b.next()
+    t.match(published, { published: 'x', topic: 'rooms/1', at: /\.x$/ })
+    t.strictSame(await a.next(), { topic: 'rooms/1', at: published.at, id: 'x', message: { text: 'hi' } })
 
-  t.match(await a.ask({ publish: 'plain/1', message: [1, null, 'ü'] }), { published: String, topic: 'plain/1', at: null })
-  t.match(await b.next(), { topic: 'plain/1', at: null, id: String, message: [1, null, 'ü'] })
+    t.match(await a.ask({ publish: 'plain/1', message: [1, null, 'ü'] }), { published: String, topic: 'plain/1', at: null })
+    t.match(await b.next(), { topic: 'plain/1', at: null, id: String, message: [1, null, 'ü'] })
 
-  await app.websocketServer.publish('rooms/1', { text: 'from the server' })
-  t.match(await a.next(), { message: { text: 'from the server' } })
-  t.strictSame(await a.ask({ unsubscribe: ['rooms/1', 'rooms/1', 'never'] }), { unsubscribed: 'rooms/1' })
-  t.strictSame(await a.take(2), [{ unsubscribed: 'rooms/1' }, { unsubscribed: 'never' }])
-  await app.websocketServer.publish('rooms/1', { text: 'unheard' })
-  t.strictSame(await a.settle(), [])
-  t.equal(app.websocketServer.topic('rooms/1').subscribers, 0)
-})
+    await app.websocketServer.publish('rooms/1', { text: 'from the server' })
+    t.match(await a.next(), { message: { text: 'from the server' } })
+    t.strictSame(await a.ask({ unsubscribe: ['rooms/1', 'rooms/1', 'never'] }), { unsubscribed: 'rooms/1' })
+    t.strictSame(await a.take(2), [{ unsubscribed: 'rooms/1' }, { unsubscribed: 'never' }])
+    await app.websocketServer.publish('rooms/1', { text: 'unheard' })
+    t.strictSame(await a.settle(), [])
+    t.equal(app.websocketServer.topic('rooms/1').subscribers, 0)
+  })
+}
 
 t.test('a publisher that has subscribed gets its own message too', async t => {
   const { app } = await startApp(t, declare)
