@@ -15,6 +15,9 @@ export class DeclaredTopics implements Declarations, Policies {
   private readonly tree = new PatternTree<Declaration>()
   private readonly declarations: Declaration[] = []
   private isReady = false
+  /** The last name that was looked up: a message that is published asks for it several times. */
+  private lastName = ''
+  private last: Declaration | null = null
 
   constructor (hub: Hub) {
     this.hub = hub
@@ -39,7 +42,10 @@ export class DeclaredTopics implements Declarations, Policies {
   }
 
   settingsOf (name: string): Declaration | null {
-    return this.tree.find(name)?.value ?? null
+    if (name === this.lastName) return this.last
+    this.lastName = name
+    this.last = this.tree.find(name)?.value ?? null
+    return this.last
   }
 
   policyOf (name: string): TopicPolicy | null {
@@ -58,6 +64,8 @@ export class DeclaredTopics implements Declarations, Policies {
       throw new OptionError(`${title}: the pattern is declared already${written}`)
     }
     this.declarations.push(declaration)
+    this.lastName = ''
+    this.last = null
     return new DeclaredTopicHandle(this.hub, declaration)
   }
 }

@@ -1,6 +1,9 @@
 import fc from 'fast-check'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
+import type { Hub } from '../../lib/topics/hub.js'
 import { TopicPattern } from '../../lib/declared-topics/pattern.js'
+import { DeclaredTopics } from '../../lib/declared-topics/declared-topics.js'
 import { PatternTree } from '../../lib/declared-topics/pattern-tree.js'
 
 function treeOf (...patterns: string[]): PatternTree<string> {
@@ -73,4 +76,23 @@ t.test('parameters that make no name are refused', async t => {
   t.equal(pattern.nameOf({ room: 7n }), 'rooms/7')
   t.equal(pattern.nameOf({ room: '\u00e9'.repeat(124) }), `rooms/${'\u00e9'.repeat(124)}`)
   t.equal(new TopicPattern('news', '').nameOf({}), 'news')
+})
+
+t.test('whatever a client asks for, looking it up does not throw, and one name has one declaration', async t => {
+  const app = Fastify() as FastifyInstance
+  t.teardown(() => app.close())
+  const topics = new DeclaredTopics({} as Hub)
+  topics.addTo(app)
+  t.equal(topics.settingsOf('a'), null)
+  for (const pattern of ['a', 'a/:x', ':x/b', 'a/b/:y', ':x/:y/c']) app.topic(pattern, { schema: { params: { type: 'object', properties: { x: { type: 'integer' } } } } })
+  await app.ready()
+  const part = fc.oneof(fc.constantFrom('a', 'b', 'c', '', '7', '07', '__proto__', ':x', '*'), fc.string({ unit: 'binary', maxLength: 20 }))
+  const name = fc.oneof(fc.array(part, { maxLength: 6 }).map(parts => parts.join('/')), fc.string({ unit: 'binary', maxLength: 300 }))
+  fc.assert(fc.property(name, name, (one, other) => {
+    const first = topics.settingsOf(one)
+    topics.settingsOf(other)
+    const policy = topics.policyOf(one)
+    return topics.settingsOf(one) === first && (policy === null) === (first === null)
+  }))
+  t.equal(topics.settingsOf('a')!.pattern.text, 'a', 'what was nothing before')
 })
