@@ -159,7 +159,7 @@ function toId (header: string): string {
   return header.slice(header.indexOf('/') + 1)
 }
 
-/** What a failed request means, in words that help. */
+/** Says what a failed request means, in words that help. */
 export function explain (error: unknown): Error {
   const { message, name } = error instanceof Error ? error : new Error(String(error))
   if (error instanceof JetStreamError) return new Error(`JetStream: ${message}`, { cause: error })

@@ -59,7 +59,7 @@ export class InOrder {
     }
   }
 
-  /** What is missing does not come: whoever receives the others sees it. */
+  /** The missing message does not come: the receiver of the others sees it. */
   private giveUp (): void {
     const { waiting } = this
     this.stop()

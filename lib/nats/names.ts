@@ -29,7 +29,7 @@ export class Names {
     return stream.startsWith(`${this.prefix}-`) && /^\d+-\d+$/.test(stream.slice(this.prefix.length + 1))
   }
 
-  /** What a stream keeps, and where it announces it. */
+  /** Subjects that a stream keeps, and on which it announces them. */
   kept (stream: string, topic: string): string { return `${this.prefix}-in.${stream}.${toToken(topic)}` }
   allKept (stream: string): string { return `${this.prefix}-in.${stream}.>` }
   announced (stream: string): string { return `${this.prefix}.${stream}.>` }

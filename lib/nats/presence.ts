@@ -107,7 +107,7 @@ export class NatsPresence implements BrokerPresence {
     if (until > now) return []
     const removed: MemberName[] = []
     for (const { topic, id } of await this.ownedBy(process)) {
-      // What the process has entered since, having renewed its lease, stays.
+      // Members that the process has entered since, having renewed its lease, stay.
       if (await this.removeOwned(process, topic, id, now)) removed.push({ topic, id })
     }
     await this.purge(this.names.lease(process), sequence + 1)

@@ -131,7 +131,7 @@ t.test('a refused topic', async t => {
   t.equal(client.state, 'open')
 })
 
-t.test('members', { skip: true }, async t => {
+t.test('members', async t => {
   const { ports } = await start(t)
   const ada = connect(`ws://127.0.0.1:${ports[0]}/live?name=Ada`, { WebSocket, backoff: { base: 5 } })
   t.teardown(() => ada.close())

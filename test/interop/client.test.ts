@@ -71,6 +71,7 @@ runChecks({
     const page = await startPage(t)
     const room = page.topic('rooms/7')
     await room.subscribe()
+    t.equal(room.count, 1, 'its only member')
     await t.rejects(room.publish({ text: 'x'.repeat(2001) }), { code: 'FST_WS_ERR_INVALID_MESSAGE' })
   },
 
