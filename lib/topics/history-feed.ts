@@ -46,6 +46,8 @@ interface Join {
 
 /** The messages of one topic with history on this process: in order, and from any place in the history on. */
 export class HistoryFeed implements ChainOwner {
+  /** How many outages of the broker it has looked at the history since. */
+  outages = 0
   private readonly topic: string
   private readonly broker: Pick<Broker, 'read'>
   private readonly sink: FeedSink
@@ -87,7 +89,9 @@ export class HistoryFeed implements ChainOwner {
     this.chain.receive(message)
   }
 
-  interrupted (): void {
+  /** Live messages may have been missed, or the history may be another one. @param outages how often the broker was lost by now */
+  interrupted (outages = this.outages): void {
+    this.outages = outages
     this.backoff.reset()
     this.chain.interrupted()
   }

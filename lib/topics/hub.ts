@@ -47,6 +47,8 @@ export class Hub {
   private readonly events: HubEvents
   /** Messages of histories, as they are framed for everybody who resumes. */
   private readonly replays = new WeakMap<BrokerMessage, Delivery>()
+  /** How often the broker was lost. */
+  private outages = 0
   private isClosed = false
 
   constructor (broker: Broker, settings: TopicLimits, events: HubEvents) {
@@ -58,9 +60,10 @@ export class Hub {
     this.deadlines = new Deadlines(settings.publishTimeout)
     this.cutOff = new CutOff(settings.cutOffTimeout, () => [...this.receivers.values()].filter(({ topics }) => topics.length > 0))
     this.startup = new Startup(broker, settings.waitForBroker)
+    // Changes of members have no place in a history, and those of the last moment are announced while the app closes.
     this.presence = new Presence({
       broker: broker.presence,
-      publish: (name, payload) => this.publish(name, nextMessageId(), EnvelopeKind.PRESENCE, payload, true, null),
+      publish: (name, payload) => this.publisher.publish(name, nextMessageId(), encodeEnvelope(EnvelopeKind.PRESENCE, payload, true), RAW, null),
       notify: (name, notice) => this.topics.get(name)?.tellMembers(notice)
     })
   }
@@ -116,9 +119,7 @@ export class Hub {
     const hand = (): Promise<TopicPosition | null> => {
       if (this.isClosed) return rejected(createError('FST_WS_ERR_PUBLISH', `the app is closing: the message for topic '${name}' was not published`))
       const isHere = except !== null && this.topics.has(name)
-      // Changes of members have no place in the history.
-      const settings = kind === EnvelopeKind.PRESENCE ? RAW : this.settingsOf(name)
-      return this.publisher.publish(name, id, data, settings, isHere ? except : null)
+      return this.publisher.publish(name, id, data, this.settingsOf(name), isHere ? except : null)
     }
     if (this.startup.isStarted) return hand()
     const published = this.startup.whenStarted().then(hand)
@@ -216,12 +217,14 @@ export class Hub {
         topic.tellLost(at)
       }
     }
-    return new HistoryFeed(topic.name, this.broker, sink, {
+    const feed = new HistoryFeed(topic.name, this.broker, sink, {
       deadlines: this.deadlines,
       maxCachedMessages: CACHE.messages,
       maxCachedBytes: CACHE.bytes,
       onRead: () => { this.counters.reads++ }
     })
+    feed.outages = this.outages
+    return feed
   }
 
   private joinLive (receiver: Receiver, topic: LocalTopic, join: Join, since: BrokerAnchor | null): void {
@@ -285,8 +288,10 @@ export class Hub {
     const topic = this.topics.get(name)
     if (topic === undefined) return
     // A message that has no position, in a topic with history, takes no part in its order.
-    if (topic.feed === null || message.position === null) this.deliver(topic, message)
-    else topic.feed.receive(message)
+    if (topic.feed === null || message.position === null) return this.deliver(topic, message)
+    // It has come over a new connection, and the broker has not come to say so: the history may be another one.
+    if (topic.feed.outages !== this.outages) topic.feed.interrupted(this.outages)
+    topic.feed.receive(message)
   }
 
   private deliver (topic: LocalTopic, message: BrokerMessage): void {
@@ -318,7 +323,7 @@ export class Hub {
     for (const topic of topics) {
       if (topic.state !== 'live') continue
       if (topic.feed !== null) {
-        topic.feed.interrupted()
+        topic.feed.interrupted(this.outages)
       } else {
         this.counters.gaps += topic.size
         topic.tellGap()
@@ -329,6 +334,7 @@ export class Hub {
   private onState (isUp: boolean, error: Error | null): void {
     if (this.isClosed || isUp !== this.cutOff.isDown) return
     if (isUp) this.counters.reconnects++
+    else this.outages++
     this.cutOff.change(isUp)
     if (isUp) this.subscriptions.retry()
     if (isUp) this.presence.up()

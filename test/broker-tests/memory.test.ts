@@ -7,6 +7,7 @@ const bus = new MemoryBus(() => time)
 
 const contract = brokerContract({
   create: () => new MemoryBroker(bus),
+  patience: 2_000,
   async sleep (milliseconds) {
     time += milliseconds
     bus.sweep()
