@@ -22,7 +22,8 @@ export type AsyncContext = AsyncResource
 export const NO_CONTEXT: AsyncContext = createEmptyContext()
 
 /** The property that is no id: since Node 24, it has all stores. */
-const storesSymbol = Object.getOwnPropertySymbols(NO_CONTEXT).find(symbol => typeof Reflect.get(NO_CONTEXT, symbol) !== 'number')
+const kStores: unique symbol = Object.getOwnPropertySymbols(NO_CONTEXT).find(symbol => typeof Reflect.get(NO_CONTEXT, symbol) !== 'number') as never
+const hasOneStoresSymbol = kStores !== undefined && Object.getOwnPropertySymbols(NO_CONTEXT).length === 3
 
 /** @returns the current context; `NO_CONTEXT` if no store is in use */
 export function captureContext (): AsyncContext {
@@ -55,9 +56,8 @@ function createEmptyContext (): AsyncResource {
  * for each `AsyncLocalStorage` that is in use, or since Node 24 one for all of them. Any other shape counts as a context:
  * then a connection keeps its resource, which is all that this saves.
  */
-function isEmpty (context: AsyncResource): boolean {
+function isEmpty (context: AsyncContext): boolean {
   if (!readsResources) return false
-  const symbols = Object.getOwnPropertySymbols(context)
-  if (!restoresStores) return symbols.length === 2
-  return symbols.length === 3 && storesSymbol !== undefined && Reflect.get(context, storesSymbol) === undefined
+  if (!restoresStores) return Object.getOwnPropertySymbols(context).length === 2
+  return hasOneStoresSymbol && (context as { readonly [kStores]?: unknown })[kStores] === undefined
 }

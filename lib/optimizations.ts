@@ -14,6 +14,8 @@ export type Optimization =
   | 'direct-writes'
   /** One async context for all connections whose handshake had none. */
   | 'empty-contexts'
+  /** Responses of upgrades that are Node's only once somebody uses them as such. */
+  | 'lean-responses'
   /** Resets of clients that make no error where nobody listens to the socket. */
   | 'quiet-resets'
   /** Listeners of connections in an object that takes less memory than a hash table. */

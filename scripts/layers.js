@@ -18,7 +18,7 @@ export const LAYERS = [
   { name: 'membership.ts', node: ['http'], packages: ['fastify'] },
   { name: 'inject', node: ['http', 'http2', 'stream', 'stream/consumers'], packages: ['fastify'] },
   { name: 'routes', node: ['diagnostics_channel', 'tls'], packages: ['fastify'] },
-  { name: 'upgrade', node: ['events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
+  { name: 'upgrade', node: ['diagnostics_channel', 'events', 'http', 'http2', 'net', 'stream', 'tls'], packages: ['fastify', 'find-my-way'] },
   { name: 'fastify-internals.ts', node: ['http'], packages: ['fastify'] },
   { name: 'topics-protocol', node: ['buffer', 'crypto'], packages: ['fastify'] },
   { name: 'server', node: ['crypto', 'diagnostics_channel', 'events'], packages: ['fastify'] },

@@ -210,7 +210,8 @@ export function validateHandshake (request: HandshakeRequest): Handshake {
   checkVersion(request, lines)
   const key = readKey(request, lines)
   if (key === null) throw createError('FST_WS_ERR_HANDSHAKE_KEY')
-  return { key, ...readOffers(request) }
+  const { subprotocols, extensions } = readOffers(request)
+  return { key, subprotocols, extensions }
 }
 
 /**

@@ -12,6 +12,10 @@ interface UpgradeRequest extends IncomingMessage {
   [kUpgrade]?: PendingUpgrade
 }
 
+interface UpgradeSocket extends Duplex {
+  [kUpgrade]: PendingUpgrade | null
+}
+
 /** Sends a request through Fastify's router: `fastify.routing`. */
 export type Dispatch = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -50,7 +54,10 @@ export class PendingUpgrade implements TransportEvents {
   place = NOWHERE
   private readonly transport: UpgradeTransport
   private readonly owner: UpgradeOwner
-  private timer: NodeJS.Timeout
+  /** When the time for the handshake is over, as `performance.now()` has it; `Infinity` once it is answered. */
+  dueAt: number
+  /** After a refusal. */
+  private timer: NodeJS.Timeout | undefined
   private current: Phase = 'waiting'
   private reason: string | null = null
   private onAccept: AcceptCallback | null = null
@@ -63,9 +70,10 @@ export class PendingUpgrade implements TransportEvents {
     ;(request as UpgradeRequest)[kUpgrade] = this
 
     socket.on('error', destroy)
-    socket.on('close', this.onClose)
+    ;(socket as UpgradeSocket)[kUpgrade] = this
+    socket.on('close', onClose)
     disableTimeout(socket)
-    this.timer = setTimeout(this.onTimeout, owner.timeouts.handshakeTimeout)
+    this.dueAt = performance.now() + owner.timeouts.handshakeTimeout
     transport.open(this)
   }
 
@@ -173,7 +181,8 @@ export class PendingUpgrade implements TransportEvents {
   }
 
   private finish (): void {
-    clearTimeout(this.timer)
+    this.dueAt = Infinity
+    if (this.timer !== undefined) clearTimeout(this.timer)
     this.answered()
     this.owner.onDone(this)
   }
@@ -185,7 +194,7 @@ export class PendingUpgrade implements TransportEvents {
   }
 
   onWritten (statusCode: number): void {
-    clearTimeout(this.timer)
+    this.dueAt = Infinity
     const isAcceptance = this.transport.isAcceptance(statusCode)
     if (this.phase === 'hijacked') {
       // A response that the app has ended by itself is the end of the connection, as it says in its header section.
@@ -203,7 +212,8 @@ export class PendingUpgrade implements TransportEvents {
     this.finish()
     const early = this.transport.handOver()
     socket.off('error', destroy)
-    socket.off('close', this.onClose)
+    socket.off('close', onClose)
+    ;(socket as UpgradeSocket)[kUpgrade] = null
     disableTimeout(socket)
     onAccept(socket, early)
   }
@@ -212,7 +222,8 @@ export class PendingUpgrade implements TransportEvents {
     const { socket } = this.transport
     const early = this.transport.leaveToApp()
     // The listener for errors stays: a client that resets must not end the process.
-    socket.off('close', this.onClose)
+    socket.off('close', onClose)
+    ;(socket as UpgradeSocket)[kUpgrade] = null
     stopJoining(socket)
     // The app listens already, and has heard all that is in there.
     if (socket.listenerCount('data') > 0) return
@@ -240,12 +251,15 @@ export class PendingUpgrade implements TransportEvents {
     return setTimeout(() => this.transport.breakOff(), this.owner.timeouts.closeTimeout)
   }
 
-  private readonly onClose = (): void => {
+  /** @internal */
+  onClose (): void {
     if (this.phase === 'refused' && this.enter('close')) this.finish()
     else if (!isOver(this.phase)) this.abort()
   }
 
-  private readonly onTimeout = (): void => {
+  /** The time for the handshake is over. */
+  onTimeout (): void {
+    this.dueAt = Infinity
     const { response, socket } = this.transport
     if (response?.headersSent === true) {
       // A long refusal is on its way: it may take its time as long as it moves.
@@ -273,4 +287,8 @@ function disableTimeout (socket: Duplex): void {
 
 function destroy (this: Duplex): void {
   this.destroy()
+}
+
+function onClose (this: UpgradeSocket): void {
+  this[kUpgrade]?.onClose()
 }

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { NO_CONTEXT, runInContext } from '../async-context.js'
 import type { ErrorCode } from '../errors.js'
 import { PlaceList } from '../server/place-list.js'
 import { PendingUpgrade, type Dispatch, type UpgradeOwner, type UpgradeTimeouts } from './pending-upgrade.js'
@@ -16,6 +17,7 @@ export class PendingUpgrades implements UpgradeOwner {
   /** Sockets that hooks of the app have taken, for which a server that closes would wait. */
   private readonly hijacked = new Set<Duplex>()
   private readonly waiting: (() => void)[] = []
+  private timer: NodeJS.Timeout | null = null
   /** Whether the app is closing. */
   isClosing = false
 
@@ -36,9 +38,37 @@ export class PendingUpgrades implements UpgradeOwner {
   begin (transport: UpgradeTransport, isServerClosing: boolean): void {
     const upgrade = new PendingUpgrade(transport, this)
     this.pending.add(upgrade)
+    this.expectEnd()
     // Fastify does so itself, unless told not to; then a hook could hold up the end.
     if (this.isClosing || isServerClosing) upgrade.refuse(503, CLOSING)
     upgrade.route()
+  }
+
+  /**
+   * Watches the time of all handshakes with one timer, which goes on when the last one is over: in most cases the next follows,
+   * and Node would make and sort in a list for each.
+   */
+  private expectEnd (): void {
+    if (this.timer === null) this.setTimer(this.timeouts.handshakeTimeout)
+    else if (this.pending.size === 1) this.timer.ref()
+  }
+
+  private setTimer (milliseconds: number): void {
+    // The timer belongs to all handshakes, and to the context of none.
+    runInContext(NO_CONTEXT, () => { this.timer = setTimeout(this.onTime, milliseconds) }, undefined)
+  }
+
+  private readonly onTime = (): void => {
+    this.timer = null
+    const now = performance.now()
+    let next = Infinity
+    for (const upgrade of this.pending.all) {
+      if (upgrade === null) continue
+      if (upgrade.dueAt <= now) upgrade.onTimeout()
+      else if (upgrade.dueAt < next) next = upgrade.dueAt
+    }
+    // A handshake may have begun meanwhile.
+    if (next < Infinity && this.timer === null) this.setTimer(Math.ceil(next - now))
   }
 
   /** Answers 503 to all new upgrades. */
@@ -67,6 +97,7 @@ export class PendingUpgrades implements UpgradeOwner {
 
   readonly onDone = (upgrade: PendingUpgrade): void => {
     this.pending.remove(upgrade)
+    if (this.pending.size === 0) this.timer?.unref()
     this.resolveIfEmpty()
   }
 

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
 import { binary, close, ping, RawClient, text, upgradeRequest, type RawResponse } from '../support/raw-client.js'
 import { echo, startApp } from '../support/app.js'
@@ -236,6 +237,32 @@ t.test('handshakeTimeout: a hook that never answers is a 503 with Retry-After, a
   t.equal(client.received.length, 0)
   t.equal(app.websocketServer.clients.size, 0)
   client.destroy()
+})
+
+t.test('handshakeTimeout: each handshake has its whole time, though another began before', async t => {
+  const TIMEOUT = 300
+  const { port } = await startApp(t, app => {
+    app.get('/hangs', { websocket: true, onRequest: () => new Promise(() => {}) }, () => {})
+    echo(app)
+  }, { handshakeTimeout: TIMEOUT, closeTimeout: 40 })
+  const refusedAfter = async (): Promise<number> => {
+    const client = await RawClient.connect(port)
+    const start = performance.now()
+    client.write(upgradeRequest('/hangs'))
+    t.equal((await client.response()).status, 503)
+    client.end()
+    return performance.now() - start
+  }
+  const all: Promise<number>[] = []
+  for (let i = 0; i < 3; i++) {
+    all.push(refusedAfter())
+    await wait(TIMEOUT / 4)
+    // One that is over leaves the time of the others alone.
+    t.equal(await roundTrip(port), 'round trip')
+  }
+  for (const time of await Promise.all(all)) t.ok(time >= TIMEOUT - 2, `${time} ms`)
+  // And when none has been left.
+  t.ok(await refusedAfter() >= TIMEOUT - 2)
 })
 
 t.test('handshakeTimeout: ends with the 101', async t => {

@@ -135,7 +135,7 @@ export class UpgradeListener {
       if (isEnded(request.socket)) return
       socket.off('error', onError)
       serveAsPlainRequest(this.server, request, socket, head)
-    })
+    }, undefined)
   }
 
   /**
@@ -174,7 +174,7 @@ export class UpgradeListener {
       emitNext()
       this.shown = null
       if (this.isClosing) setImmediate(answer)
-    })
+    }, undefined)
   }
 }
 

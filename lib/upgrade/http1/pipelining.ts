@@ -10,11 +10,11 @@ type ResponseSocket = Duplex & { _httpMessage?: ServerResponse | null }
  * Which response has the socket is known only to Node, as `_httpMessage`. Were that to go, the socket would
  * look free, `assignSocket` would throw, and the upgrade would be dropped: never interleaved.
  */
-export function afterEarlierResponses (socket: Duplex, callback: () => void): void {
+export function afterEarlierResponses<Context> (socket: Duplex, callback: (context: Context) => void, context: Context): void {
   const response = (socket as ResponseSocket)._httpMessage
-  if (response === null || response === undefined || socket.destroyed) return callback()
+  if (response === null || response === undefined || socket.destroyed) return callback(context)
   // By its `close` the next response in the queue, if any, has got the socket.
-  response.once('close', () => afterEarlierResponses(socket, callback))
+  response.once('close', () => afterEarlierResponses(socket, callback, context))
 }
 
 /** Whether somebody has put a response to this request on the socket, and so will answer. */

@@ -1,15 +1,23 @@
-import { ServerResponse, type IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { JoinedBytes } from '../../socket/joined-bytes.js'
 import { pauseReads } from '../../socket/pause-reads.js'
 import { computeAccept, validateHandshake } from '../../protocol/handshake.js'
 import { keepAddressOfSocket } from '../kept-address.js'
+import { completeResponse, createResponse } from './lean-response.js'
 import { afterEarlierResponses } from './pipelining.js'
 import { isOver } from '../phase.js'
 import type { Proposal, TransportEvents, UpgradeTransport } from '../transport.js'
 
 /** Stop reading once this many bytes are buffered. Node reads up to 64 KiB at once, which may come on top. */
 const ENOUGH = 32 * 1024
+
+const kTransport = Symbol('fastify-ws-routes.transport')
+
+/** As those of connections, the listeners of all sockets are the same functions. */
+interface UpgradeSocket extends Duplex {
+  [kTransport]: Http1Transport | null
+}
 
 /**
  * An upgrade of HTTP/1.1: the socket is one that Node has left without parser, timeouts and error listener. It is read
@@ -35,24 +43,25 @@ export class Http1Transport implements UpgradeTransport {
     const { request, socket } = this
     this.events = events
     keepAddressOfSocket(request.socket)
-    socket.on('end', this.onEnd)
+    ;(socket as UpgradeSocket)[kTransport] = this
+    socket.on('end', onEnd)
     this.pauseIfEnough()
-    socket.on('data', this.onData)
+    socket.on('data', onData)
   }
 
   awaitTurn (): void {
     // The request's own socket: where a body follows, Node 26 gives the event another stream.
-    afterEarlierResponses(this.request.socket, this.onTurn)
+    afterEarlierResponses(this.request.socket, onTurn, this)
   }
 
-  private readonly onTurn = (): void => {
+  /** @internal */
+  onTurn (): void {
     const { request, socket, events } = this
     // Nobody is left to answer to, or an earlier response has said `Connection: close`.
     if (socket.destroyed || request.socket.destroyed || request.socket.writableEnded) return events.abort()
-    const response = new UpgradeResponse(request)
+    let response: ServerResponse
     try {
-      // The types know of sockets only; any Duplex does.
-      response.assignSocket(socket as never)
+      response = createResponse(request, socket)
     } catch {
       // An earlier response still owns the socket, so the request was not seen.
       return events.abort()
@@ -60,10 +69,10 @@ export class Http1Transport implements UpgradeTransport {
     this.response = response
     events.onTurn()
     // After Fastify's own listener, so that its log and hooks tell of the 101 first.
-    response.on('finish', this.onFinish)
+    response.on('finish', () => this.onFinish())
   }
 
-  private readonly onFinish = (): void => {
+  private onFinish (): void {
     const { response } = this
     if (response === null) return
     this.response = null
@@ -74,7 +83,7 @@ export class Http1Transport implements UpgradeTransport {
 
   readProposal (): Proposal {
     const { key, subprotocols, extensions } = validateHandshake(this.request)
-    const headers = { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Accept': computeAccept(key) }
+    const headers = { upgrade: 'websocket', connection: 'Upgrade', 'sec-websocket-accept': computeAccept(key) }
     return { subprotocols, extensions, statusCode: 101, headers }
   }
 
@@ -91,12 +100,14 @@ export class Http1Transport implements UpgradeTransport {
   forbidAcceptance (): void {}
 
   handOver (): Buffer {
-    this.socket.off('end', this.onEnd)
-    this.socket.off('data', this.onData)
+    this.socket.off('end', onEnd)
+    this.socket.off('data', onData)
+    ;(this.socket as UpgradeSocket)[kTransport] = null
     return this.early.take()
   }
 
   leaveToApp (): Buffer {
+    if (this.response !== null) completeResponse(this.response)
     return this.handOver()
   }
 
@@ -109,11 +120,14 @@ export class Http1Transport implements UpgradeTransport {
 
   breakOff (): void {
     this.early.take()
+    // It reports that the client has left.
+    if (this.response !== null) completeResponse(this.response)
     this.request.destroy()
     this.socket.destroy()
   }
 
-  private readonly onData = (chunk: Buffer): void => {
+  /** @internal */
+  onData (chunk: Buffer): void {
     // Unread bytes would turn the end of a refusal into a reset, which can destroy what the client has not read yet.
     if (this.events.phase === 'refused') return
     this.early.add(chunk)
@@ -124,35 +138,12 @@ export class Http1Transport implements UpgradeTransport {
     if (this.early.length >= ENOUGH) pauseReads(this.socket)
   }
 
-  /** The client left. A 101 or refusal that is already on its way goes on. */
-  private readonly onEnd = (): void => {
+  /** @internal The client left. A 101 or refusal that is already on its way goes on. */
+  onEnd (): void {
     if (this.response?.headersSent !== true) this.events.abort()
   }
 }
 
-/** Any answer but 101 ends the connection, and says so (RFC 9112 §9.6), whatever else it has in `Connection`. */
-class UpgradeResponse extends ServerResponse {
-  override shouldKeepAlive = false
-
-  override writeHead (statusCode: number, ...rest: unknown[]): this {
-    if (statusCode === 101) {
-      // RFC 9112 §6.1: Deno would send its chunks, and the last of them is no frame.
-      this.removeHeader('Transfer-Encoding')
-    } else {
-      // Node leaves it out where a hook has removed it.
-      if (!this.hasHeader('connection')) this.setHeader('Connection', 'close')
-      addClose(this.getHeaders(), value => this.setHeader('connection', value))
-      // Fastify gives all that is set on the reply here.
-      const headers = rest.at(-1)
-      if (typeof headers === 'object' && headers !== null) addClose(headers, (value, name) => Reflect.set(headers, name, value))
-    }
-    return Reflect.apply(super.writeHead, this, [statusCode, ...rest])
-  }
-}
-
-function addClose (headers: object, set: (value: string, name: string) => void): void {
-  const name = Object.keys(headers).find(key => key.toLowerCase() === 'connection')
-  if (name === undefined) return
-  const options = String(Reflect.get(headers, name)).split(',').map(option => option.trim())
-  set([...options.filter(option => !/^(?:close|keep-alive)$/i.test(option)), 'close'].join(', '), name)
-}
+function onTurn (transport: Http1Transport): void { transport.onTurn() }
+function onData (this: UpgradeSocket, chunk: Buffer): void { this[kTransport]?.onData(chunk) }
+function onEnd (this: UpgradeSocket): void { this[kTransport]?.onEnd() }
