@@ -1,38 +1,27 @@
 import type { FastifyInstance } from 'fastify'
-import { once } from 'node:events'
-import type { InjectedWebSocket } from '../../lib/index.js'
 import type { Teardown } from '../support/app.js'
+import { ProtocolClient, type Message } from '../topics-protocol/support.js'
 
-export type Answer = Record<string, unknown>
+export type Answer = Message
 
-/** A client of the topics protocol on `/live`. */
+/** A client of the topics protocol, with words for what declarations decide about. */
 export class TopicsClient {
-  private readonly answers: Answer[] = []
-  private readonly connection: InjectedWebSocket
-  private wake: () => void = () => {}
+  private readonly client: ProtocolClient
 
-  constructor (connection: InjectedWebSocket) {
-    this.connection = connection
-    connection.on('message', data => {
-      const answer = JSON.parse(String(data)) as Answer
-      if (Object.keys(answer).length > 0 && !('hello' in answer)) this.answers.push(answer)
-      this.wake()
-    })
+  constructor (client: ProtocolClient) {
+    this.client = client
   }
 
   send (message: unknown): void {
-    this.connection.send(JSON.stringify(message))
+    this.client.send(message)
   }
 
-  /** @returns the next message of the server */
-  async next (): Promise<Answer> {
-    while (this.answers.length === 0) await new Promise<void>(resolve => { this.wake = resolve })
-    return this.answers.shift()!
+  next (): Promise<Answer> {
+    return this.client.next()
   }
 
-  async ask (message: unknown): Promise<Answer> {
-    this.send(message)
-    return this.next()
+  ask (message: unknown): Promise<Answer> {
+    return this.client.ask(message)
   }
 
   subscribe (topic: string, since: string | null = null): Promise<Answer> {
@@ -44,13 +33,11 @@ export class TopicsClient {
   }
 
   async close (): Promise<void> {
-    this.connection.close()
-    await once(this.connection, 'close')
+    this.client.socket.close()
+    await this.client.closed
   }
 }
 
 export async function connectTopics (t: Teardown, app: FastifyInstance, path = '/live', headers: Record<string, string> = {}): Promise<TopicsClient> {
-  const connection = await app.injectWS(path, { headers })
-  t.teardown(() => connection.terminate())
-  return new TopicsClient(connection)
+  return new TopicsClient(await ProtocolClient.open(t, app, path, { headers }))
 }
