@@ -25,6 +25,9 @@ const MAX_HELD = 1_000
 /** How often a message that the broker's history does not contain yet is looked for: a replica may lag. */
 const MAX_MISSES = 3
 
+/** Most chains hold nothing: one array is enough for them. */
+const NONE: BrokerMessage[] = []
+
 type ChainState = 'new' | 'reading' | 'waiting' | 'live' | 'stopped'
 
 /**
@@ -42,7 +45,7 @@ export class Chain {
   private position: BrokerPosition | null = null
   private id = ''
   /** Live messages that are not delivered yet, as they came. */
-  private held: BrokerMessage[] = []
+  private held: BrokerMessage[] = NONE
   /** How many of `held` were there before the read under way: its result is newer than they are. */
   private heldBefore = 0
   /** How many reads did not contain a message that had come before them. */
@@ -107,7 +110,7 @@ export class Chain {
 
   stop (): void {
     this.state = 'stopped'
-    this.held = []
+    this.held = NONE
   }
 
   private read (): void {
@@ -152,11 +155,12 @@ export class Chain {
 
   private hold (message: BrokerMessage): void {
     if (this.held.length >= MAX_HELD) {
-      this.held = []
+      this.held = NONE
       this.heldBefore = 0
       this.isOutdated = true
     }
-    this.held.push(message)
+    if (this.held.length === 0) this.held = [message]
+    else this.held.push(message)
   }
 
   /** Goes on with the live messages. @param read the messages that the history had; `null` if the chain has just begun at its top */
@@ -197,6 +201,7 @@ export class Chain {
       }
     }
     this.isDelivering = false
+    if (this.held.length === 0) this.held = NONE
     if (this.state === 'live' && this.isOutdated) this.read()
   }
 

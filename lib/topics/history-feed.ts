@@ -56,7 +56,7 @@ export class HistoryFeed implements ChainOwner {
   private readonly backoff = new Backoff()
   private joins: Set<Join> | null = null
   /** Functions that end the waits for reads under way. */
-  private reading: Array<() => void> = []
+  private reading: ReadonlyArray<() => void> = NONE
   private chainReads = 0
   /** Kept while receivers come that have missed something. */
   private recent: RecentMessages | null = null
@@ -285,10 +285,11 @@ export class HistoryFeed implements ChainOwner {
     this.settings.onRead?.()
     return new Promise((resolve, reject) => {
       const inTime = this.settings.deadlines.add(() => fail(this.late()))
-      this.reading.push(inTime)
+      this.reading = [...this.reading, inTime]
       const settle = (error: Error | null): void => {
         this.error = error
-        this.reading = this.reading.filter(other => other !== inTime)
+        const others = this.reading.filter(other => other !== inTime)
+        this.reading = others.length === 0 ? NONE : others
         inTime()
       }
       const fail = (cause: unknown): void => {
@@ -307,6 +308,8 @@ export class HistoryFeed implements ChainOwner {
     return createError('FST_WS_ERR_SUBSCRIBE', `the broker did not answer within ${this.settings.deadlines.timeout} ms`)
   }
 }
+
+const NONE: ReadonlyArray<() => void> = []
 
 /** Stands for the position of those who come with none. */
 const BEGIN: BrokerAnchor = { epoch: '', offset: 0, id: '' }

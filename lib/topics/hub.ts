@@ -9,7 +9,7 @@ import { CutOff } from './cut-off.js'
 import { Deadlines } from './deadlines.js'
 import { Delivery } from './delivery.js'
 import { decodeEnvelope, encodeEnvelope, EnvelopeKind } from './envelope.js'
-import { HistoryFeed, type Joined } from './history-feed.js'
+import { HistoryFeed, type FeedSettings, type Joined } from './history-feed.js'
 import { LocalTopic, type Join, type Receiver, type Subscribed } from './local-topic.js'
 import { Presence } from './presence.js'
 import { nextMessageId, Publisher } from './publisher.js'
@@ -42,6 +42,7 @@ export class Hub {
   private readonly publisher: Publisher
   /** Time limits of what the broker has to do. */
   readonly deadlines: Deadlines
+  private readonly feedSettings: FeedSettings
   private readonly startup: Startup
   private readonly cutOff: CutOff
   private readonly events: HubEvents
@@ -58,6 +59,7 @@ export class Hub {
     this.subscriptions = new BrokerSubscriptions(broker, topic => this.dropped(topic))
     this.publisher = new Publisher(broker, this.counters, settings.publishTimeout)
     this.deadlines = new Deadlines(settings.publishTimeout)
+    this.feedSettings = { deadlines: this.deadlines, maxCachedMessages: CACHE.messages, maxCachedBytes: CACHE.bytes, onRead: () => { this.counters.reads++ } }
     this.cutOff = new CutOff(settings.cutOffTimeout, () => [...this.receivers.values()].filter(({ topics }) => topics.length > 0))
     this.startup = new Startup(broker, settings.waitForBroker)
     // Changes of members have no place in a history, and those of the last moment are announced while the app closes.
@@ -217,12 +219,7 @@ export class Hub {
         topic.tellLost(at)
       }
     }
-    const feed = new HistoryFeed(topic.name, this.broker, sink, {
-      deadlines: this.deadlines,
-      maxCachedMessages: CACHE.messages,
-      maxCachedBytes: CACHE.bytes,
-      onRead: () => { this.counters.reads++ }
-    })
+    const feed = new HistoryFeed(topic.name, this.broker, sink, this.feedSettings)
     feed.outages = this.outages
     return feed
   }
