@@ -1,0 +1,78 @@
+import type { Argument, ClusterNode, RedisConnection, RedisDriver, Reply } from './connections.js'
+import { Link } from './link.js'
+import { Pending } from './pending.js'
+import { run, type Script } from './scripts.js'
+
+/** Answers of a server that takes no writes: another one may have taken its place. */
+const WRONG_SERVER = /^(READONLY|MASTERDOWN|LOADING|CLUSTERDOWN)\b/
+
+export interface CommandEvents {
+  /** Commands can be sent, or no longer. */
+  state (isUp: boolean, error?: Error): void
+}
+
+/** The connection for everything but subscriptions. While it is broken, commands are rejected at once. */
+export class Commands {
+  readonly #driver: RedisDriver
+  readonly #link: Link<RedisConnection>
+  /** Set before the link is up too, for the check. */
+  #connection: RedisConnection | null = null
+  #pending: Pending | null = null
+  #why = 'it has not been reached yet'
+
+  /** @param timeout milliseconds for the answer to a command @param check is done on each new connection */
+  constructor (driver: RedisDriver, timeout: number, check: () => Promise<void>, events: CommandEvents) {
+    this.#driver = driver
+    this.#link = new Link<RedisConnection>({
+      open: closed => driver.open({ closed, message () {}, moved () {} }, timeout),
+      prepare: async connection => {
+        this.#pending = new Pending(timeout, () => connection.send(null, ['PING']), error => this.#link.break(error))
+        this.#connection = connection
+        await check()
+      },
+      up: () => events.state(true),
+      down: error => {
+        this.#why = error.message
+        this.#connection = null
+        this.#pending?.end(error)
+        this.#pending = null
+        events.state(false, error)
+      }
+    })
+  }
+
+  start (): Promise<void> {
+    return this.#link.start()
+  }
+
+  async send (key: string | null, args: Argument[]): Promise<Reply> {
+    if (this.#connection === null) throw new Error(`Redis cannot be reached: ${this.#why}`)
+    try {
+      return await this.#pending!.track(this.#connection.send(key, args))
+    } catch (error) {
+      if (WRONG_SERVER.test((error as Error).message) && !this.#driver.isCluster) this.#link.break(error as Error)
+      throw error
+    }
+  }
+
+  get isUp (): boolean {
+    return this.#link.opened !== null
+  }
+
+  run (script: Script, keys: string[], args: Argument[]): Promise<Reply> {
+    return run((key, args) => this.send(key, args), script, keys, args)
+  }
+
+  /** The nodes of the cluster that take writes. */
+  nodes (): Promise<ClusterNode[]> {
+    if (this.#connection === null) throw new Error(`Redis cannot be reached: ${this.#why}`)
+    return this.#pending!.track(this.#driver.nodesOf(this.#connection))
+  }
+
+  close (): void {
+    this.#link.close()
+    this.#connection = null
+    this.#pending?.end(new Error('the broker is closed'))
+    this.#why = 'the broker is closed'
+  }
+}
