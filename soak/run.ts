@@ -4,9 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Random } from '../fuzz/random.js'
+import { install } from '../scripts/prepare.js'
 import type { ClientSession, FromClient, FromServer, ServedSession, ServerState } from './messages.js'
 
 // npm run soak -- [--minutes 20] [--connections 60] [--rate 2] [--every 30] [--seed 1] [--http2]
+// npm run soak -- --topics [--broker redis|nats] [--minutes 20] [--clients 300] [--seed 1]
 //
 // Many sessions, each a connection with messages of all kinds, which end in all kinds of ways; two processes of clients, of
 // which one is killed now and then. Every message that was acknowledged has to have come once and in order, every
@@ -30,9 +32,25 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '2' },
     every: { type: 'string', default: '30' },
     seed: { type: 'string', default: String(Date.now() % 0x100000000) },
-    http2: { type: 'boolean', default: false }
+    http2: { type: 'boolean', default: false },
+    topics: { type: 'boolean', default: false },
+    broker: { type: 'string', default: 'redis' },
+    clients: { type: 'string', default: '300' },
+    seconds: { type: 'string' }
   }
 })
+
+if (values.topics) {
+  if (values.broker !== 'redis' && values.broker !== 'nats') throw new Error(`--broker is redis or nats, not ${values.broker}`)
+  install('test/brokers')
+  const { soakTopics } = await import('./topics.js')
+  process.exit(await soakTopics({
+    broker: values.broker,
+    seconds: Number(values.seconds ?? Number(values.minutes) * 60),
+    clients: Number(values.clients),
+    seed: Number(values.seed)
+  }))
+}
 
 const version = values.http2 ? 'http2' : 'http1'
 const random = new Random(Number(values.seed))
