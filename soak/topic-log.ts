@@ -5,7 +5,7 @@ export interface Place {
   readonly id: string
 }
 
-/** What one client has received of one topic with history. */
+/** The messages that one client has received of one topic with history. */
 export class TopicLog {
   private readonly name: string
   /** Parts between resets. */
@@ -21,7 +21,7 @@ export class TopicLog {
     this.seen.add(keyOf(place))
   }
 
-  /** Messages may be missing here, and the client was told. */
+  /** Messages may be missing here, and the client knows. */
   reset (): void {
     this.parts.push([])
   }

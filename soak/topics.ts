@@ -287,7 +287,7 @@ async function settle (clients: readonly Client[]): Promise<void> {
 }
 
 function check (clients: readonly Client[]): void {
-  // Messages that nobody was told of, but somebody has received, were stored too.
+  // Messages without an acknowledgement that somebody has received were stored too.
   const known = new Map([...acknowledged].map(([topic, places]) => [topic, new Map(places.map(place => [`${place.epoch}.${place.offset}`, place]))]))
   for (const { logs } of clients) {
     for (const [topic, log] of logs) {

@@ -10,7 +10,7 @@ import { READ } from './scripts.js'
 import { Subscriptions } from './subscriptions.js'
 import { shardedTopology, singleTopology, unshardedTopology, type Topology } from './topology.js'
 
-/** What is open between `start` and `close`. */
+/** The parts that are open between `start` and `close`. */
 interface Started {
   readonly commands: Commands
   readonly subscriptions: Subscriptions
@@ -45,14 +45,14 @@ export class RedisBroker implements Broker {
   async start (events: BrokerEvents): Promise<void> {
     const { driver, timeout } = this.#settings
     let isUp: boolean | null = null
-    // Before both are up for the first time there is nothing to be told.
+    // Before both are up for the first time there is nothing to report.
     const state = (error?: Error): void => {
       const now = commands.isUp && subscriptions.isUp
       if (isUp === null || isUp === now) return
       isUp = now
       events.state(now, error)
     }
-    // What is told of an interruption reads: that takes commands.
+    // The hub reads histories when it hears of an interruption: that takes commands.
     const held = new Set<string>()
     const commands: Commands = new Commands(driver, timeout, () => this.#check(commands), {
       state: (isUp, error) => {

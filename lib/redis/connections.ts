@@ -4,7 +4,7 @@ export type Argument = string | Buffer
 /** Bulk strings come as Buffers; simple strings may come as either. */
 export type Reply = Buffer | string | number | null | Reply[]
 
-/** What becomes of a connection that is open. */
+/** The events of an open connection. */
 export interface ConnectionEvents {
   /** It has broken. Called at most once, and not after `destroy`. */
   closed (error: Error): void

@@ -7,7 +7,7 @@ export interface IoRedisLike {
   callBuffer (...args: never[]): unknown
 }
 
-/** What this package uses of both. */
+/** The members of both that this package uses. */
 interface Client {
   readonly isCluster?: boolean
   readonly options?: { keyPrefix?: unknown, redisOptions?: { keyPrefix?: unknown } }
@@ -26,7 +26,7 @@ interface Cluster extends Client {
   nodes (role: 'master'): Single[]
 }
 
-/** A connection that breaks stays broken, nothing waits for one, and nothing is sent twice. */
+/** A connection that breaks stays broken, no command waits for another, and none is sent twice. */
 const OPTIONS = {
   lazyConnect: true,
   keyPrefix: '',

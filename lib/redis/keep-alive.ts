@@ -34,7 +34,7 @@ export class KeepAlive {
 
   /** @param interval milliseconds */
   start (interval = LEAST_LIFE / 3): void {
-    // What fails now is done the next time: there is time for two.
+    // A failed attempt is repeated the next time: there is time for two.
     this.#timer = setInterval(() => this.run().catch(() => {}), interval).unref()
   }
 

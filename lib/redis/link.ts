@@ -1,7 +1,7 @@
 /** Milliseconds before a connection is opened again: the first time, and at most. */
 const RETRY = { first: 50, most: 2_000 }
 
-/** What a link opens. */
+/** A connection that a link opens. */
 interface Destroyable {
   destroy (): void
 }

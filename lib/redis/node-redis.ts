@@ -1,6 +1,6 @@
 import { connected, type Argument, type ClusterNode, type ConnectionEvents, type RedisConnection, type RedisDriver, type Reply, type SubscriberConnection } from './connections.js'
 
-/** What `createClient` or `createCluster` of node-redis 5 or 6 has made: its members by which it is known. */
+/** A client or cluster of node-redis 5 or 6: the members by which it is recognized. */
 export interface NodeRedisLike {
   duplicate (...args: never[]): unknown
   sendCommand (...args: never[]): unknown
@@ -9,7 +9,7 @@ export interface NodeRedisLike {
 
 type Listener = (message: Buffer, channel: Buffer) => void
 
-/** What this package uses of both. */
+/** The members of both that this package uses. */
 interface Client {
   on (event: string, listener: (first: never) => void): unknown
   connect (): Promise<unknown>
@@ -37,7 +37,7 @@ interface Cluster extends Client {
 /** Bulk strings (`$` in RESP) come as Buffers. */
 const COMMAND_OPTIONS = { typeMapping: { 36: Buffer } }
 
-/** A connection that breaks stays broken, and nothing waits for one. */
+/** A connection that breaks stays broken, and no command waits for another. */
 function overrides (options: { socket?: object } | undefined): object {
   return {
     RESP: 2,

@@ -5,7 +5,7 @@ import { isCluster, NodeRedisDriver, type NodeRedisLike } from './node-redis.js'
 
 export interface RedisBrokerOptions {
   /**
-   * A client of `ioredis` 5 or 6 (`app.redis` of `@fastify/redis` is one), of `iovalkey`, or of `redis` (node-redis) 5 or 6: for one
+   * A client of `ioredis` 5 or 6 (`app.redis` of `@fastify/redis` is one), of `iovalkey`, or of `redis` (node-redis) 5 or 6: for a single
    * server, for Sentinel (ioredis), or for a cluster. It is the template of two connections that the broker opens for itself, and
    * is not used otherwise: it need not be connected, and whoever made it closes it.
    */

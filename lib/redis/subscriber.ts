@@ -34,7 +34,7 @@ export class Subscriber {
   readonly #keys: Keys
   readonly #isSharded: boolean
   #pending: Pending | null = null
-  /** What is to be done: subscribe, or unsubscribe. */
+  /** The changes to be made: subscribe, or unsubscribe. */
   readonly #changes = new Map<string, boolean>()
   readonly #waiters = new Map<string, Waiter[]>()
   #isWorking = false
