@@ -103,11 +103,12 @@ export class Topic implements ClientTopic<TopicContract> {
     const isReturn = this.#wasLive
     this.#wasLive = true
     this.position = at
-    this.#show(members, count)
+    const hasMembers = this.#show(members, count)
     for (const { resolve } of this.#waiting.splice(0)) resolve()
     this.#emitter.emit('live')
     if (recovered === false || snapshot !== undefined) this.#emitter.emit('reset', snapshot)
     else if (isReturn && at === null) this.#emitter.emit('gap')
+    if (hasMembers) this.#emitPresence()
   }
 
   received ({ at = null, id, message }: ServerMessage): void {

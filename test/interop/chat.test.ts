@@ -140,42 +140,58 @@ class Person {
 
 /** The fields of the server's messages that these tests read. */
 interface Told {
-  type: string
-  message?: { id: string, from: { name: string } }
-  people?: { name: string, colour: number }[]
-  messages?: { id: string }[]
-  isGap?: boolean
+  subscribed?: string
+  topic?: string
+  id?: string
+  at?: string
+  published?: string
+  refused?: string
+  code?: string
+  recovered?: boolean | null
+  missed?: number
+  snapshot?: Array<{ id: string }>
+  message?: { type?: string, you?: { name: string, colour: number }, from?: { name: string }, text?: string }
 }
 
-/** Somebody without a browser. */
+/** Somebody without a browser, who speaks the topics protocol. */
 class Guest {
   readonly client: OpenClient
-  welcome!: Told
+  readonly room: string
+  you!: { name: string, colour: number }
+  /** The answer to the subscription of the room. */
+  entered!: Told
   private messages = 0
 
-  private constructor (client: OpenClient) {
+  private constructor (client: OpenClient, room: string) {
     this.client = client
+    this.room = room
   }
 
-  static async enter (port: number, room: string, name: string, query = '', guest: string = randomUUID()): Promise<Guest> {
-    const url = `ws://127.0.0.1:${port}/rooms/${room}?name=${encodeURIComponent(name)}${query}`
-    const entered = new Guest(await wsClient.open(url, { headers: { Cookie: `guest=${guest}` } }))
-    entered.welcome = await entered.next('welcome')
-    return entered
+  static async enter (port: number, room: string, name: string, guest: string = randomUUID(), since: string | null = null): Promise<Guest> {
+    const url = `ws://127.0.0.1:${port}/rooms/${room}?name=${encodeURIComponent(name)}`
+    const guestOf = new Guest(await wsClient.open(url, { headers: { Cookie: `guest=${guest}` }, protocols: ['topics.v1'] }), room)
+    guestOf.you = (await guestOf.next(({ message }) => message?.type === 'welcome')).message!.you!
+    guestOf.send({ subscribe: { lobby: null, [`rooms/${room}`]: since } })
+    guestOf.entered = await guestOf.next(({ subscribed }) => subscribed === `rooms/${room}`)
+    return guestOf
   }
 
-  send (message: { type: string, id?: string, text?: string }): void {
+  send (message: object): void {
     this.client.send(JSON.stringify(message))
   }
 
-  async say (text: string): Promise<void> {
-    this.send({ type: 'say', id: (++this.messages).toString().padStart(32, '0'), text })
+  async say (text: string, id = (++this.messages).toString().padStart(31, '0') + Math.random()): Promise<void> {
+    this.send({ publish: `rooms/${this.room}`, message: { text }, id })
   }
 
-  async next (type: string): Promise<Told> {
+  type (): void {
+    this.send({ publish: `typing/${this.room}`, message: null })
+  }
+
+  async next (isMeant: (told: Told) => boolean): Promise<Told> {
     for (;;) {
       const told: Told = JSON.parse((await this.client.next()).toString())
-      if (told.type === type) return told
+      if (isMeant(told)) return told
     }
   }
 }
@@ -228,7 +244,7 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     const eve = await Guest.enter(port, 'engines', '<i>Eve</i>')
     await ada.notices('<i>Eve</i>')
     t.strictSame(await ada.people(), ['<i>Eve</i>', 'Ada', 'Grace'], 'Ada has not left, and a name is no HTML')
-    eve.send({ type: 'typing' })
+    eve.type()
     await ada.page.getByText('<i>Eve</i> is typing').waitFor()
     eve.client.close()
     await ada.notices('<i>Eve</i> left')
@@ -488,12 +504,12 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     const names = [['A\u202eda\u2069\u200b', 'Ada'], ['\u3164Eve\u00ad \t Moore\u2028', 'Eve Moore'], ['👩\u200d💻 Zoë', '👩\u200d💻 Zoë'], ['نور', 'نور']] as const
     for (const [name, shown] of names) {
       const guest = await Guest.enter(port, 'names', name)
-      t.equal(guest.welcome.people!.at(-1)!.name, shown)
+      t.equal(guest.you.name, shown)
       guest.client.close()
     }
     const guests: Guest[] = []
     for (let i = 0; i < 13; i++) guests.push(await Guest.enter(port, 'colours', `${i}`))
-    const colours = guests.map(({ welcome }) => welcome.people!.at(-1)!.colour)
+    const colours = guests.map(({ you }) => you.colour)
     for (const guest of guests) guest.client.close()
     t.equal(new Set(colours.slice(0, 12)).size, 12)
     t.ok(colours.includes(colours[12]!), 'there are no more')
@@ -555,51 +571,62 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     for (const room of ['No Room', 'a\u200bb', '\u202eabc', '\u3164', 'r'.repeat(33)]) t.equal(await refusal(`/${encodeURIComponent(room)}?name=x`), 400, room)
     t.equal(await refusal('/lobby?name=x', { Origin: 'https://elsewhere.example' }), 403)
 
-    for (const [message, code] of [['no JSON', 1007], ['{"type":"say","id":"1","text":"x"}', 1008], ['x'.repeat(16 * 1024 + 1), 1009]] as const) {
-      const client = await wsClient.open(`${ws}/wrong?name=x`)
-      client.send(message)
-      t.equal((await client.closed).code, code)
+    const long = await wsClient.open(`${ws}/wrong?name=x`)
+    long.send('x'.repeat(16 * 1024 + 1))
+    t.equal((await long.closed).code, 1009)
+    const eve = await Guest.enter(port, 'wrong', 'Eve')
+    const id = 'mine'
+    for (const [message, code] of [
+      [{ publish: 'rooms/wrong', message: { text: ' ' }, id }, 'FST_WS_ERR_INVALID_MESSAGE'],
+      [{ publish: 'rooms/wrong', message: { text: 'x', from: 'Ada' }.text, id }, 'FST_WS_ERR_INVALID_MESSAGE'],
+      [{ publish: 'rooms/another', message: { text: 'x' }, id }, 'OTHER_ROOM'],
+      [{ publish: 'lobby', message: { text: 'x' }, id }, 'FST_WS_ERR_NO_PUBLISH'],
+      [{ subscribe: { 'rooms/another': null } }, 'OTHER_ROOM'],
+      [{ subscribe: { 'rooms/No Room': null } }, 'FST_WS_ERR_TOPIC_PARAMS']
+    ] as const) {
+      eve.send(message)
+      t.equal((await eve.next(({ refused }) => refused !== undefined)).code, code)
     }
+    eve.client.close()
   })
 
   t.test('the server keeps the latest messages, and knows one that comes twice', async t => {
     const idOf = (i: number): string => i.toString(16).padStart(32, '0')
-    const say = (guest: Guest, i: number): void => guest.send({ type: 'say', id: idOf(i), text: `number ${i}` })
     const [one, other] = [await Guest.enter(port, 'history', 'one'), await Guest.enter(port, 'history', 'other')]
     for (const i of [0, 1, 0, 2]) {
-      say(one, i)
-      t.match(await one.next('said'), { message: { id: idOf(i), from: { name: 'one' } } }, 'each is confirmed, and again')
+      await one.say(`number ${i}`, idOf(i))
+      await one.next(({ published }) => published === idOf(i))
     }
-    for (const i of [0, 1, 2]) t.match(await other.next('said'), { message: { id: idOf(i) } }, 'and told to the others once')
-    say(other, 0)
-    t.match(await one.next('said'), { message: { id: idOf(0), from: { name: 'other' } } }, 'an id is that of its author only')
+    const told: Told[] = []
+    for (let i = 0; i < 3; i++) told.push(await other.next(({ topic }) => topic === 'rooms/history'))
+    t.match(told, [0, 1, 2].map(i => ({ id: idOf(i), message: { from: { name: 'one' }, text: `number ${i}` } })), 'the others get each once')
 
     // No more than the limit lets through of each.
-    for (let i = 100; i < 220; i += 30) {
+    let near = ''
+    for (let i = 100; i < 220; i += 60) {
       const talker = await Guest.enter(port, 'history', 'talker')
-      for (let n = i; n < i + 30; n++) say(talker, n)
-      for (let n = i; n < i + 30; n++) await talker.next('said')
+      for (let n = i; n < i + 60; n++) await talker.say(`number ${n}`, idOf(n))
+      for (let n = i; n < i + 60; n++) {
+        const { at } = await talker.next(({ published }) => published === idOf(n))
+        if (n === 217) near = at!
+      }
       talker.client.close()
     }
-    const welcome = async (after: string): Promise<Told> => {
-      const late = await Guest.enter(port, 'history', 'late', `&after=${after}`)
-      late.client.close()
-      return late.welcome
-    }
-    t.match(await welcome(idOf(217)), { messages: [{ id: idOf(218) }, { id: idOf(219) }], isGap: false })
-    const missed = await welcome(idOf(2))
-    t.strictSame(missed.messages!.map(({ id }) => id), Array.from({ length: 100 }, (_, i) => idOf(120 + i)))
-    t.equal(missed.isGap, true)
+    const back = await Guest.enter(port, 'history', 'late', 'late-1', near)
+    t.match(back.entered, { recovered: true, missed: 2 })
+    const late = await Guest.enter(port, 'history', 'late', 'late-1', 'another.1.x')
+    t.equal(late.entered.recovered, false)
+    t.strictSame(late.entered.snapshot!.map(({ id }) => id), Array.from({ length: 100 }, (_, i) => idOf(120 + i)))
+    for (const guest of [back, late, other]) guest.client.close()
 
-    for (let n = 0; n < 41; n++) one.send({ type: 'typing' })
-    t.equal((await one.client.closed).code, 1008, 'who floods is thrown out')
-    other.client.close()
+    for (let n = 0; n < 250; n++) one.type()
+    t.equal((await one.client.closed).code, 1008, 'a client that floods is closed')
   })
 
   t.test('a conversation', async t => {
-    const [mira, jonas] = [await Guest.enter(port, 'release', 'Mira', '', 'mira-18'), await Guest.enter(port, 'release', 'Jonas', '', 'jonas-20')]
+    const [mira, jonas] = [await Guest.enter(port, 'release', 'Mira', 'mira-18'), await Guest.enter(port, 'release', 'Jonas', 'jonas-20')]
     for (const [room, people] of [['design', 3], ['lobby', 5], ['music', 2]] as const) {
-      for (let i = 0; i < people; i++) await Guest.enter(port, room, `${i}`, '', `${room}-${i}`)
+      for (let i = 0; i < people; i++) await Guest.enter(port, room, `${i}`, `${room}-${i}`)
     }
     await grace.goTo('release')
     await ada.goTo('release')
@@ -631,7 +658,7 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
     t.strictSame(await grace.page.evaluate('inspect.faintTexts()'), [])
 
     for (const [person, name] of [[ada, 'desktop'], [grace, 'phone']] as const) {
-      jonas.send({ type: 'typing' })
+      jonas.type()
       await person.page.getByText('Jonas is typing').waitFor()
       const png = await person.page.screenshot({ animations: 'disabled' })
       t.ok(rowsIn(png) > 100, 'it is not blank')

@@ -1,10 +1,10 @@
 /* global addEventListener, document, history, localStorage, location, scrollTo, visualViewport */
 
+import { connect } from './fastify-ws-routes-client.js'
 import { Conversation } from './conversation.js'
 import { avatarOf, element, listNames, nameOf } from './elements.js'
 import { limit } from './limit.js'
 import { Outbox } from './outbox.js'
-import { RoomConnection } from './room-connection.js'
 
 const TYPING_TOLD = 2_000 // ms between two of ours
 const TYPING_SHOWN = 4_000 // ms after the last of theirs
@@ -19,20 +19,57 @@ const $ = id => document.getElementById(id)
 let name = localStorage.getItem('name') ?? ''
 let room = ''
 let you = ''
-let latest // the id of the last message that we have
+let live // the connection, which comes back by itself
+let inRoom // the topic of the room
 let state = 'connecting'
 let unread = 0 // while nobody looks
 
-const people = new Map() // by id
+const people = new Map() // by id; somebody with two tabs is there once
 const typists = new Map() // by id: the name, and the timer that ends it
 
 const conversation = new Conversation($('scroller'), $('messages'), $('newer'))
 const outbox = new Outbox()
-const connection = new RoomConnection({
-  address: () => `rooms/${encodeURIComponent(room)}?${new URLSearchParams({ name, ...(latest && { after: latest }) })}`,
-  onState: showState,
-  onMessage: receive
-})
+
+/** Connects to the room, or again with another name. */
+function join () {
+  const since = inRoom?.name === `rooms/${room}` ? inRoom.position : undefined
+  const isBack = since !== undefined
+  live?.close()
+  const own = live = connect(() => `rooms/${encodeURIComponent(room)}?${new URLSearchParams({ name })}`, { backoff: { base: 500, cap: 15_000 } })
+  own.on('state', (next, closure) => {
+    // The room, and not the connection, shows that we are in.
+    if (next !== 'open') showState(next, closure)
+  })
+  own.on('message', receive)
+  own.topic('lobby').on('presence', showRooms)
+  own.topic(`typing/${room}`).on('message', startTyping)
+
+  const topic = inRoom = own.topic(`rooms/${room}`, { since: since ?? undefined })
+  let isKnown = isBack
+  topic.on('message', (message, position, id) => said({ id, ...message }))
+  topic.on('reset', messages => {
+    if (isKnown && messages.length > 0) conversation.addGap('Some messages may be missing here')
+    for (const message of messages) said(message)
+    isKnown = true
+  })
+  topic.on('presence', showMembers)
+  topic.on('live', () => {
+    showState('open')
+    for (const waiting of outbox.waitingFor(room)) showWaiting(waiting)
+    showSending()
+    $('scroller').ariaBusy = 'false'
+  })
+  for (const waiting of outbox.waitingFor(room)) publish(waiting)
+}
+
+/** The client sends it now, or when there is a connection. */
+function publish ({ id, text }) {
+  const topic = inRoom
+  topic.publish({ text }, { id }).then(() => outbox.confirm(id), error => {
+    // If the page has gone to another room, it is sent when it is back.
+    if (topic === inRoom) conversation.explainWait(`Not sent: ${error.message}`)
+  })
+}
 
 // The room is in the address, so that it can be passed on.
 
@@ -42,8 +79,7 @@ function enterRoom () {
   history.replaceState(null, '', `#${wanted}`)
   if (wanted === room) return
   room = wanted
-  latest = undefined
-  outbox.stop()
+  inRoom = undefined
   people.clear()
   conversation.clear()
   if (asked !== wanted) conversation.addGap(`The address has a longer name: rooms have up to ${LONGEST_ROOM} characters`)
@@ -53,7 +89,7 @@ function enterRoom () {
   showTitle()
   showPeople()
   stopTyping(...typists.keys())
-  if (name !== '') connection.connect()
+  if (name !== '') join()
 }
 
 /** Turns text into a room name that the server accepts. The length is not checked here. */
@@ -120,43 +156,22 @@ $('hello').addEventListener('submit', () => {
   if (wanted !== name) {
     name = wanted
     localStorage.setItem('name', name)
-    connection.connect()
+    join()
   }
 })
 
 // Messages from the server.
 
 function receive (message) {
-  switch (message.type) {
-    case 'welcome': return welcome(message)
-    case 'said': return said(message.message)
-    case 'joined':
-    case 'left': return comeOrGo(message.person, message.type)
-    case 'typing': return startTyping(message.person)
-    case 'rooms': return showRooms(message.rooms)
-    case 'alive': return showLatency(message.latency)
-  }
-}
-
-function welcome (message) {
-  you = message.you
-  people.clear()
-  for (const person of message.people) people.set(person.id, person)
-  showPeople()
+  if (message.type === 'alive') return showLatency(message.latency)
+  you = message.you.id
   // The server removes what cannot be seen.
-  name = people.get(you).name
+  name = message.you.name
   localStorage.setItem('name', name)
-  if (message.isGap) conversation.addGap('Some messages may be missing here')
-  for (const missed of message.messages) said(missed)
-  for (const waiting of outbox.waitingFor(room)) showWaiting(waiting)
-  showSending()
-  outbox.start(room, ready => connection.send(ready))
-  $('scroller').ariaBusy = 'false'
 }
 
 function said (message) {
   const isOwn = message.from.id === you
-  latest = message.id
   if (isOwn) outbox.confirm(message.id)
   stopTyping(message.from.id)
   const isNew = conversation.add(message, { isOwn })
@@ -165,13 +180,21 @@ function said (message) {
   showTitle()
 }
 
-function comeOrGo (person, verb) {
-  const known = people.get(person.id)
-  if (verb === 'joined') people.set(person.id, person)
-  else people.delete(person.id)
-  stopTyping(person.id)
+/** Shows who is there, and who has come or gone since the last time. */
+function showMembers (members) {
+  const now = new Map(members.map(({ info }) => [info.id, info]))
+  const before = new Map(people)
+  people.clear()
+  for (const [id, person] of now) people.set(id, person)
   showPeople()
-  if ((known === undefined) === (verb === 'joined')) conversation.addNotice(person, verb)
+  if (before.size === 0) return // the first list
+  for (const [id, person] of before) if (!now.has(id)) comeOrGo(person, 'left')
+  for (const [id, person] of now) if (!before.has(id)) comeOrGo(person, 'joined')
+}
+
+function comeOrGo (person, verb) {
+  stopTyping(person.id)
+  conversation.addNotice(person, verb)
 }
 
 // Messages to the server.
@@ -186,8 +209,10 @@ $('composer').addEventListener('submit', event => {
   $('text').value = ''
   showTextLimit()
   toldTyping = 0
-  showWaiting(outbox.add(room, text))
+  const message = outbox.add(room, text)
+  showWaiting(message)
   showSending()
+  publish(message)
 })
 
 $('text').addEventListener('keydown', event => {
@@ -204,7 +229,6 @@ function showWaiting (message) {
   conversation.add({ ...message, from: { id: you, name } }, { isOwn: true, isPending: true })
 }
 
-/** Text pasted as many messages takes a while to send, because the outbox sends them one by one. */
 function showSending () {
   const count = outbox.waitingFor(room).length
   conversation.explainWait(state !== 'open' ? 'Not sent yet' : count > 1 ? `Sending ${count} messages…` : 'Sending…')
@@ -217,10 +241,11 @@ let toldTyping = 0
 $('text').addEventListener('input', () => {
   if (state !== 'open' || $('text').value.trim() === '' || Date.now() - toldTyping < TYPING_TOLD) return
   toldTyping = Date.now()
-  connection.send({ type: 'typing' })
+  live.topic(`typing/${room}`).publish(null).catch(() => {})
 })
 
 function startTyping (person) {
+  if (person.id === you) return
   clearTimeout(typists.get(person.id)?.timer)
   typists.set(person.id, { name: person.name, timer: setTimeout(stopTyping, TYPING_SHOWN, person.id) })
   showTyping()
@@ -256,8 +281,11 @@ function showPeople () {
   $('count').textContent = people.size === 0 ? '' : people.size === 1 ? 'Only you are here' : `${people.size} people are here`
 }
 
-function showRooms (rooms) {
-  const sorted = rooms.sort((a, b) => b.people - a.people || a.name.localeCompare(b.name))
+function showRooms (members) {
+  const rooms = new Map()
+  for (const { info } of members) rooms.set(info.room, (rooms.get(info.room) ?? new Set()).add(info.id))
+  const sorted = Array.from(rooms, ([name, { size }]) => ({ name, people: size }))
+  sorted.sort((a, b) => b.people - a.people || a.name.localeCompare(b.name))
   const focused = document.activeElement.dataset.room
   $('rooms').replaceChildren(...sorted.map(({ name, people }) => {
     const link = element('a', '', element('bdi', 'name', name), element('span', 'count', `${people}`), element('span', 'spoken', people === 1 ? ' person' : ' people'))
@@ -279,54 +307,32 @@ function showLatency (milliseconds) {
   $('latency').textContent = `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`
 }
 
-let countdown = 0
-
-function showState (next, retryAt, reason) {
-  state = next
+function showState (next, closure) {
+  state = next === 'closed' ? 'waiting' : next
   showSending()
   if (state !== 'open') {
-    outbox.stop()
     stopTyping(...typists.keys())
     $('latency').textContent = ''
   }
   $('status').dataset.state = state
   $('state').textContent = { connecting: 'Connecting', open: 'Connected', waiting: 'Not connected' }[state]
-  clearInterval(countdown)
   if (state === 'open') $('trouble').hidden = true
-  if (state !== 'waiting') {
-    $('countdown').textContent = ''
-    return
-  }
-  const text = reason || (navigator.onLine ? 'The connection is lost.' : 'You are offline.')
+  if (state !== 'waiting') return
+  const text = closure?.reason || (navigator.onLine ? 'The connection is lost.' : 'You are offline.')
   if ($('trouble').hidden) $('trouble-text').textContent = `${text} What you write is sent when it is back.`
   $('trouble').hidden = false
-  const tick = () => {
-    const seconds = Math.ceil((retryAt - Date.now()) / 1000)
-    $('countdown').textContent = seconds > 1 ? `Trying again in ${seconds} s.` : 'Trying again.'
-  }
-  tick()
-  countdown = setInterval(tick, 1000)
 }
 
 $('retry').addEventListener('click', () => {
-  connection.connect()
+  live.reconnect()
   $('text').focus()
 })
 
-addEventListener('offline', () => connection.lose())
-
-// A phone that wakes up, or finds a network, need not wait.
-addEventListener('online', reconnect)
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return
   unread = 0
   showTitle()
-  reconnect()
 })
-
-function reconnect () {
-  if (connection.isWaiting) connection.connect()
-}
 
 // Safari's keyboard covers the page instead of making it smaller.
 visualViewport.addEventListener('resize', () => {
