@@ -29,6 +29,7 @@ export function build (): Build {
   execFileSync(process.execPath, [join(typescript, 'bin', 'tsc'), '-p', join(BENCH, 'tsconfig.json'), '--outDir', folder], { stdio: 'inherit' })
   execFileSync(process.execPath, ['--import', 'tsx', join(ROOT, 'scripts/build.ts'), join(folder, 'package')], { cwd: ROOT, stdio: 'inherit' })
   writeFileSync(join(folder, 'lib/index.js'), "export { default } from '../package/lib/index.mjs'\n")
+  writeFileSync(join(folder, 'lib/redis/index.js'), "export { redis } from '../../package/lib/redis/index.mjs'\n")
   return { folder, script: file => join(folder, 'bench', file), load: compileLoad(join(folder, 'load')) }
 }
 

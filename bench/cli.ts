@@ -33,6 +33,8 @@ Workloads, by name or number (W1 to W10); without any, all of the first line:
 How costs grow, each along one axis, as a table and a plot of lines; 'growth' for all of them (half an hour for
 each Node), and with a colon and a number one point of an axis, such as growth-idle:18000:
   ${names(GROWTH)}
+Messages to subscribers on several processes through redis-server, against Socket.IO's adapters (--rounds, --seconds, --node,
+--json and --markdown work as below): topics [workload …]
 Servers:
   ${Object.keys(SERVERS).join(', ')}
 

@@ -177,7 +177,7 @@ async function expectLine (child: Child, wanted: string): Promise<void> {
 }
 
 /** Nanoseconds on a CPU, over all threads of the process: as the kernel counts them, or else as the process knows them. */
-async function cpuTime (server: Child): Promise<number> {
+export async function cpuTime (server: Child): Promise<number> {
   if (process.platform !== 'linux') {
     server.say('cpu')
     return Number(await server.line())

@@ -13,6 +13,7 @@ import { findNodes, type Node } from './nodes.js'
 import type { Report, Sample, WorkloadResult } from './results.js'
 import { DOCUMENTED, OURS, SERVERS, start, type BenchServer } from './servers.js'
 import { toSvg } from './svg.js'
+import { runTopics } from './topics.js'
 import type { Workload } from './workloads.js'
 
 /** A line that is rewritten on a terminal, and told once for each workload elsewhere. */
@@ -138,6 +139,10 @@ async function runOn (node: Node, json: string | undefined, settings: Settings, 
 }
 
 try {
+  if (process.argv[2] === 'topics') {
+    await runTopics(process.argv.slice(3))
+    process.exit()
+  }
   const settings = readSettings(process.argv.slice(2))
   if (settings === null) {
     console.log(HELP)

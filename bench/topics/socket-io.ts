@@ -1,0 +1,28 @@
+import { createAdapter as createRedisAdapter } from '@socket.io/redis-adapter'
+import { createAdapter as createStreamsAdapter } from '@socket.io/redis-streams-adapter'
+import { Redis } from 'ioredis'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Server } from 'socket.io'
+import { announce, task } from './task.js'
+
+let received = 0
+
+const client = new Redis(task.redis)
+const subscriber = client.duplicate()
+for (const event of ['messageBuffer', 'pmessageBuffer']) subscriber.on(event, () => { received++ })
+const hasStreams = task.adapter === 'redis-streams-adapter'
+const http = createServer()
+const io = new Server(http, {
+  transports: ['websocket'],
+  adapter: hasStreams ? createStreamsAdapter(client) : createRedisAdapter(client, subscriber),
+  ...(hasStreams ? { connectionStateRecovery: {} } : {})
+})
+io.on('connection', async socket => { await socket.join(String(socket.handshake.query.topic)) })
+await new Promise<void>(resolve => { http.listen(0, '127.0.0.1', resolve) })
+
+announce({
+  port: (http.address() as AddressInfo).port,
+  publish: (topic, message) => io.to(topic).emit('message', message),
+  received: () => received
+})
