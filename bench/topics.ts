@@ -49,7 +49,7 @@ interface Run {
 }
 
 const PROCESSES = 3
-/** Milliseconds of p99 from which on publishing counts as too fast. */
+/** Milliseconds. A higher p99 means that the servers do not keep up. */
 const MAX_LATENCY = 100
 const STEP = 1_000
 

@@ -1,6 +1,6 @@
-/** The work that the bench of topics asks of a server: it is told by a line of JSON, and answers by one. */
+/** How a server under test is set up. */
 export interface TopicsTask {
-  /** Of redis-server; 0: this process alone. */
+  /** The port of redis-server; 0: this process alone. */
   redis: number
   hasHistory: boolean
   adapter: 'redis-adapter' | 'redis-streams-adapter'
