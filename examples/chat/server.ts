@@ -41,7 +41,7 @@ app.addHook('onRequest', async (request, reply) => {
   request.setDecorator('guest', createHash('sha256').update(secret).digest('base64url').slice(0, 12))
 })
 
-/** What is said in a room. The server says who says it, and when. */
+/** The messages of a room. The server adds their authors and times. */
 app.topic('rooms/:room', {
   schema: {
     params: Type.Object({ room: Room }),
