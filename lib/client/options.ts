@@ -22,11 +22,11 @@ export function retryHint (reason: string): number {
 /** @returns the address with `ws:` or `wss:`, relative to the page if there is one */
 export function absolute (url: string | URL): string {
   const { href } = (globalThis as { location?: { href?: string } }).location ?? {}
-  const address = new URL(url, href)
-  address.protocol = address.protocol.replace('http', 'ws')
-  // Pages may have one, and WebSockets may not.
-  address.hash = ''
-  return address.href
+  const text = String(url)
+  const resolved = new URL(text, href)
+  // Not by setters of URL: React Native's has none, and adds a slash to what it parses. Pages may have a fragment, and WebSockets
+  // may not.
+  return (/^[a-z]+:/i.test(text) ? text : resolved.href).replace(/^http/i, 'ws').replace(/#.*/s, '')
 }
 
 /**

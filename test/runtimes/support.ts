@@ -13,6 +13,7 @@ import { masking } from '../conformance/cases/5.1-masking.js'
 import { closing } from '../conformance/cases/7-closing.js'
 import { utf8 } from '../conformance/cases/8.1-utf8.js'
 import { echoRoutes, guarded, serverFrame, withoutSlow, type Cases, type Open, type Serve } from '../conformance/support.js'
+import { converseIn } from '../client/conversation.js'
 import { certificate } from '../support/certificate.js'
 import { startProgram, stopProgram, type ProgramOptions } from '../support/child-process.js'
 import { DeflateClient } from '../support/deflate-client.js'
@@ -247,6 +248,10 @@ export function runtimeTests (t: Test, runtime: Runtime): void {
         t.equal(answer, 'in memory')
       })
     })
+  })
+
+  t.test(`fastify-ws-routes/client on ${runtime.name}`, needs(runtime.name), async t => {
+    await converseIn(t, { command: findProgram(runtime.name)!, args: runtime.args })
   })
 
   t.test(`the WebSocket of ${runtime.name} itself, with a server on ${runtime.name}`, needs(runtime.name), async t => {
