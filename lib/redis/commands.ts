@@ -26,7 +26,7 @@ export class Commands {
     this.#link = new Link<RedisConnection>({
       open: closed => driver.open({ closed, message () {}, moved () {} }, timeout),
       prepare: async connection => {
-        this.#pending = new Pending(timeout, () => connection.send(null, ['PING']), error => this.#link.break(error))
+        this.#pending = new Pending(timeout, !driver.isCluster, () => connection.send(null, ['PING']), error => this.#link.break(error))
         this.#connection = connection
         await check()
       },

@@ -7,7 +7,7 @@ interface Waiting {
 }
 
 /**
- * The commands of one connection that are not answered yet. A connection that does not answer one in time is dead, whatever TCP
+ * The commands of one connection that are not answered yet. A connection on which no answer comes in time is dead, whatever TCP
  * says: `onStuck` is called once.
  */
 export class Pending {
@@ -16,11 +16,20 @@ export class Pending {
   readonly #timer: NodeJS.Timeout
   readonly #probe: () => Promise<unknown>
   readonly #onStuck: (error: Error) => void
+  readonly #isOneLine: boolean
   #tick = 0
+  /** When the last answer came. */
+  #answered = 0
   #isEnded = false
 
-  /** @param timeout milliseconds @param probe asks for an answer: it is called while nothing else does */
-  constructor (timeout: number, probe: () => Promise<unknown>, onStuck: (error: Error) => void) {
+  /**
+   * @param timeout milliseconds
+   * @param isOneLine answers come in the order of the commands: while they come, a long queue is no sign of death. In a cluster,
+   *   one node may be dead while others answer: there each command counts by itself
+   * @param probe asks for an answer: it is called while nothing else does
+   */
+  constructor (timeout: number, isOneLine: boolean, probe: () => Promise<unknown>, onStuck: (error: Error) => void) {
+    this.#isOneLine = isOneLine
     this.#timeout = timeout
     this.#probe = probe
     this.#onStuck = onStuck
@@ -34,16 +43,21 @@ export class Pending {
       this.#waiting.add(waiting)
       reply.then(
         value => {
-          this.#waiting.delete(waiting)
+          this.#settle(waiting)
           resolve(value)
         },
         (error: Error) => {
-          this.#waiting.delete(waiting)
+          this.#settle(waiting)
           reject(error)
         }
       )
       if (this.#isEnded) reject(new Error('the connection was closed'))
     })
+  }
+
+  #settle (waiting: Waiting): void {
+    this.#waiting.delete(waiting)
+    this.#answered = this.#tick
   }
 
   /** The connection has ended. */
@@ -65,7 +79,8 @@ export class Pending {
   /** Whether the oldest command has waited too long. They are in the order in which they were sent. */
   get #isLate (): boolean {
     const [oldest] = this.#waiting
-    return oldest !== undefined && this.#tick - oldest.tick > TICKS
+    if (oldest === undefined) return false
+    return this.#tick - (this.#isOneLine ? Math.max(oldest.tick, this.#answered) : oldest.tick) > TICKS
   }
 
   #judge (): void {

@@ -56,7 +56,7 @@ export class Subscriber {
         }
       }),
       prepare: async connection => {
-        this.#pending = new Pending(timeout, () => connection.ping(), error => this.#link.break(error))
+        this.#pending = new Pending(timeout, true, () => connection.ping(), error => this.#link.break(error))
         topics = events.topics()
         for (let i = 0; i < topics.length; i += BATCH) await this.#send(connection, this.#pending, topics.slice(i, i + BATCH), true)
       },
