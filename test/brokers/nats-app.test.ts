@@ -1,60 +1,21 @@
-import Fastify, { type FastifyInstance } from 'fastify'
-import type { AddressInfo } from 'node:net'
+import Fastify from 'fastify'
 import t from 'tap'
-import { WebSocket } from 'ws'
 import websocket from '../../lib/index.js'
-import { connect, type ClientTopic } from '../../lib/client/index.js'
 import { nats } from '../../lib/nats/index.js'
 import type { Teardown } from '../support/app.js'
-import { NatsServer, noNats, TcpProxy } from './nats-server.js'
+import { isUp, startApp, subscribe, until, type Running } from './apps.js'
+import { NatsServer, noNats } from './nats-server.js'
+import { TcpProxy } from './tcp-proxy.js'
 
 // Two apps, a real nats-server between them, and what can happen to it.
 
-interface Running { app: FastifyInstance, url: string }
-
-async function startApp (t: Teardown, server: NatsServer, port = server.port): Promise<Running> {
-  const app = Fastify({ forceCloseConnections: true }) as FastifyInstance
-  const connection = await server.connect(t, port)
-  t.teardown(() => app.close())
-  await app.register(websocket, { broker: nats({ connection, timeout: 500 }), topics: { publishTimeout: 1_000 }, closeTimeout: 500 })
-  app.topic('rooms/:room', { schema: { publish: { type: 'integer' }, message: { type: 'integer' } }, history: { messages: 1_000, seconds: 60 } })
-  app.topic('prices', { schema: { publish: { type: 'integer' }, message: { type: 'integer' } } })
-  app.get('/live', { websocket: { topics: true } })
-  await app.listen({ port: 0, host: '127.0.0.1' })
-  return { app, url: `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}/live` }
+async function startNatsApp (t: Teardown, server: NatsServer, port = server.port): Promise<Running> {
+  return startApp(t, nats({ connection: await server.connect(t, port), timeout: 500 }))
 }
-
-async function subscribe (t: Teardown, { url }: Running, name: string): Promise<{ topic: ClientTopic, got: unknown[], resets: number, gaps: number, until (count: number): Promise<void> }> {
-  const client = connect(url, { WebSocket, backoff: { base: 10 } })
-  t.teardown(() => client.close())
-  const topic = client.topic(name)
-  let wake = (): void => {}
-  const subscribed = {
-    topic,
-    got: [] as unknown[],
-    resets: 0,
-    gaps: 0,
-    async until (count: number) { while (subscribed.got.length < count) await new Promise<void>(resolve => { wake = resolve }) }
-  }
-  topic.on('message', message => {
-    subscribed.got.push(message)
-    wake()
-  })
-  topic.on('reset', () => { subscribed.resets++ })
-  topic.on('gap', () => { subscribed.gaps++ })
-  await topic.subscribe()
-  return subscribed
-}
-
-async function until (isDone: () => boolean): Promise<void> {
-  while (!isDone()) await new Promise(resolve => setTimeout(resolve, 10))
-}
-
-const isUp = ({ app }: Running): boolean => app.websocketServer.stats.topics.isUp
 
 t.test('topics over NATS', { skip: noNats }, async t => {
   const server = await NatsServer.start(t)
-  const [one, two] = [await startApp(t, server), await startApp(t, server)]
+  const [one, two] = [await startNatsApp(t, server), await startNatsApp(t, server)]
   const [room, price] = [await subscribe(t, two, 'rooms/1'), await subscribe(t, two, 'prices')]
 
   await t.test('from one app to the other', async t => {
@@ -108,7 +69,7 @@ t.test('topics over NATS', { skip: noNats }, async t => {
 t.test('a line to the server that dies without a word', { skip: noNats }, async t => {
   const server = await NatsServer.start(t)
   const proxy = await TcpProxy.start(t, server.port)
-  const [one, cutOff] = [await startApp(t, server), await startApp(t, server, proxy.port)]
+  const [one, cutOff] = [await startNatsApp(t, server), await startNatsApp(t, server, proxy.port)]
   const room = await subscribe(t, cutOff, 'rooms/1')
   proxy.isFrozen = true
   await one.app.websocketServer.publish('rooms/1', 1)

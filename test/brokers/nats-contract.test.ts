@@ -2,7 +2,8 @@ import t from 'tap'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { brokerContract } from '../../lib/broker-tests/index.js'
 import { nats } from '../../lib/nats/index.js'
-import { NatsServer, noNats, TcpProxy } from './nats-server.js'
+import { NatsServer, noNats } from './nats-server.js'
+import { TcpProxy } from './tcp-proxy.js'
 
 // Every sentence of the interface of brokers, with a real server.
 

@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -96,50 +96,4 @@ async function freePort (): Promise<number> {
   server.close()
   await once(server, 'close')
   return port
-}
-
-/** Passes connections on, until the test wants something else. */
-export class TcpProxy {
-  private readonly server = createServer(client => this.connected(client))
-  private readonly pairs = new Set<[Socket, Socket]>()
-  private readonly target: number
-  /** Nothing comes through any more, and nobody hears of it. */
-  isFrozen = false
-
-  private constructor (target: number) {
-    this.target = target
-  }
-
-  static async start (t: Teardown, target: number): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target)
-    proxy.server.listen(0, '127.0.0.1')
-    await once(proxy.server, 'listening')
-    t.teardown(() => {
-      proxy.cut()
-      proxy.server.close()
-    })
-    return proxy
-  }
-
-  get port (): number {
-    return (this.server.address() as AddressInfo).port
-  }
-
-  cut (): void {
-    for (const pair of this.pairs) for (const socket of pair) socket.resetAndDestroy()
-  }
-
-  private connected (client: Socket): void {
-    const server = connectTcp(this.target, '127.0.0.1')
-    const pair: [Socket, Socket] = [client, server]
-    this.pairs.add(pair)
-    for (const [from, to] of [pair, [server, client]] as const) {
-      from.on('data', data => { if (!this.isFrozen) to.write(data) })
-      from.on('error', () => {})
-      from.on('close', () => {
-        this.pairs.delete(pair)
-        to.destroy()
-      })
-    }
-  }
 }

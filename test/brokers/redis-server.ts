@@ -43,7 +43,7 @@ export class RedisServer {
   /** Starts it, with the data that it had. */
   async run (...args: string[]): Promise<void> {
     const child = spawn('redis-server', [
-      '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',
+      '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--repl-diskless-sync-delay', '0',
       ...this.#args, ...args
     ], { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child = child
