@@ -177,7 +177,7 @@ export async function namesOf (place: (unknown: object) => object): Promise<stri
 const docs = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).sort().map(name => `docs/${name}`)
 
 // Those of docs/migration.md run on both packages: test/compat. Those of the others need packages of test/interop or test/brokers.
-const ELSEWHERE = ['docs/migration.md', 'docs/authentication.md', 'docs/client.md', 'docs/nats.md']
+const ELSEWHERE = ['docs/migration.md', 'docs/authentication.md', 'docs/client.md', 'docs/nats.md', 'docs/redis.md']
 
 /** The documents with examples that are run here. */
 export const documents = ['README.md', ...docs.filter(name => !ELSEWHERE.includes(name)), 'docs/internals/decisions.md']
