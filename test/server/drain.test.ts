@@ -52,7 +52,7 @@ t.test('none', async () => await drain([], 1000))
 
 for (const http2 of [false, true]) {
   t.test(`app.close(): connections get 1012 and new ones 503${http2 ? ', over HTTP/2' : ''}`, async t => {
-    const { app, port } = await startApp(t, echo, { drainTime: 100 }, { http2 })
+    const { app, port } = await startApp(t, echo, { drainTime: 500 }, { http2 })
     const clients = await Promise.all(Array.from({ length: 20 }, () => app.injectWS('/')))
     const late = http2 ? null : await RawClient.connect(port)
     const closing = app.close()
