@@ -72,6 +72,12 @@ t.test('the packed package', async t => {
     }
   })
 
+  t.test('has each class of error once, for subpaths too', async t => {
+    t.equal(await run(project, process.execPath, '-p', `
+      const { OptionError } = require('fastify-ws-routes')
+      try { require('fastify-ws-routes/redis').redis({}) } catch (error) { error instanceof OptionError }`), 'true\n')
+  })
+
   t.test('can be type-checked, from both module systems', async t => {
     // the same program is an ES module, a CommonJS module, and what a bundler takes
     const text = await readFile(join(project, 'echo-app.ts'), 'utf8')
