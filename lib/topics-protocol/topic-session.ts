@@ -11,7 +11,7 @@ import { CUT_OFF } from '../topics/connection-receiver.js'
 import type { Delivery } from '../topics/delivery.js'
 import { EnvelopeKind } from '../topics/envelope.js'
 import type { Hub } from '../topics/hub.js'
-import type { Join, LocalTopic, Receiver, Subscribed } from '../topics/local-topic.js'
+import { NO_TOPICS, type Join, type LocalTopic, type Receiver, type Subscribed } from '../topics/local-topic.js'
 import type { MemberList, MemberNotice } from '../topics/member-view.js'
 import { formatPosition, parsePosition } from '../topics/position.js'
 import { nextMessageId } from '../topics/publisher.js'
@@ -51,7 +51,7 @@ type Announce = (snapshot: string | null, members: MemberList | null) => void
 
 /** The topics protocol on one connection: docs/topics-protocol.md. */
 export class TopicSession implements Receiver, Subprotocol {
-  readonly topics: LocalTopic[] = []
+  topics: readonly LocalTopic[] = NO_TOPICS
   joining: Map<string, Join> | null = null
   private readonly session: Session
   private readonly request: FastifyRequest

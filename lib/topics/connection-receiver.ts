@@ -2,11 +2,11 @@ import type { BrokerAnchor } from '../../types/broker.js'
 import { CloseCode } from '../protocol/close-codes.js'
 import type { Session } from '../connection/session.js'
 import type { Delivery } from './delivery.js'
-import type { Join, LocalTopic, Receiver } from './local-topic.js'
+import { NO_TOPICS, type Join, type LocalTopic, type Receiver } from './local-topic.js'
 
 /** A connection that gets the messages of topics as they were published. */
 export class ConnectionReceiver implements Receiver {
-  readonly topics: LocalTopic[] = []
+  topics: readonly LocalTopic[] = NO_TOPICS
   joining: Map<string, Join> | null = null
   private readonly session: Session
 

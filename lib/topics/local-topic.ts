@@ -16,6 +16,9 @@ export interface Subscribed {
   readonly messages: readonly Delivery[]
 }
 
+/** The topics of a receiver that has none. */
+export const NO_TOPICS: readonly LocalTopic[] = []
+
 /** An attempt to subscribe. */
 export interface Join {
   /** Whoever has asked for it. */
@@ -29,7 +32,7 @@ export interface Join {
 /** A subscriber of topics: a connection, or the session of the topics protocol on it. */
 export interface Receiver {
   /** Kept by the hub: the topics that are live for this receiver. */
-  readonly topics: LocalTopic[]
+  topics: readonly LocalTopic[]
   /** Kept by the hub: subscriptions that are not live yet. `null` while there are none. */
   joining: Map<string, Join> | null
   onMessage (topic: LocalTopic, delivery: Delivery): void
