@@ -9,7 +9,7 @@ const SYSTEM_FOLDERS = ['/usr/sbin', '/sbin', '/usr/local/sbin']
 export const PYTHON = '/usr/bin/python3'
 
 /** Programs of Debian; Deno and Bun come from npm. */
-type Program = 'chromium' | 'nginx' | 'haproxy' | 'apache2' | 'caddy' | 'varnishd' | 'lighttpd' | 'nghttpx' | 'openssl' | 'deno' | 'bun' | 'firefox-esr'
+type Program = 'chromium' | 'nginx' | 'haproxy' | 'apache2' | 'caddy' | 'varnishd' | 'lighttpd' | 'nghttpx' | 'openssl' | 'deno' | 'bun' | 'firefox-esr' | 'redis-server'
 
 export type SystemPackage = Program | 'python3-websockets'
 
