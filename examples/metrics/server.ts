@@ -14,6 +14,12 @@ app.get('/echo', { websocket: true }, connection => {
   connection.on('message', (data, isBinary) => connection.send(data, { binary: isBinary }))
 })
 
+// Everybody here gets what anybody here says.
+app.get('/chat', { websocket: true }, async connection => {
+  connection.on('text', text => connection.publish('chat', text))
+  await connection.subscribe('chat')
+})
+
 const registry = new Registry()
 const registers = [registry]
 
@@ -28,6 +34,20 @@ counter('websocket_messages_total', 'Messages', ['direction'], ({ received, sent
   [[{ direction: 'received' }, received.messages], [{ direction: 'sent' }, sent.messages]])
 counter('websocket_bytes_total', 'Bytes of payloads', ['direction'], ({ received, sent }) =>
   [[{ direction: 'received' }, received.bytes], [{ direction: 'sent' }, sent.bytes]])
+
+gauge('websocket_topics', 'Topics that this process has subscribed to', ({ topics }) => topics.topics)
+gauge('websocket_topic_subscriptions', 'Subscriptions of connections', ({ topics }) => topics.subscriptions)
+gauge('websocket_broker_up', 'Whether the broker can be reached: 1 or 0', ({ topics }) => Number(topics.isUp))
+gauge('websocket_topic_publish_p99_seconds', 'How long the broker takes for 99 % of all messages', ({ topics }) => (topics.publishLatency.p99 ?? NaN) / 1000)
+counter('websocket_topic_published_total', 'Messages that the broker has taken, or not', ['result'], ({ topics }) =>
+  [[{ result: 'taken' }, topics.published], [{ result: 'failed' }, topics.failed]])
+counter('websocket_topic_delivered_total', 'Messages of topics, once for each connection', [], ({ topics }) => [[{}, topics.delivered]])
+counter('websocket_topic_gaps_total', 'Times that a subscriber has missed messages', [], ({ topics }) => [[{}, topics.gaps]])
+counter('websocket_topic_resumed_total', 'Subscriptions that went on where the client was, or could not', ['result'], ({ topics }) =>
+  [[{ result: 'recovered' }, topics.recovered], [{ result: 'reset' }, topics.reset]])
+counter('websocket_topic_reads_total', 'Reads of histories at the broker', [], ({ topics }) => [[{}, topics.reads]])
+counter('websocket_topic_skipped_total', 'Messages of unknown versions', [], ({ topics }) => [[{}, topics.skipped]])
+counter('websocket_broker_reconnects_total', 'Times that the broker was lost and is back', [], ({ topics }) => [[{}, topics.reconnects]])
 
 // The server does not keep these; they are recorded as events occur.
 const duration = new Histogram({

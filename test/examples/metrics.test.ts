@@ -52,14 +52,38 @@ t.test('examples/metrics: what Prometheus collects is what has happened', async 
     }, 'however often it is asked for')
   }
 
+  t.match(await metrics(), { websocket_topics: 0, websocket_topic_subscriptions: 0, websocket_topic_publish_p99_seconds: NaN, websocket_broker_up: 1 })
+  const members = [await RawClient.open(port, '/chat'), await RawClient.open(port, '/chat')] as const
+  t.teardown(() => { for (const member of members) member.destroy() })
+  // A subscription may be confirmed after the handshake.
+  while ((await metrics()).websocket_topic_subscriptions !== 2);
+  members[0].write(text('hello'))
+  await members[1].frame()
+  const topics = await metrics()
+  t.match(topics, {
+    websocket_topics: 1,
+    'websocket_topic_published_total{result="taken"}': 1,
+    'websocket_topic_published_total{result="failed"}': 0,
+    websocket_topic_delivered_total: 1,
+    websocket_topic_gaps_total: 0,
+    'websocket_topic_resumed_total{result="recovered"}': 0,
+    'websocket_topic_resumed_total{result="reset"}': 0,
+    websocket_topic_reads_total: 0,
+    websocket_topic_skipped_total: 0,
+    websocket_broker_reconnects_total: 0
+  })
+  t.ok(topics.websocket_topic_publish_p99_seconds! > 0)
+  for (const member of members) member.destroy()
+  while ((await metrics()).websocket_connections !== 2);
+
   clients[0].write(close(4000))
   clients[0].socket.on('end', () => clients[0].end())
   await clients[0].closed
   // The client may know of the end before the server does.
   while ((await metrics()).websocket_connections !== 1);
   t.match(await metrics(), {
-    websocket_connections_total: 2,
-    'websocket_messages_total{direction="received"}': 2,
+    websocket_connections_total: 4,
+    'websocket_messages_total{direction="received"}': 3,
     'websocket_connection_duration_seconds_count{code="4000"}': 1
   })
 
