@@ -57,7 +57,7 @@ export class BrokerSubscriptions {
     this.retrying = null
     const topics = [...this.failed]
     this.failed.clear()
-    if (topics.length > 0 && !this.isClosed) this.subscribe(topics)
+    if (!this.isClosed) this.subscribe(topics)
   }
 
   close (): void {
@@ -74,18 +74,19 @@ export class BrokerSubscriptions {
     this.flushing = null
     const topics = this.joining
     this.joining = []
-    this.subscribe(topics)
+    this.subscribe(topics.filter(isKept))
   }
 
   private subscribe (topics: LocalTopic[]): void {
+    if (topics.length === 0) return
     this.broker.subscribe(topics.map(({ name }) => name)).then(
       () => {
         this.delay = RETRY.first
-        if (!this.isClosed) for (const topic of topics) topic.begin()
+        if (!this.isClosed) for (const topic of topics.filter(isKept)) topic.begin()
       },
       () => {
         if (this.isClosed) return
-        for (const topic of topics) this.failed.add(topic)
+        for (const topic of topics.filter(isKept)) this.failed.add(topic)
         this.retrying ??= setTimeout(() => this.retry(), this.delay).unref()
         this.delay = Math.min(this.delay * 2, RETRY.most)
       }
@@ -115,4 +116,9 @@ export class BrokerSubscriptions {
     // A broker that keeps a subscription delivers messages that nobody looks at.
     this.broker.unsubscribe(topics.map(({ name }) => name)).catch(() => {})
   }
+}
+
+/** Topics can be dropped while their subscription is on its way: by `maxTopics`, or by a broker that takes long. */
+function isKept (topic: LocalTopic): boolean {
+  return topic.state !== 'dropped'
 }

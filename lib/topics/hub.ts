@@ -1,4 +1,4 @@
-import type { Broker, BrokerAnchor, BrokerMessage, BrokerRead } from '../../types/broker.js'
+import type { Broker, BrokerAnchor, BrokerMember, BrokerMessage, BrokerRead } from '../../types/broker.js'
 import type { TopicPosition, TopicStats } from '../../types/topics.js'
 import { noop } from '../common.js'
 import type { HostedSession } from '../connection/host.js'
@@ -9,6 +9,7 @@ import { CutOff } from './cut-off.js'
 import { Deadlines } from './deadlines.js'
 import { Delivery } from './delivery.js'
 import { decodeEnvelope, encodeEnvelope, EnvelopeKind } from './envelope.js'
+import { GuardedBroker } from './guarded-broker.js'
 import { HistoryFeed, type FeedSettings, type Joined } from './history-feed.js'
 import { LocalTopic, NO_TOPICS, type Join, type Receiver, type Subscribed } from './local-topic.js'
 import { Presence } from './presence.js'
@@ -53,18 +54,18 @@ export class Hub {
   private isClosed = false
 
   constructor (broker: Broker, settings: TopicLimits, events: HubEvents) {
-    this.broker = broker
+    this.broker = new GuardedBroker(broker)
     this.settings = settings
     this.events = events
-    this.subscriptions = new BrokerSubscriptions(broker, topic => this.dropped(topic))
-    this.publisher = new Publisher(broker, this.counters, settings.publishTimeout)
+    this.subscriptions = new BrokerSubscriptions(this.broker, topic => this.dropped(topic))
+    this.publisher = new Publisher(this.broker, this.counters, settings.publishTimeout)
     this.deadlines = new Deadlines(settings.publishTimeout)
     this.feedSettings = { deadlines: this.deadlines, maxCachedMessages: CACHE.messages, maxCachedBytes: CACHE.bytes, onRead: () => { this.counters.reads++ } }
     this.cutOff = new CutOff(settings.cutOffTimeout, () => [...this.receivers.values()].filter(({ topics }) => topics.length > 0))
-    this.startup = new Startup(broker, settings.waitForBroker)
+    this.startup = new Startup(this.broker, settings.waitForBroker)
     // Changes of members have no place in a history, and those of the last moment are announced while the app closes.
     this.presence = new Presence({
-      broker: broker.presence,
+      broker: this.broker.presence,
       publish: (name, payload) => this.publisher.publish(name, nextMessageId(), encodeEnvelope(EnvelopeKind.PRESENCE, payload, true), RAW, null),
       notify: (name, notice) => this.topics.get(name)?.tellMembers(notice)
     })
@@ -276,6 +277,7 @@ export class Hub {
   }
 
   private dropped (topic: LocalTopic): void {
+    topic.state = 'dropped'
     topic.feed?.stop()
     this.topics.delete(topic.name)
     this.presence.forget(topic.name)
@@ -341,12 +343,27 @@ export class Hub {
   }
 
   /** Reads history, for the app. */
-  async read (name: string, since: BrokerAnchor | null, limit: number): Promise<BrokerRead> {
+  read (name: string, since: BrokerAnchor | null, limit: number): Promise<BrokerRead> {
+    return this.readInTime('history', name, () => {
+      this.counters.reads++
+      return this.broker.read(name, since, limit)
+    })
+  }
+
+  /** Reads the members of a topic, for the app. */
+  readMembers (name: string, limit: number): Promise<BrokerMember[]> {
+    return this.readInTime('members', name, () => this.broker.presence.list(name, limit))
+  }
+
+  countMembers (name: string): Promise<number> {
+    return this.readInTime('members', name, () => this.broker.presence.count(name))
+  }
+
+  private async readInTime<Result> (part: string, name: string, read: () => Promise<Result>): Promise<Result> {
     await this.startup.whenStarted()
-    this.counters.reads++
     return new Promise((resolve, reject) => {
-      const inTime = this.deadlines.add(() => reject(createError('FST_WS_ERR_SUBSCRIBE', `the broker did not read the history of topic '${name}' within ${this.settings.publishTimeout} ms`)))
-      this.broker.read(name, since, limit).then(resolve, reject).finally(inTime)
+      const inTime = this.deadlines.add(() => reject(createError('FST_WS_ERR_SUBSCRIBE', `the broker did not read the ${part} of topic '${name}' within ${this.settings.publishTimeout} ms`)))
+      read().then(resolve, reject).finally(inTime)
     })
   }
 }

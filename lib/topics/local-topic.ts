@@ -50,8 +50,8 @@ export interface Receiver {
   onCutOff (): void
 }
 
-/** `joining` until the broker has confirmed the subscription, `live` then. */
-export type TopicState = 'joining' | 'live'
+/** `joining` until the broker has confirmed the subscription, `live` then, and `dropped` when this process wants it no more. */
+export type TopicState = 'joining' | 'live' | 'dropped'
 
 /** One topic that this process has subscribed to. */
 export class LocalTopic {
@@ -114,12 +114,15 @@ export class LocalTopic {
     return delivered
   }
 
-  /** Calls a function for each receiver that there is now. */
+  /** Calls a function for each receiver that there is now, and that is still there when its turn comes. */
   forEach (callback: (receiver: Receiver) => void): void {
     const { receivers } = this
     if (receivers === null) return
-    if (receivers instanceof Set) for (const receiver of [...receivers]) callback(receiver)
-    else callback(receivers)
+    if (receivers instanceof Set) {
+      for (const receiver of [...receivers]) if (receivers.has(receiver)) callback(receiver)
+    } else {
+      callback(receivers)
+    }
   }
 
   tellGap (): void {

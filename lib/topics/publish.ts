@@ -16,7 +16,7 @@ import { nextMessageId } from './publisher.js'
  */
 export function publish (hub: Hub, name: unknown, message: unknown, options: unknown, sender: Receiver | null): Promise<TopicPosition | null> {
   const topic = checkTopicName(name)
-  const { id, binary, compress, except } = checkOptions(options)
+  const { id, binary, compress, except }: PublishOptions = options === undefined ? {} : checkOptions('publish', options)
   const messageId = id === undefined ? nextMessageId() : checkMessageId(id)
   const excepted = except === undefined ? sender : receiverOf(hub, except)
   const settings = hub.settingsOf(topic)
@@ -28,9 +28,9 @@ export function publish (hub: Hub, name: unknown, message: unknown, options: unk
   return hub.publish(topic, messageId, kind, toBytes(message), compress !== false, excepted)
 }
 
-function checkOptions (options: unknown): PublishOptions {
-  if (options === undefined) return {}
-  if (typeof options !== 'object' || options === null) throw createError('FST_WS_ERR_INVALID_ARGUMENT', `the options of publish must be an object, not ${describe(options)}`)
+/** @throws {TypeError} if they are no object */
+export function checkOptions (method: string, options: unknown): object {
+  if (typeof options !== 'object' || options === null) throw createError('FST_WS_ERR_INVALID_ARGUMENT', `the options of ${method} must be an object, not ${describe(options)}`)
   return options
 }
 

@@ -65,7 +65,7 @@ export class Publisher {
           isSettled = true
           this.counters.published++
           this.counters.latencies.record(performance.now() - began)
-          resolve(position === null ? null : { epoch: position.epoch, offset: position.offset, id })
+          resolve(position ? { epoch: position.epoch, offset: position.offset, id } : null)
         },
         (cause: unknown) => {
           inTime()

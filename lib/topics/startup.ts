@@ -38,8 +38,9 @@ export class Startup {
   }
 
   private async run (events: BrokerEvents): Promise<void> {
+    const attempt = this.attempt(events)
     try {
-      await within(this.timeout, this.attempt(events), () => createError('FST_WS_ERR_BROKER', `it did not answer within ${this.timeout} ms`))
+      await within(this.timeout, attempt, () => createError('FST_WS_ERR_BROKER', `it did not answer within ${this.timeout} ms`))
       this.isStarted = true
       this.resolveStarted()
     } catch (cause) {
@@ -47,6 +48,8 @@ export class Startup {
       const reason = cause instanceof Error ? cause.message : String(cause)
       const error = createError('FST_WS_ERR_BROKER', `the broker '${this.broker.name}' cannot be used: ${reason}`, { cause })
       this.rejectStarted(error)
+      // A broker that starts after all has connections, which would keep the process from ending.
+      attempt.then(() => this.broker.close()).catch(noop)
       throw error
     }
   }

@@ -6,7 +6,7 @@ import { decodeEnvelope, EnvelopeKind } from './envelope.js'
 import type { Hub } from './hub.js'
 import { checkTopicName } from './names.js'
 import { parsePosition } from './position.js'
-import { publish } from './publish.js'
+import { checkOptions, publish } from './publish.js'
 
 /** Messages or members that are read unless the app says otherwise. */
 const LIMITS = { messages: 100, members: 1_000 }
@@ -15,8 +15,8 @@ const LIMITS = { messages: 100, members: 1_000 }
 export class TopicHandle implements Topic<unknown, unknown> {
   readonly name: string
   readonly presence = {
-    list: (options?: { limit?: number | undefined }): Promise<TopicMember[]> => this.members(options?.limit ?? LIMITS.members),
-    count: (): Promise<number> => this.hub.broker.presence.count(this.name)
+    list: (options?: { limit?: number | undefined }): Promise<TopicMember[]> => this.members(options),
+    count: (): Promise<number> => this.hub.countMembers(this.name)
   }
 
   private readonly hub: Hub
@@ -34,7 +34,9 @@ export class TopicHandle implements Topic<unknown, unknown> {
     return publish(this.hub, this.name, message, options, null)
   }
 
-  async history ({ since, limit = LIMITS.messages }: TopicHistoryOptions = {}): Promise<TopicHistoryPart> {
+  async history (options: TopicHistoryOptions = {}): Promise<TopicHistoryPart> {
+    checkOptions('history', options)
+    const { since, limit = LIMITS.messages } = options
     if (this.hub.settingsOf(this.name).history === null) {
       throw createError('FST_WS_ERR_INVALID_ARGUMENT', `topic '${this.name}' has no history: declare one with app.topic()`)
     }
@@ -46,9 +48,11 @@ export class TopicHandle implements Topic<unknown, unknown> {
     return { messages: messages.flatMap(message => readMessage(message)), position, isComplete }
   }
 
-  private async members (limit: number): Promise<TopicMember[]> {
+  private async members (options: { limit?: number | undefined } = {}): Promise<TopicMember[]> {
+    checkOptions('presence.list', options)
+    const { limit = LIMITS.members } = options
     checkLimit(limit)
-    return (await this.hub.broker.presence.list(this.name, limit)).map(readMember)
+    return (await this.hub.readMembers(this.name, limit)).map(readMember)
   }
 }
 

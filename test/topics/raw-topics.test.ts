@@ -326,6 +326,93 @@ t.test('app.close() waits for what is under way, and not for a broker that hangs
   await t.rejects(app.websocketServer.publish('a', 'x'), { code: 'FST_WS_ERR_PUBLISH', message: /closing/ })
 })
 
+t.test('a broker that starts after the app has given up is closed', async t => {
+  const broker = new ScriptedBroker()
+  let go: () => void = () => {}
+  broker.start = () => new Promise(resolve => { go = resolve })
+  const app = Fastify()
+  await app.register(websocket, { broker, topics: { waitForBroker: 50 } })
+  await t.rejects(async () => { await app.ready() }, { code: 'FST_WS_ERR_BROKER' })
+  await app.close()
+  t.same(broker.calls, [])
+  go()
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(broker.calls, ['close'])
+})
+
+t.test('a topic that is dropped while its subscription is on its way is not kept at the broker', async t => {
+  const broker = new ScriptedBroker()
+  const { app, open } = await start(t, { broker, topics: { maxTopics: 1 } })
+  const { connection } = await open()
+  for (let i = 0; i < 5; i++) {
+    connection.subscribe(`in one turn ${i}`)
+    connection.unsubscribe(`in one turn ${i}`)
+  }
+  await connection.subscribe('last')
+  t.same([...broker.subscribed], ['last'])
+  connection.unsubscribe('last')
+
+  // It fails when nobody wants it any more, and is not tried again.
+  let fail: (error: Error) => void = () => {}
+  const { subscribe } = broker
+  broker.subscribe = () => new Promise((_resolve, reject) => { fail = reject })
+  connection.subscribe('late')
+  await new Promise(resolve => setImmediate(resolve))
+  connection.unsubscribe('late')
+  broker.subscribe = subscribe
+  await connection.subscribe('other')
+  fail(new Error('late'))
+  await new Promise(resolve => setImmediate(resolve))
+  broker.events.state(false, new Error('gone'))
+  broker.events.state(true)
+  t.same([...broker.subscribed], ['other'])
+  t.equal(app.websocketServer.stats.topics.topics, 1)
+})
+
+t.test('a listener of gap that unsubscribes others keeps them from being told, and one that throws does not', async t => {
+  const broker = new ScriptedBroker()
+  const { open } = await start(t, { broker })
+  const [a, b, c] = [await open(), await open(), await open()]
+  const told: string[] = []
+  for (const { connection } of [a, b, c]) await connection.subscribe('x')
+  a.connection.on('gap', () => {
+    told.push('a')
+    b.connection.unsubscribe('x')
+    throw new Error('a listener')
+  })
+  b.connection.on('gap', () => { told.push('b') })
+  c.connection.on('gap', () => { told.push('c') })
+  broker.events.interrupted()
+  t.same(told, ['a', 'c'])
+})
+
+t.test('reading members is bounded by publishTimeout, whatever the broker does', async t => {
+  const broker = new ScriptedBroker()
+  const { app } = await start(t, { broker, topics: { publishTimeout: 50 } })
+  const { presence } = app.websocketServer.topic('x')
+  Object.assign(broker.presence, { list: () => new Promise(() => {}), count: () => new Promise(() => {}) })
+  await t.rejects(presence.list(), { code: 'FST_WS_ERR_SUBSCRIBE', message: /did not read the members of topic 'x' within 50 ms/ })
+  await t.rejects(presence.count(), { code: 'FST_WS_ERR_SUBSCRIBE' })
+})
+
+t.test('a broker that throws, or returns no promise, is one that has failed or succeeded', async t => {
+  for (const [failures, act] of [[1, (): never => { throw new Error('a mistake') }], [0, () => undefined]] as const) {
+    for (const method of ['publish', 'subscribe', 'unsubscribe', 'close'] as const) {
+      const broker = new ScriptedBroker()
+      const { app, open } = await start(t, { broker, topics: { publishTimeout: 50, maxTopics: 1 } })
+      const { connection } = await open()
+      Object.assign(broker, { [method]: act })
+      await connection.subscribe('x').catch(() => {})
+      await app.websocketServer.publish('x', 'y').catch(() => {})
+      connection.unsubscribe('x')
+      await connection.subscribe('z').catch(() => {})
+      await app.websocketServer.topic('x').presence.list().catch(() => {})
+      t.equal(app.websocketServer.stats.topics.failed, method === 'publish' ? failures : 0, method)
+      await app.close()
+    }
+  }
+})
+
 t.test('wrong options are errors at registration', async t => {
   for (const [options, message] of [
     [{ broker: 7 }, /'broker' must be a broker, such as that of redis/],
