@@ -16,7 +16,7 @@ if (spawnSync('redis-server', ['--version']).status !== 0) {
   process.exit(1)
 }
 
-// Of this example alone, and gone with it.
+// The example has a Redis of its own, gone with it.
 const folder = mkdtempSync(join(tmpdir(), 'cluster-'))
 const socket = join(folder, 'redis.sock')
 const children = new Set<ChildProcess>()
