@@ -54,9 +54,11 @@ export class RedisBroker implements Broker {
     }
     // The hub reads histories when it hears of an interruption: that takes commands.
     const held = new Set<string>()
-    const commands: Commands = new Commands(driver, timeout, () => this.#check(commands), {
+    const commands: Commands = new Commands(driver, timeout, () => this.#check(commands), () => this.#probe(commands), {
       state: (isUp, error) => {
         state(error)
+        // Another server may have taken its place: messages have to come from the one that gets them.
+        if (!isUp && !driver.isCluster) subscriptions.break(error!)
         if (!isUp || held.size === 0) return
         const topics = [...held]
         held.clear()
@@ -143,8 +145,9 @@ export class RedisBroker implements Broker {
     return fn(this.#open)
   }
 
-  /** Scripts are needed for everything that is kept: a server without them is of no use. */
+  /** A server must run scripts, for everything that is kept, take writes, and let the user publish. */
   async #check (commands: Commands): Promise<void> {
+    await this.#probe(commands)
     try {
       await commands.run(READ, [this.#keys.stream(''), this.#keys.meta('')], ['0'])
     } catch (error) {
@@ -152,6 +155,20 @@ export class RedisBroker implements Broker {
       if (!/^(NOPERM|ERR unknown command|ERR .*(not allowed|not supported|disabled))/i.test(message)) throw error
       throw new Error(`this Redis does not allow scripts (EVAL and EVALSHA), which the broker needs: ${message}`, { cause: error })
     }
+    const channel = this.#keys.channel('')
+    try {
+      await commands.send(channel, ['PUBLISH', channel, ''])
+    } catch (error) {
+      const { message } = error as Error
+      if (!message.startsWith('NOPERM')) throw error
+      throw new Error(`this Redis does not let the user publish to the channels of the broker ('${this.#settings.prefix}*'): ${message}`, { cause: error })
+    }
+  }
+
+  /** A write that changes nothing, since no topic has an empty name: a server that has become a replica refuses it. */
+  async #probe (commands: Commands): Promise<void> {
+    const key = this.#keys.meta('')
+    await commands.send(key, ['PEXPIRE', key, '1'])
   }
 }
 

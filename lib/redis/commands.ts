@@ -6,6 +6,9 @@ import { run, type Script } from './scripts.js'
 /** Answers of a server that takes no writes: another one may have taken its place. */
 const WRONG_SERVER = /^(READONLY|MASTERDOWN|LOADING|CLUSTERDOWN)\b/
 
+/** Errors that the server has sent begin with a code. */
+const REPLY = /^[A-Z][A-Z0-9]+ /
+
 export interface CommandEvents {
   /** Commands can be sent, or no longer. */
   state (isUp: boolean, error?: Error): void
@@ -20,13 +23,16 @@ export class Commands {
   #pending: Pending | null = null
   #why = 'it has not been reached yet'
 
-  /** @param timeout milliseconds for the answer to a command @param check is done on each new connection */
-  constructor (driver: RedisDriver, timeout: number, check: () => Promise<void>, events: CommandEvents) {
+  /**
+   * @param timeout milliseconds for the answer to a command @param check is done on each new connection
+   * @param probe a command that shows whether the server can still be used: it is sent while no other is
+   */
+  constructor (driver: RedisDriver, timeout: number, check: () => Promise<void>, probe: () => Promise<unknown>, events: CommandEvents) {
     this.#driver = driver
     this.#link = new Link<RedisConnection>({
       open: closed => driver.open({ closed, message () {}, moved () {} }, timeout),
       prepare: async connection => {
-        this.#pending = new Pending(timeout, !driver.isCluster, () => connection.send(null, ['PING']), error => this.#link.break(error))
+        this.#pending = new Pending(timeout, !driver.isCluster, probe, error => this.#link.break(error))
         this.#connection = connection
         await check()
       },
@@ -50,8 +56,10 @@ export class Commands {
     try {
       return await this.#pending!.track(this.#connection.send(key, args))
     } catch (error) {
-      if (WRONG_SERVER.test((error as Error).message) && !this.#driver.isCluster) this.#link.break(error as Error)
-      throw error
+      const { message } = error as Error
+      if (WRONG_SERVER.test(message) && !this.#driver.isCluster) this.#link.break(error as Error)
+      // An error of the client, whose words say little, about a connection that is just breaking.
+      throw REPLY.test(message) ? error : new Error(`Redis cannot be reached: ${message}`, { cause: error })
     }
   }
 

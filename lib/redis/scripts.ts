@@ -32,7 +32,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 /**
  * Stores a message once and announces it. XADD is the first write: if Redis refuses it, for lack of memory, nothing has been
- * written. What is too old is removed in small parts: as much as comes in, at least.
+ * written. Behind another write, even a DEL of nothing, Redis would not refuse it. What is too old is removed in small parts: as much as comes in, at least.
  */
 export const PUBLISH = new Script(`-- KEYS: stream, meta, id
 -- ARGV: id, data, channel, PUBLISH or SPUBLISH, messages, milliseconds of the history, of the id, of meta, epoch if there is none
@@ -46,7 +46,7 @@ ${NOW}
 local epoch, offset, oldest = meta[1], tonumber(meta[2]), tonumber(meta[3] or now)
 if not epoch then
   epoch, offset, oldest = ARGV[9], 0, now
-  redis.call('DEL', KEYS[1])
+  if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DEL', KEYS[1]) end
 end
 offset = offset + 1
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], offset .. '-0', 'i', ARGV[1], 't', now, 'd', ARGV[2])

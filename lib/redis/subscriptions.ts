@@ -76,6 +76,11 @@ export class Subscriptions {
     for (const [id, group] of this.#groups(topics)) if (id !== null) this.#nodes.get(id)?.unsubscribe(group)
   }
 
+  /** Ends all connections as if they had broken: they come back, perhaps to another server. */
+  break (error: Error): void {
+    for (const node of this.#nodes.values()) node.break(error)
+  }
+
   close (): void {
     this.#isClosed = true
     clearTimeout(this.#timer)

@@ -12,14 +12,19 @@ export interface Running {
   readonly url: string
 }
 
-/** An app with `rooms/:room`, which have a history, and `prices`, which has none. */
+/** An app with `rooms/:room`, which have a history, `prices`, which has none, and `people/:room`, with presence. */
 export async function startApp (t: Teardown, broker: Broker): Promise<Running> {
   const app = Fastify({ forceCloseConnections: true }) as FastifyInstance
   t.teardown(() => app.close())
   await app.register(websocket, { broker, topics: { publishTimeout: 1_000 }, closeTimeout: 500 })
   app.topic('rooms/:room', { schema: { publish: { type: 'integer' }, message: { type: 'integer' } }, history: { messages: 1_000, seconds: 60 } })
   app.topic('prices', { schema: { publish: { type: 'integer' }, message: { type: 'integer' } } })
-  app.get('/live', { websocket: { topics: true } })
+  app.topic('people/:room', {
+    schema: { message: { type: 'integer' } },
+    history: { messages: 1_000, seconds: 60 },
+    presence: { info: (_connection, request) => (request.query as { name?: string }).name ?? null }
+  })
+  app.get('/live', { websocket: { topics: { beat: 1_000 } } })
   await app.listen({ port: 0, host: '127.0.0.1' })
   return { app, url: `ws://127.0.0.1:${(app.server.address() as AddressInfo).port}/live` }
 }
@@ -30,20 +35,25 @@ export interface Subscriber {
   readonly got: unknown[]
   resets: number
   gaps: number
+  /** What is known of its members, and how often that has changed. */
+  members: unknown[]
+  changes: number
   /** Waits until it has got this many messages. */
   until (count: number): Promise<void>
 }
 
-export async function subscribe (t: Teardown, { url }: Running, name: string): Promise<Subscriber> {
+export async function subscribe (t: Teardown, { url }: { url: string | (() => string) }, name: string, options = {}): Promise<Subscriber> {
   const client = connect(url, { WebSocket, backoff: { base: 10 } })
   t.teardown(() => client.close())
-  const topic = client.topic(name)
+  const topic = client.topic(name, options)
   let wake = (): void => {}
   const subscriber: Subscriber = {
     topic,
     got: [],
     resets: 0,
     gaps: 0,
+    members: [],
+    changes: 0,
     async until (count) { while (subscriber.got.length < count) await new Promise<void>(resolve => { wake = resolve }) }
   }
   topic.on('message', message => {
@@ -52,6 +62,10 @@ export async function subscribe (t: Teardown, { url }: Running, name: string): P
   })
   topic.on('reset', () => { subscriber.resets++ })
   topic.on('gap', () => { subscriber.gaps++ })
+  topic.on('presence', members => {
+    subscriber.members = members.map(({ info }) => info)
+    subscriber.changes++
+  })
   await topic.subscribe()
   return subscriber
 }
@@ -59,5 +73,8 @@ export async function subscribe (t: Teardown, { url }: Running, name: string): P
 export async function until (isDone: () => boolean): Promise<void> {
   while (!isDone()) await new Promise(resolve => setTimeout(resolve, 10))
 }
+
+/** The numbers from one to another. */
+export const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 export const isUp = ({ app }: Running): boolean => app.websocketServer.stats.topics.isUp

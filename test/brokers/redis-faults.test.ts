@@ -7,7 +7,7 @@ import t from 'tap'
 import websocket, { type Broker, type BrokerEvents, type BrokerMessage } from '../../lib/index.js'
 import { redis } from '../../lib/redis/index.js'
 import type { Teardown } from '../support/app.js'
-import { isUp, startApp, subscribe, until, type Running } from './apps.js'
+import { isUp, range, startApp, subscribe, until, type Running } from './apps.js'
 import { CLUSTERS, COMMON, type Client } from './redis-clients.js'
 import { freePort, noRedis, RedisServer, startCluster, until as untilServer } from './redis-server.js'
 import { TcpProxy } from './tcp-proxy.js'
@@ -20,8 +20,6 @@ const publish = ({ app }: Running, n: number, id?: string): Promise<unknown> => 
 async function insist (running: Running, n: number): Promise<void> {
   while (await publish(running, n, `the-${n}`).then(() => false, () => true)) await new Promise(resolve => setTimeout(resolve, 20))
 }
-
-const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
 for (const [name, create] of COMMON) {
   t.test(`topics over Redis, with ${name}`, { skip: noRedis }, async t => {
