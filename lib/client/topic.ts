@@ -133,7 +133,8 @@ export class Topic implements ClientTopic<TopicContract> {
   }
 
   joined (member: ClientMember): void {
-    if (!this.isLive) return
+    // A member that comes back, or was listed as it came, is no news.
+    if (!this.isLive || JSON.stringify(this.#members.get(member.id)) === JSON.stringify(member)) return
     this.#members.set(member.id, member)
     this.count = this.#members.size
     this.#emitPresence()
