@@ -42,6 +42,8 @@ export class Topic implements ClientTopic<TopicContract> {
   readonly #owner: TopicOwner
   readonly #emitter = new Emitter<Events>()
   #members = new Map<string, ClientMember>()
+  /** The members and their number, as the last event had them. */
+  #told = ''
   readonly #queues = new Set<Queue<unknown>>()
   #waiting: Array<{ resolve: () => void, reject: (error: Error) => void }> = []
   #wasLive = false
@@ -133,8 +135,7 @@ export class Topic implements ClientTopic<TopicContract> {
   }
 
   joined (member: ClientMember): void {
-    // A member that comes back, or was listed as it came, is no news.
-    if (!this.isLive || JSON.stringify(this.#members.get(member.id)) === JSON.stringify(member)) return
+    if (!this.isLive) return
     this.#members.set(member.id, member)
     this.count = this.#members.size
     this.#emitPresence()
@@ -192,6 +193,7 @@ export class Topic implements ClientTopic<TopicContract> {
     this.isWanted = this.isLive = this.#wasLive = false
     this.#members.clear()
     this.count = 0
+    this.#told = ''
     clearTimeout(this.#timer)
     for (const queue of this.#queues) queue.end(error)
     this.#queues.clear()
@@ -207,6 +209,11 @@ export class Topic implements ClientTopic<TopicContract> {
   }
 
   #emitPresence (): void {
-    this.#emitter.emit('presence', this.members, this.count)
+    const { members, count } = this
+    // A member that comes back, or was listed as it came, is no news.
+    const told = JSON.stringify([members.map(member => JSON.stringify(member)).sort(), count])
+    if (told === this.#told) return
+    this.#told = told
+    this.#emitter.emit('presence', members, count)
   }
 }
