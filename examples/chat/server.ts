@@ -1,4 +1,5 @@
-// A chat with rooms. PORT and HOST say where it listens; with HOST=0.0.0.0 a phone in the same network gets in.
+// A chat with rooms. PORT and HOST say where it listens; with HOST=0.0.0.0 a phone in the same network gets in. With REDIS_URL,
+// as redis://127.0.0.1:6379, several processes have the same rooms.
 //
 //   npm start
 
@@ -10,6 +11,7 @@ import websocket from 'fastify-ws-routes'
 import { createHash, randomUUID } from 'node:crypto'
 import { basename, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { createBroker } from './broker.js'
 import { freeColour, visibleName } from './people.js'
 
 const LONGEST_HISTORY = 100 // messages of a room that are kept
@@ -23,7 +25,9 @@ const Room = Type.String({ pattern: '^(?:(?!\\p{Default_Ignorable_Code_Point})[\
 
 const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'info' } }).withTypeProvider<TypeBoxTypeProvider>()
 await app.register(cookie)
-await app.register(websocket, { maxConnections: 1000 })
+const { broker, close } = createBroker()
+await app.register(websocket, { maxConnections: 1000, broker })
+app.addHook('onClose', close)
 await app.register(files, { root: fileURLToPath(new URL('public', import.meta.url)) })
 
 // The client that the page uses is one module.

@@ -28,7 +28,7 @@ export function createInjectWS (fastify: FastifyInstance, upgrades: PendingUpgra
   let client: InjectingClient | null = null
 
   return async function injectWS (path = '/', context = {}, options = {}) {
-    await fastify.ready()
+    await getReady(fastify)
     client ??= isHttp2Server(fastify.server) ? createHttp2Client(upgrades) : createHttp1Client(fastify.routing, upgrades)
     const { protocols = [], remoteAddress = '127.0.0.1' } = context
     const [clientSocket, serverSocket] = createSocketPair(remoteAddress, isSecure)
@@ -74,4 +74,14 @@ function createSocketPair (remoteAddress: string, encrypted: boolean): [client: 
     encrypted
   })
   return [client, server]
+}
+
+/** The promise of `ready()` fails in a scope of an app that is ready already: avvio 9 then uses a variable before it is there. */
+function getReady (fastify: FastifyInstance): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fastify.ready(error => {
+      if (error === null || error === undefined) resolve()
+      else reject(error)
+    })
+  })
 }

@@ -414,3 +414,21 @@ for (const http2 of [false, true]) {
     t.strictSame([received, code, reason.toString(), client.bufferedAmount], [50, 1000, 'all', 0])
   })
 }
+
+t.test('injectWS of a scope, before the app is ready, when it is, and when it has closed', async t => {
+  const app = Fastify()
+  let scope!: FastifyInstance
+  await app.register(async instance => {
+    scope = instance
+    await instance.register(websocket)
+    instance.get('/', { websocket: true }, connection => connection.send('hello'))
+  })
+  for (let time = 0; time < 3; time++) {
+    const client = await scope.injectWS('/')
+    t.same((await once(client, 'message')).map(String), ['hello', 'false'])
+    client.terminate()
+    await app.ready()
+  }
+  await app.close()
+  await t.rejects(scope.injectWS('/'), { statusCode: 503 })
+})
