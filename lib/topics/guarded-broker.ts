@@ -1,3 +1,4 @@
+import { createError } from '../errors.js'
 import type { Broker, BrokerAnchor, BrokerEntry, BrokerEvents, BrokerMember, BrokerPosition, BrokerPresence, BrokerPublication, BrokerRead } from '../../types/broker.js'
 
 /** A broker that rejects where the app's own one throws, or returns no promise: its mistakes do not end the process. */
@@ -85,6 +86,6 @@ function guard<Result> (act: () => Promise<Result>): Promise<Result> {
   try {
     return Promise.resolve(act())
   } catch (error) {
-    return Promise.reject(error instanceof Error ? error : new Error(String(error)))
+    return Promise.reject(error instanceof Error ? error : createError('FST_WS_ERR_BROKER', String(error)))
   }
 }

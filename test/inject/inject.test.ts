@@ -430,5 +430,5 @@ t.test('injectWS of a scope, before the app is ready, when it is, and when it ha
     await app.ready()
   }
   await app.close()
-  await t.rejects(scope.injectWS('/'), { statusCode: 503 })
+  await t.rejects(scope.injectWS('/'), { name: 'Error', statusCode: 503 })
 })
