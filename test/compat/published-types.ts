@@ -23,7 +23,7 @@ export async function compilePublishedTypes (project: string, subject: string): 
   const source = (await readFile(join(PUBLISHED, 'types/index.tst.ts'), 'utf8')).replace("from '.'", `from '${subject}'`)
   if (!source.includes(`from '${subject}'`)) throw new Error('the test of the types imports its package in another way than before')
   const output = await compileProgram(folder, { 'index.tst.cts': source }, {
-    // That our declarations are right as a program sees them, test/pack.test.ts says each time.
+    // That our declarations are right as a program sees them, test/pack/tarball.test.ts says each time.
     skipLibCheck: !IS_THOROUGH,
     paths: { tstyche: [fileURLToPath(new URL('tstyche.d.ts', import.meta.url))] }
   })

@@ -276,7 +276,7 @@ t.test('Zod: converted by itself, what comes as it comes and what goes as it goe
   t.strictSame(await namesOf('sendDrawBoard', { type: 'saved', when: '2026-01-01T00:00:00Z' }), ['saved'], 'the text that goes over the wire, not the date that the handler has')
   t.strictSame(await namesOf('sendDrawBoard', { type: 'saved', when: 0 }), [])
   t.strictSame(document.channels.drawBoard!.parameters, { board: { description: 'Which one', enum: ['left', 'right'] } })
-  t.match(document.channels.drawBoard!.bindings.ws.query, { type: 'object', properties: { scale: { default: 1 } } })
+  t.match(document.channels.drawBoard!.bindings!.ws.query, { type: 'object', properties: { scale: { default: 1 } } })
   t.ok(Object.hasOwn(document.components.schemas!, 'Point'))
   t.match(document.components.messages!.clockFromServer!.payload, { properties: { now: {}, zone: { type: 'string' } } }, 'what JSON has no word for takes nothing else with it')
   t.notHas(document.operations, 'receiveClock')
@@ -398,7 +398,8 @@ t.test('handshake: parameters, query, headers and subprotocols', async t => {
     app.get('/chosen', { websocket: { protocols: () => false }, schema: { query: { type: 'object', properties: { q: { type: 'string' } } } } as object }, () => {})
     app.get('/declared', { websocket: { protocols: ['x'] }, schema: { headers: { type: 'object', properties: { 'sec-websocket-protocol': { type: 'string', const: 'x' } } } } }, () => {})
   })
-  const { parameters, bindings: { ws } } = document.channels.feedLevelPageFlagSlug!
+  const { parameters, bindings } = document.channels.feedLevelPageFlagSlug!
+  const { ws } = bindings!
   t.strictSame(parameters, {
     level: { description: 'How much', enum: ['low', 'high'], default: 'low', 'x-schema': { $ref: '#/components/schemas/level' } },
     page: { description: 'Counted from 1', default: '1', examples: ['1', '7'], 'x-schema': { type: 'integer', minimum: 1 } },
@@ -408,9 +409,9 @@ t.test('handshake: parameters, query, headers and subprotocols', async t => {
   t.strictSame(ws.query, { type: 'object', properties: { after: { type: 'integer', minimum: 0 } } }, 'the binding wants properties, not a reference')
   t.match(ws.headers, { type: 'object', properties: { 'Sec-WebSocket-Protocol': { enum: ['feed.v2', 'feed.v1'] } }, allOf: [{ required: ['x-token'] }] })
   t.strictSame(ws['x-subprotocols'], ['feed.v2', 'feed.v1'])
-  t.match(document.channels.chosen!.bindings.ws, { query: { properties: { q: { type: 'string' } } }, headers: { properties: { 'Sec-WebSocket-Protocol': { type: 'string', description: /chooses one of them/ } } } })
-  t.notHas(document.channels.chosen!.bindings.ws, 'x-subprotocols')
-  t.strictSame(document.channels.declared!.bindings.ws.headers, { type: 'object', properties: { 'sec-websocket-protocol': { type: 'string', const: 'x' } } })
+  t.match(document.channels.chosen!.bindings!.ws, { query: { properties: { q: { type: 'string' } } }, headers: { properties: { 'Sec-WebSocket-Protocol': { type: 'string', description: /chooses one of them/ } } } })
+  t.notHas(document.channels.chosen!.bindings!.ws, 'x-subprotocols')
+  t.strictSame(document.channels.declared!.bindings!.ws.headers, { type: 'object', properties: { 'sec-websocket-protocol': { type: 'string', const: 'x' } } })
 })
 
 t.test('what @fastify/swagger knows of routes: summary, description, tags, security, deprecated, hide, operationId', async t => {

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as api from '../lib/index.js'
-import { runCompiler } from './support/compiler.js'
-import { createPackedProject, packPackage, run } from './support/packed.js'
+import * as api from '../../lib/index.js'
+import { runCompiler } from '../support/compiler.js'
+import { createPackedProject, packPackage, run } from '../support/packed.js'
 
 // What users get: the tarball, in the module systems of Node and for the compiler. test/pack has the other ways to load it.
 
@@ -29,7 +29,7 @@ t.test('the packed package', async t => {
 
   t.test('is as small as it was', async t => {
     t.ok(packed.size < MOST_PACKED, `${packed.size} bytes, ${packed.unpackedSize} unpacked`)
-    const [, stated] = /(\d+) KB \((\d+\.\d) MB unpacked\)/.exec(await readFile(new URL('../README.md', import.meta.url), 'utf8')) ?? []
+    const [, stated] = /(\d+) KB \((\d+\.\d) MB unpacked\)/.exec(await readFile(new URL('../../README.md', import.meta.url), 'utf8')) ?? []
     t.ok(Math.abs(packed.size / 1000 - Number(stated)) < 30, `the README states ${stated} KB`)
   })
 
