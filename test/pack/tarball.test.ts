@@ -8,7 +8,7 @@ import { createPackedProject, packPackage, run } from '../support/packed.js'
 // What users get: the tarball, in the module systems of Node and for the compiler. test/pack has the other ways to load it.
 
 /** Bytes of the tarball. The README states the sizes. */
-const MOST_PACKED = 360_000
+const MOST_PACKED = 330_000
 
 /** Entries besides that of the plugin. */
 const SUBPATHS = ['redis', 'nats', 'broker-tests']
