@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -7,14 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { SERVER_PATH, spawnServer } from './spawn-server.js'
 
 interface Teardown {
   teardown (fn: () => unknown): unknown
 }
 
-// Debian has it where users do not look for programs.
-const PATH = `${process.env.PATH}:/usr/sbin`
-const isInstalled = spawnSync('nats-server', ['--version'], { env: { ...process.env, PATH } }).status === 0
+const isInstalled = spawnSync('nats-server', ['--version'], { env: { ...process.env, PATH: SERVER_PATH } }).status === 0
 if (!isInstalled && process.env.REQUIRE_SYSTEM_PACKAGES) throw new Error('nats-server is not installed')
 
 /** For the option `skip` of a test. */
@@ -45,10 +44,7 @@ export class NatsServer {
 
   /** Starts it, with the data that it had. */
   async run (): Promise<void> {
-    const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(this.port), '-sd', this.folder, ...this.args], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, PATH }
-    })
+    const child = spawnServer('nats-server', ['-a', '127.0.0.1', '-p', String(this.port), '-sd', this.folder, ...this.args], ['ignore', 'ignore', 'pipe'])
     this.child = child
     let log = ''
     child.stderr!.setEncoding('utf8').on('data', (text: string) => { log = (log + text).slice(-4_000) })

@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -6,6 +6,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { spawnServer } from './spawn-server.js'
 
 interface Teardown {
   teardown (fn: () => unknown): unknown
@@ -42,10 +43,10 @@ export class RedisServer {
 
   /** Starts it, with the data that it had. */
   async run (...args: string[]): Promise<void> {
-    const child = spawn('redis-server', [
+    const child = spawnServer('redis-server', [
       '--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--repl-diskless-sync-delay', '0',
       ...this.#args, ...args
-    ], { stdio: ['ignore', 'pipe', 'inherit'] })
+    ], ['ignore', 'pipe', 'ignore'])
     this.#child = child
     let log = ''
     child.stdout!.setEncoding('utf8').on('data', text => { log = (log + text).slice(-4_000) })
