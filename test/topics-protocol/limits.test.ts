@@ -87,7 +87,10 @@ t.test('deeply nested messages are refused or published, and harm nobody', async
   const deep = '['.repeat(200_000) + ']'.repeat(200_000)
   for (const topic of ['rooms/1', 'plain/1', 'strict']) {
     a.send(`{"publish":"${topic}","message":${deep},"id":"deep"}`)
-    t.match(await a.next(), { refused: 'publish', id: 'deep', code: 'FST_WS_ERR_INVALID_MESSAGE', retry: false }, topic)
+    const answer = await a.next()
+    // Node 26 writes JSON of any depth, and earlier versions overflow the stack.
+    if (answer.published === undefined) t.match(answer, { refused: 'publish', id: 'deep', code: 'FST_WS_ERR_INVALID_MESSAGE', retry: false }, topic)
+    else t.match(answer, { published: 'deep', topic }, topic)
   }
   a.send(deep)
   t.match(await a.next(), { refused: 'message', code: 'FST_WS_ERR_UNKNOWN_MESSAGE' })
