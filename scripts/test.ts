@@ -48,7 +48,7 @@ const SUITES: Record<string, Suite> = {
     projects: ['test/matrix'],
     tap: ['--timeout=1200', '--jobs=2']
   },
-  runtimes: { about: 'servers and clients on Deno and Bun, if they are installed', folders: ['test/runtimes'], tap: ['--jobs=1'] },
+  runtimes: { about: 'clients on Node and in the shape of React Native, servers and clients on Deno and Bun, if they are installed', folders: ['test/runtimes'], tap: ['--jobs=1'] },
   compat: {
     about: '@fastify/websocket, and the tests that it publishes',
     folders: ['test/compat'],

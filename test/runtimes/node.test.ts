@@ -1,5 +1,5 @@
 import t from 'tap'
-import { converseIn } from './conversation.js'
+import { converseIn } from '../client/conversation.js'
 
 // The built client in programs of their own, which end by themselves when it is closed.
 
