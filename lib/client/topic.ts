@@ -110,6 +110,8 @@ export class Topic implements ClientTopic<TopicContract> {
     this.#emitter.emit('live')
     if (recovered === false || snapshot !== undefined) this.#emitter.emit('reset', snapshot)
     else if (isReturn && at === null) this.#emitter.emit('gap')
+    // Whoever has cleared its list meanwhile gets it again.
+    this.#told = ''
     if (hasMembers) this.#emitPresence()
   }
 

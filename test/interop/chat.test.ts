@@ -233,6 +233,8 @@ t.test('the chat of examples/chat in Chromium', needs('chromium'), async t => {
 
     await tab.page.goto(`${url}#engines`)
     await tab.seesRoom('engines', '2 people')
+    // The list of rooms and that of the room's people are two topics.
+    await tab.page.locator('#people .name').nth(1).waitFor()
     t.strictSame(await tab.people(), ['Ada', 'Grace'])
     await tab.say('from my other tab')
     for (const person of [ada, grace, tab]) await person.reads('from my other tab')

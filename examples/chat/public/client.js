@@ -182,8 +182,7 @@ function said (message) {
 
 /** Shows who is there, and who has come or gone since the last time. */
 function showMembers (members) {
-  // The server lists members in no order.
-  const now = new Map(members.map(({ info }) => [info.id, info]).sort(([, a], [, b]) => a.name.localeCompare(b.name)))
+  const now = new Map(members.map(({ info }) => [info.id, info]))
   const before = new Map(people)
   people.clear()
   for (const [id, person] of now) people.set(id, person)
