@@ -4,6 +4,7 @@ import { noop } from './common.js'
 import { isAppClosing } from './fastify-internals.js'
 import type { Membership } from './membership.js'
 import type { PluginSettings } from './options/settings.js'
+import { within } from './topics/within.js'
 
 /** Milliseconds of Fastify's time for closing that draining leaves to close handshakes. */
 const LEFT_BY_DRAIN = 1_000
@@ -65,7 +66,7 @@ export class Shutdown {
       // As Fastify tells one kind from the other.
       if (preClose.length !== 1) resolve(result as Promise<void>)
     })
-    await (limit === Infinity ? finished : inTime(finished, limit - performance.now()))
+    await (limit === Infinity ? finished : within(limit - performance.now(), finished))
   }
 
   private async closeUntil (timeLeft: () => number, drainTime: number): Promise<void> {
@@ -111,15 +112,4 @@ function beforeClose (fastify: FastifyInstance, callback: () => void): () => voi
  */
 function timeToClose ({ initialConfig: { pluginTimeout = 0 } }: FastifyInstance): number {
   return pluginTimeout === 0 ? Infinity : pluginTimeout * 0.9
-}
-
-/** Waits for a promise, but not longer than `timeout` milliseconds. */
-async function inTime (promise: Promise<void>, timeout: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>(resolve => { timer = setTimeout(resolve, timeout) })
-  try {
-    await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

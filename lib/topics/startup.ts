@@ -1,6 +1,7 @@
 import type { Broker, BrokerEvents } from '../../types/broker.js'
 import { noop } from '../common.js'
 import { createError } from '../errors.js'
+import { within } from './within.js'
 
 /** Milliseconds between two attempts to reach the broker. */
 const PAUSE = 200
@@ -79,19 +80,5 @@ export class Startup {
     const end = performance.now() + timeout
     await within(timeout, finished()).catch(noop)
     await within(Math.max(100, end - performance.now()), this.broker.close()).catch(noop)
-  }
-}
-
-/** Waits for a promise, up to `timeout` milliseconds. @param late makes the error with which it rejects then; without it, it resolves */
-async function within (timeout: number, promise: Promise<void>, late?: () => Error): Promise<void> {
-  promise.catch(noop)
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<void>((resolve, reject) => {
-    timer = setTimeout(() => late === undefined ? resolve() : reject(late()), timeout)
-  })
-  try {
-    await Promise.race([promise, limit])
-  } finally {
-    clearTimeout(timer)
   }
 }

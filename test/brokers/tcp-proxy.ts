@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { Teardown } from '../support/app.js'
+import { resetAll } from '../support/reset-all.js'
 
 /** Passes connections on, until the test wants something else. */
 export class TcpProxy {
@@ -33,13 +34,7 @@ export class TcpProxy {
   }
 
   cut (): void {
-    for (const pair of this.pairs) {
-      for (const socket of pair) {
-        // Node 20 never closes a handle that is reset while its FIN is under way, and waits for it when the process ends.
-        if (socket.writableEnded) socket.destroy()
-        else socket.resetAndDestroy()
-      }
-    }
+    resetAll(this.pairs)
   }
 
   private connected (client: Socket): void {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Teardown } from '../support/app.js'
+import { resetAll } from '../support/reset-all.js'
 
 /** A proxy between a client and servers, that does to its connections whatever the test wants. It keeps the order of the bytes. */
 export class FaultProxy {
@@ -74,13 +75,7 @@ export class FaultProxy {
 
   /** Both sides get a reset. */
   cut (): void {
-    for (const pair of this.pairs) {
-      for (const socket of pair) {
-        // Node 20 never closes a handle that is reset while its FIN is under way, and waits for it when the process ends.
-        if (socket.writableEnded) socket.destroy()
-        else socket.resetAndDestroy()
-      }
-    }
+    resetAll(this.pairs)
   }
 
   /** Nothing comes through any more, and nobody hears of it. */
