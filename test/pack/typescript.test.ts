@@ -19,44 +19,51 @@ const COMPILERS = {
 
 type Version = keyof typeof COMPILERS
 
-const NODE = ['echo-app.mts', 'echo-app.cts', 'required.cts', 'merged.mts', 'merged.cts', 'declared.mts', 'declared.cts']
+/** Programs that are written once, and compiled as ES modules, as CommonJS, and for bundlers. */
+const PROGRAMS = ['echo-app', 'merged', 'declared', 'subpaths']
+
+const NODE = ['required.cts', ...PROGRAMS.flatMap(name => [`${name}.mts`, `${name}.cts`])]
+const PLAIN = PROGRAMS.map(name => `${name}.ts`)
 
 /** Options, and the files that they are for. */
 const SETTINGS = {
   nodenext: { args: ['--module', 'nodenext'], files: NODE, programs: ['echo-app.mjs', 'echo-app.cjs'] },
   node16: { args: ['--module', 'node16'], files: NODE, programs: ['echo-app.mjs', 'echo-app.cjs'] },
-  bundler: { args: ['--module', 'esnext', '--moduleResolution', 'bundler'], files: ['echo-app.ts', 'merged.ts', 'declared.ts'], programs: ['echo-app.js'] },
-  preserve: { args: ['--module', 'preserve'], files: ['echo-app.ts', 'merged.ts', 'declared.ts', 'required.cts'], programs: ['echo-app.js'] },
+  bundler: { args: ['--module', 'esnext', '--moduleResolution', 'bundler'], files: PLAIN, programs: ['echo-app.js'] },
+  preserve: { args: ['--module', 'preserve'], files: [...PLAIN, 'required.cts'], programs: ['echo-app.js'] },
   node10: {
     args: ['--module', 'commonjs', '--moduleResolution', 'node10', '--esModuleInterop', 'true'],
-    files: ['echo-app.ts', 'merged.ts', 'declared.ts', 'required.cts'],
+    files: [...PLAIN, 'required.cts'],
     programs: ['echo-app.js']
   },
   'node10 without esModuleInterop': {
     args: ['--module', 'commonjs', '--moduleResolution', 'node10', '--esModuleInterop', 'false'],
-    files: ['echo-app.ts', 'merged.ts', 'declared.ts', 'required.cts'],
+    files: [...PLAIN, 'required.cts'],
     programs: ['echo-app.js']
   },
   'commonjs for a bundler': {
     args: ['--module', 'commonjs', '--moduleResolution', 'bundler'],
-    files: ['echo-app.ts', 'merged.ts', 'declared.ts', 'required.cts'],
+    files: [...PLAIN, 'required.cts'],
     programs: ['echo-app.js']
   }
 }
 
 type Setting = keyof typeof SETTINGS
 
+/** In every version. */
+const EVERYWHERE: Setting[] = ['nodenext', 'node16', 'bundler']
+
 const RUNS: Record<Version, Setting[]> = {
-  5.4: ['node16', 'bundler', 'node10', 'node10 without esModuleInterop'],
-  5.5: ['node16', 'bundler', 'node10 without esModuleInterop'],
-  5.9: ['nodenext', 'node16', 'preserve', 'node10', 'node10 without esModuleInterop'],
-  6: ['nodenext', 'preserve', 'node10 without esModuleInterop'],
-  7: ['nodenext', 'node16', 'preserve', 'commonjs for a bundler']
+  5.4: [...EVERYWHERE, 'preserve', 'node10', 'node10 without esModuleInterop'],
+  5.5: [...EVERYWHERE, 'node10 without esModuleInterop'],
+  5.9: [...EVERYWHERE, 'preserve', 'node10', 'node10 without esModuleInterop'],
+  6: [...EVERYWHERE, 'preserve', 'node10 without esModuleInterop'],
+  7: [...EVERYWHERE, 'preserve', 'commonjs for a bundler']
 }
 
 t.test('TypeScript', async t => {
   const project = await createPackedProject(t, await packPackage(t), HERE)
-  for (const name of ['echo-app', 'merged', 'declared']) {
+  for (const name of PROGRAMS) {
     for (const extension of ['mts', 'cts']) await copyFile(join(project, `${name}.ts`), join(project, `${name}.${extension}`))
   }
 
