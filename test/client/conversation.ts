@@ -58,7 +58,8 @@ if (location.hash === '') {
 window.isReady = true
 </script>`
 
-export async function startConversation (t: Test): Promise<Conversation> {
+/** @param beat milliseconds between heartbeats of the server: short, so that a frozen line is noticed soon; long, where the line has to live on a busy machine */
+export async function startConversation (t: Test, beat = 60): Promise<Conversation> {
   const client = join(await createProject(t), 'node_modules/fastify-ws-routes/dist/lib/client/index.mjs')
   const app = Fastify({ forceCloseConnections: true })
   t.teardown(() => app.close())
@@ -77,7 +78,7 @@ export async function startConversation (t: Test): Promise<Conversation> {
       return n
     }
   })
-  app.get('/live', { websocket: { topics: { beat: 60 } } })
+  app.get('/live', { websocket: { topics: { beat } } })
 
   // Each on a connection of its own: the proxy resets those that wait, too.
   app.addHook('onSend', async (request, reply) => { if (request.ws !== true) reply.header('connection', 'close') })

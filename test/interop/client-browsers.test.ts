@@ -34,7 +34,7 @@ t.test('Chromium', needs('chromium'), async t => {
 
   /** A page of which the test makes the client, `live`, with pauses that no test waits for. */
   async function openPage (t: Test): Promise<{ conversation: Conversation, context: BrowserContext, page: Page, until (state: string): Promise<unknown> }> {
-    const conversation = await startConversation(t)
+    const conversation = await startConversation(t, 60_000)
     const context = await browser.newContext()
     t.teardown(() => context.close())
     const page = await context.newPage()
