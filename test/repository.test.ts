@@ -1,7 +1,11 @@
-import { access, readFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
+import { parse } from 'yaml'
 import { ROOT } from './support/examples.js'
 
 // What a clone costs, and on which Node it can be worked with. Each folder that has a manifest has its own lock.
@@ -41,4 +45,41 @@ t.test('each example says at its top which command runs it', async t => {
     if (name === 'chat' || name === 'fastify-cli-test') continue
     t.match(await readFile(file, 'utf8'), new RegExp(`^//   npm run example ${name}( |$)`, 'm'), file)
   }
+})
+
+interface Workflow {
+  on: { push: { tags: string[] } }
+  permissions: Record<string, string>
+  jobs: { publish: { permissions: Record<string, string>, steps: { name?: string, uses?: string, run?: string }[] } }
+}
+
+t.test('the workflow that publishes', async t => {
+  const text = await readFile(join(ROOT, '.github/workflows/publish.yml'), 'utf8')
+  const { on, permissions, jobs: { publish } } = parse(text) as Workflow
+  t.strictSame(on, { push: { tags: ['v*'] } })
+
+  t.test('may only read, and prove who it is', async t => {
+    t.strictSame(permissions, { contents: 'read' })
+    t.strictSame(publish.permissions, { contents: 'read', 'id-token': 'write' })
+    t.notMatch(text, /secrets\.|TOKEN/)
+  })
+
+  t.test('runs scripts that there are, and publishes last', async t => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    for (const [, name] of text.matchAll(/npm run (?:--silent )?([\w:]+)/g)) t.ok(name! in scripts, name)
+    t.equal(publish.steps.at(-1)!.run, 'npm publish --provenance --access public')
+  })
+
+  t.test('names the repository in package.json', async t => {
+    const folder = await mkdtemp(join(tmpdir(), 'fastify-ws-routes-publish-'))
+    t.teardown(() => rm(folder, { recursive: true, force: true }))
+    await writeFile(join(folder, 'package.json'), '{ "name": "x", "version": "1.0.0" }')
+    const { run } = publish.steps.find(({ name }) => name === 'Name the repository')!
+    await promisify(execFile)('bash', ['-e', '-c', run!], { cwd: folder, env: { ...process.env, NODE_OPTIONS: '', GITHUB_REPOSITORY: 'some/where' } })
+    t.match(JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')), {
+      repository: { type: 'git', url: 'git+https://github.com/some/where.git' },
+      homepage: 'https://github.com/some/where#readme',
+      bugs: { url: 'https://github.com/some/where/issues' }
+    })
+  })
 })

@@ -38,3 +38,26 @@ t.test('the tarball', async t => {
     for (const name of ['required.cjs', 'both.mjs']) t.match(await run(user, process.execPath, join('src', name)), /^(echoed\n)+$/, name)
   })
 })
+
+interface Component {
+  name: string
+  properties: { name: string, value: string }[]
+  licenses?: { license?: { id?: string }, expression?: string }[]
+}
+
+/** Licences that ask for no more than a notice. */
+const PERMISSIVE = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', '0BSD', 'BlueOak-1.0.0']
+
+t.test('the SBOM', async t => {
+  const { bomFormat, metadata, components } = JSON.parse(await run(ROOT, 'npm', 'run', '--silent', 'sbom')) as
+    { bomFormat: string, metadata: { component: Component }, components: Component[] }
+  const { dependencies, license } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  t.equal(bomFormat, 'CycloneDX')
+  t.equal(metadata.component.licenses?.[0]?.license?.id, license)
+  t.match(await readFile(join(ROOT, 'LICENSE'), 'utf8'), /^MIT License\n\nCopyright \(c\) \d{4} /)
+
+  const used = components.filter(({ properties }) => !properties.some(({ name }) => name === 'cdx:npm:package:development'))
+  for (const name of Object.keys(dependencies)) t.ok(used.some(component => component.name === name), name)
+  const licenses = used.map(({ name, licenses }) => [name, licenses?.[0]?.license?.id ?? licenses?.[0]?.expression])
+  t.strictSame(licenses.filter(([, id]) => !PERMISSIVE.includes(id ?? 'none')), [], 'no licence that asks for more than a notice')
+})
