@@ -1,5 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import websocket, { type WebSocketConnection } from '../lib/index.js'
 import { echo, startApp, type Teardown } from './support/app.js'
@@ -59,6 +60,18 @@ t.test('B4: two apps do not take each other\'s routes for their own', async t =>
   await two.register(websocket)
   two.get('/', { websocket: true }, () => {})
   await two.ready()
+})
+
+t.test('the plugin has the metadata of fastify-plugin, and package.json agrees', async t => {
+  const plugin = websocket as unknown as Record<symbol, unknown>
+  t.equal(plugin[Symbol.for('skip-override')], true)
+  t.equal(plugin[Symbol.for('fastify.display-name')], 'fastify-ws-routes')
+  t.match(plugin[Symbol.for('plugin-meta')], { name: 'fastify-ws-routes', fastify: '5.x' })
+
+  const { name, keywords, peerDependencies } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
+  t.equal(name, 'fastify-ws-routes')
+  t.equal(peerDependencies.fastify, '^5.0.0')
+  for (const keyword of ['fastify', 'fastify-plugin', 'websocket']) t.ok(keywords.includes(keyword), keyword)
 })
 
 t.test('the plugin cannot be registered twice', async t => {

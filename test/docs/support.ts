@@ -180,7 +180,7 @@ const docs = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.
 const ELSEWHERE = ['docs/migration.md', 'docs/authentication.md', 'docs/client.md', 'docs/nats.md', 'docs/redis.md']
 
 /** The documents with examples that are run here. */
-export const documents = ['README.md', ...docs.filter(name => !ELSEWHERE.includes(name)), 'docs/internals/decisions.md']
+export const documents = ['README.md', ...docs.filter(name => !ELSEWHERE.includes(name)), 'docs/internals/decisions.md', 'docs/internals/ecosystem.md']
 
 export const examples = await prepareExamples(documents)
 
