@@ -142,7 +142,10 @@ export interface TopicStats {
   readonly subscriptions: number
   /** Messages of this process that the broker has taken. */
   readonly published: number
-  /** Messages of this process that the broker has not taken, or not in time. */
+  /**
+   * Messages of this process that the broker has not taken, or not in time: one that it takes after `publishTimeout` has failed,
+   * as its publisher knows it, and is not in `published`.
+   */
   readonly failed: number
   /** Messages handed to connections, each counted once for each connection. */
   readonly delivered: number

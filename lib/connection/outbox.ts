@@ -7,6 +7,7 @@ import { frameHeaderLength } from '../protocol/frame-encoder.js'
 import { Opcode } from '../protocol/opcodes.js'
 import { DeflatingWriter } from './deflating-writer.js'
 import { FrameWriter, type FrameWriterOwner } from './frame-writer.js'
+import { checkMessageOptions } from './message-options.js'
 import { OrderedWriter } from './ordered-writer.js'
 import { toBytesOrBlob, toControlPayload, type BlobLike } from './payload.js'
 import { PauseReason } from './pause-reason.js'
@@ -64,6 +65,7 @@ export class Outbox implements FrameWriterOwner {
   send (data: WebSocketData | Blob, options: SendOptions | undefined, callback: SendCallback | undefined): boolean {
     const isText = typeof data === 'string'
     const payload = isText ? null : toBytesOrBlob(data)
+    if (options !== undefined) checkMessageOptions('send', options)
     const { owner } = this
     if (!owner.maySend) return this.refuse(callback)
 

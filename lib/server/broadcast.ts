@@ -1,8 +1,9 @@
-import type { AnyWebSocketConnection, BroadcastOptions, WebSocketConnection } from '../../types/connection.js'
+import type { BroadcastOptions, WebSocketConnection } from '../../types/connection.js'
 import type { WebSocketData } from '../../types/messages.js'
 import { noop } from '../common.js'
 import { findSession } from '../connection/connection.js'
 import type { JsonMessages } from '../connection/json-messages.js'
+import { checkMessageOptions } from '../connection/message-options.js'
 import { toBytes } from '../connection/payload.js'
 import type { Session } from '../connection/session.js'
 import { SharedMessage } from '../connection/shared-message.js'
@@ -26,6 +27,7 @@ export interface BroadcastScope {
 
 /** Sends one message to all connections that the options let through. @returns how many have queued it */
 export function broadcast (scope: BroadcastScope, data: WebSocketData, options: Options = {}): number {
+  checkBroadcastOptions('broadcast', options)
   const bytes = toBytes(data)
   const isBinary = options.binary ?? typeof data !== 'string'
   const except = toSet(options.except)
@@ -45,6 +47,7 @@ export function broadcast (scope: BroadcastScope, data: WebSocketData, options: 
  * written it before the first connection queues it, so that an error of a serializer leaves nobody with half a broadcast.
  */
 export function broadcastJson (scope: BroadcastScope, value: unknown, options: Options = {}): number {
+  checkBroadcastOptions('broadcastJson', options)
   const except = toSet(options.except)
   const messages = new Map<JsonMessages, SharedMessage>()
   const receivers: Session[] = []
@@ -59,9 +62,7 @@ export function broadcastJson (scope: BroadcastScope, value: unknown, options: O
 
 /** @returns the connections that a filter lets through, before anything happens to one of them */
 export function select (sessions: Sessions, filter: unknown): Session[] {
-  if (filter !== undefined && typeof filter !== 'function') {
-    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `'filter' must be a function, not ${describe(filter)}`)
-  }
+  checkFilter(filter)
   return sessions.filter(session => session !== null).filter(session => isReceiver(session, null, { filter: filter as Options['filter'] }))
 }
 
@@ -83,7 +84,7 @@ function candidates (scope: BroadcastScope, to: unknown): Sessions {
   })
 }
 
-function isReceiver ({ connection }: Session, except: ReadonlySet<AnyWebSocketConnection> | null, { filter }: Options): boolean {
+function isReceiver ({ connection }: Session, except: ReadonlySet<unknown> | null, { filter }: Options): boolean {
   if (except !== null && except.has(connection)) return false
   if (filter === undefined) return true
   const verdict = filter(connection)
@@ -95,8 +96,26 @@ function isReceiver ({ connection }: Session, except: ReadonlySet<AnyWebSocketCo
   return verdict
 }
 
-function toSet (except: Options['except']): ReadonlySet<AnyWebSocketConnection> | null {
+function checkBroadcastOptions (method: string, options: Options): void {
+  checkMessageOptions(method, options)
+  checkFilter(options.filter)
+}
+
+function checkFilter (filter: unknown): void {
+  if (filter === undefined || typeof filter === 'function') return
+  throw createError('FST_WS_ERR_INVALID_ARGUMENT', `'filter' must be a function, not ${describe(filter)}`)
+}
+
+/** @throws {TypeError} if it is neither a connection nor an iterable of connections */
+function toSet (except: unknown): ReadonlySet<unknown> | null {
   if (except === undefined) return null
   // A connection is iterable too, but only asynchronously.
-  return new Set(Symbol.iterator in except ? except : [except])
+  const isIterable = typeof except === 'object' && except !== null && Symbol.iterator in except
+  const members = new Set(isIterable ? except as Iterable<unknown> : [except])
+  for (const member of members) {
+    if (findSession(member) === null) {
+      throw createError('FST_WS_ERR_INVALID_ARGUMENT', `'except' must be a connection or an iterable of connections, not ${describe(isIterable ? except : member)}`)
+    }
+  }
+  return members
 }

@@ -1,5 +1,6 @@
 import type { PublishOptions, TopicPosition } from '../../types/topics.js'
 import { findSession } from '../connection/connection.js'
+import { checkMessageOptions } from '../connection/message-options.js'
 import { toBytes } from '../connection/payload.js'
 import { createError, describe } from '../errors.js'
 import { EnvelopeKind } from './envelope.js'
@@ -16,7 +17,7 @@ import { nextMessageId } from './publisher.js'
  */
 export function publish (hub: Hub, name: unknown, message: unknown, options: unknown, sender: Receiver | null): Promise<TopicPosition | null> {
   const topic = checkTopicName(name)
-  const { id, binary, compress, except }: PublishOptions = options === undefined ? {} : checkOptions('publish', options)
+  const { id, binary, compress, except }: PublishOptions = options === undefined ? {} : checkPublishOptions(options)
   const messageId = id === undefined ? nextMessageId() : checkMessageId(id)
   const excepted = except === undefined ? sender : receiverOf(hub, except)
   const settings = hub.settingsOf(topic)
@@ -28,10 +29,27 @@ export function publish (hub: Hub, name: unknown, message: unknown, options: unk
   return hub.publish(topic, messageId, kind, toBytes(message), compress !== false, excepted)
 }
 
-/** @throws {TypeError} if they are no object */
-export function checkOptions (method: string, options: unknown): object {
-  if (typeof options !== 'object' || options === null) throw createError('FST_WS_ERR_INVALID_ARGUMENT', `the options of ${method} must be an object, not ${describe(options)}`)
+/**
+ * @param names of the options that there are
+ * @throws {TypeError} if they are no object, or have another option
+ */
+export function checkOptions (method: string, names: readonly string[], options: unknown): object {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `the options of ${method} must be an object, not ${describe(options)}`)
+  }
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue
+    throw createError('FST_WS_ERR_INVALID_ARGUMENT', `${method} has no option '${name}'; it has ${names.map(name => `'${name}'`).join(', ')}`)
+  }
   return options
+}
+
+const PUBLISH_OPTIONS = ['id', 'binary', 'compress', 'except']
+
+function checkPublishOptions (options: unknown): PublishOptions {
+  checkOptions('publish', PUBLISH_OPTIONS, options)
+  checkMessageOptions('publish', options)
+  return options as PublishOptions
 }
 
 function receiverOf (hub: Hub, connection: unknown): Receiver | null {

@@ -62,6 +62,8 @@ export class Publisher {
       this.broker.publish(topic, { id, data, history: settings.history }).then(
         position => {
           inTime()
+          // Too late: the caller knows it as failed, and it counts as that alone.
+          if (isSettled) return
           isSettled = true
           this.counters.published++
           this.counters.latencies.record(performance.now() - began)

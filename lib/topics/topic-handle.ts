@@ -35,7 +35,7 @@ export class TopicHandle implements Topic<unknown, unknown> {
   }
 
   async history (options: TopicHistoryOptions = {}): Promise<TopicHistoryPart> {
-    checkOptions('history', options)
+    checkOptions('history', ['since', 'limit'], options)
     const { since, limit = LIMITS.messages } = options
     if (this.hub.settingsOf(this.name).history === null) {
       throw createError('FST_WS_ERR_INVALID_ARGUMENT', `topic '${this.name}' has no history: declare one with app.topic()`)
@@ -49,7 +49,7 @@ export class TopicHandle implements Topic<unknown, unknown> {
   }
 
   private async members (options: { limit?: number | undefined } = {}): Promise<TopicMember[]> {
-    checkOptions('presence.list', options)
+    checkOptions('presence.list', ['limit'], options)
     const { limit = LIMITS.members } = options
     checkLimit(limit)
     return (await this.hub.readMembers(this.name, limit)).map(readMember)

@@ -176,6 +176,66 @@ t.test('wrong arguments are errors at once, and name what is accepted', async t 
   }
 })
 
+t.test('options of another type, and options that there are not, are errors at once', async t => {
+  const { app, open } = await start(t)
+  const { connection, client, got } = await open()
+  const { websocketServer } = app
+  await connection.subscribe('a')
+  const invalid = (use: () => unknown, message: RegExp): void => { t.throws(use, { name: 'TypeError', code: 'FST_WS_ERR_INVALID_ARGUMENT', message }) }
+  for (const options of [7, 'text', null, true, []]) {
+    for (const publish of [
+      () => connection.publish('a', 'x', options as never), () => websocketServer.publish('a', 'x', options as never), () => websocketServer.topic('a').publish('x', options as never)
+    ]) invalid(publish, /the options of publish must be an object/)
+  }
+  for (const name of ['binary', 'compress']) {
+    for (const value of ['yes', 1, 0, null, {}]) {
+      const options = { [name]: value } as never
+      const message = new RegExp(`option '${name}' of \\w+ must be true or false, not`)
+      invalid(() => connection.publish('a', 'x', options), message)
+      invalid(() => connection.send('x', options), message)
+      invalid(() => connection.sendJson('x', options), message)
+      invalid(() => websocketServer.broadcast('x', options), message)
+      invalid(() => client.send('x', options), message)
+    }
+  }
+  invalid(() => connection.send('x', { fin: 'no' as never }), /option 'fin' of send must be true or false/)
+  invalid(() => connection.send('x', 'utf8' as never), /the options of send must be an object, not/)
+  invalid(() => websocketServer.broadcast('x', null as never), /the options of broadcast must be an object/)
+  invalid(() => websocketServer.broadcast('x', { filter: 'all' as never }), /'filter' must be a function/)
+  for (const except of [null, 7, 'all', {}, [connection, {}]]) {
+    invalid(() => websocketServer.broadcast('x', { except: except as never }), /'except' must be a connection or an iterable of connections/)
+    invalid(() => websocketServer.broadcastJson('x', { except: except as never }), /'except' must be a connection or an iterable of connections/)
+  }
+  invalid(() => connection.publish('a', 'x', { history: { messages: 1, seconds: 1 } } as never), /publish has no option 'history'; it has 'id', 'binary', 'compress', 'except'/)
+  const handle = websocketServer.topic('a')
+  await t.rejects(handle.presence.list({ limits: 1 } as never), { code: 'FST_WS_ERR_INVALID_ARGUMENT', message: /presence.list has no option 'limits'; it has 'limit'/ })
+  await t.rejects(handle.history({ from: 1 } as never), { code: 'FST_WS_ERR_INVALID_ARGUMENT', message: /history has no option 'from'; it has 'since', 'limit'/ })
+  const undefinedOptions = { id: undefined, binary: undefined, compress: undefined, except: undefined }
+  await connection.publish('a', 'x', undefinedOptions)
+  connection.send('last', { binary: undefined, compress: undefined, fin: undefined })
+  while (!got.includes('last')) await once(client, 'message')
+  t.same(got, ['last'], 'nothing that was refused was sent')
+})
+
+t.test('publish resolves when the broker has taken the message, and not before; too late counts as failed', async t => {
+  const broker = new ScriptedBroker()
+  const { app } = await start(t, { broker, topics: { publishTimeout: 50 } })
+  const takes: Array<() => void> = []
+  broker.publish = () => new Promise(resolve => takes.push(() => resolve(null)))
+  let isResolved = false
+  const first = app.websocketServer.publish('a', 'x').then(() => { isResolved = true })
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(isResolved, false)
+  takes[0]!()
+  await first
+  t.match(app.websocketServer.stats.topics, { published: 1, failed: 0 })
+  await t.rejects(app.websocketServer.publish('a', 'y'), { code: 'FST_WS_ERR_PUBLISH', message: /it may have it all the same/ })
+  t.match(app.websocketServer.stats.topics, { published: 1, failed: 1 })
+  takes[1]!()
+  await new Promise(resolve => setImmediate(resolve))
+  t.match(app.websocketServer.stats.topics, { published: 1, failed: 1 }, 'each counts once, as its publisher knows it')
+})
+
 t.test('limits on topics', async t => {
   const { open } = await start(t, { topics: { maxSubscriptions: 2, maxTopics: 3 } })
   const [a, b] = [await open(), await open()]
