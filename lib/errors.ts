@@ -285,7 +285,7 @@ function misusing<E extends TypeError | RangeError> (ErrorClass: new (message: s
 const SENDING = 'callbacks of `send`, `sendJson`, `ping` and `pong`'
 const PUBLISHING = '`publish`, as a rejection'
 const SUBSCRIBING = '`subscribe`, as a rejection'
-const REFUSING = '`refused` of the [topics protocol](docs/topics-protocol.md)'
+const REFUSING = '`refused` of the [topics protocol](topics-protocol.md)'
 const INJECTING = '`app.injectWS()`, as a rejection'
 
 /** One entry for each code. `message` is the default: where a code covers several cases, the error says which one it is. */

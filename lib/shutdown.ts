@@ -43,7 +43,7 @@ export class Shutdown {
     return (this.closing ??= this.run())
   }
 
-  /** The steps of "Draining" in the README. One deadline holds for all of them. */
+  /** The steps of "Draining" in docs/closing.md. One deadline holds for all of them. */
   private async run (): Promise<void> {
     const limit = performance.now() + timeToClose(this.fastify)
     try {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import websocket, { fastifyWebsocket as fastifyWebsocketOfOurs, type WebSocketConnection, type WebSocketPluginOptions } from '../../lib/index.js'
 import type { Teardown } from '../support/app.js'
-import { cellsOf, examplesOf } from '../support/examples.js'
+import { cellsOf, exampleNamed } from '../support/examples.js'
 import { binary, close, continuation, frame, ping, RawClient, text, upgradeRequest } from '../support/raw-client.js'
 import { gate, turns } from '../support/server-sockets.js'
 import { DIFFERENCES, TYPE_DIFFERENCES } from './differences.js'
@@ -601,14 +601,12 @@ for (const [title, { observe, was, is, back }] of Object.entries({ ...SCENARIOS,
 }
 
 t.test('docs/migration.md: each row is shown by a program, and the differences of the published tests are rows', async t => {
-  const tables = (await examplesOf('docs/migration.md')).filter(({ language }) => language === 'table')
-  const rowsOf = (name: string): string[] => cellsOf(tables.find(table => table.name === name)!.text).map(([title]) => title!)
-  const differences = rowsOf('differences')
+  const differences = cellsOf((await exampleNamed('docs/migration.md', 'differences')).text).map(([title]) => title!)
   t.same(differences.toSorted(), [...Object.keys(SCENARIOS), ...Object.keys(ELSEWHERE)].toSorted())
   for (const { row } of [...DIFFERENCES, ...TYPE_DIFFERENCES]) t.ok(differences.includes(row), row)
   for (const file of Object.values(ELSEWHERE)) t.ok(existsSync(new URL(`../../${file}`, import.meta.url)), file)
 
-  const codes = cellsOf(tables.find(({ name }) => name === 'error codes')!.text).map(row => row.map(cell => cell.replaceAll('`', '')))
+  const codes = cellsOf((await exampleNamed('docs/migration.md', 'error codes')).text).map(row => row.map(cell => cell.replaceAll('`', '')))
   const { was, is } = SCENARIOS['Error codes'] as { was: string[], is: string[] }
   t.same(codes.map(([theirs, ours]) => `${theirs} ${ours}`).toSorted(), [...new Set(was.map((code, i) => `${code} ${is[i]}`))].toSorted())
 })

@@ -5,7 +5,7 @@ import t from 'tap'
 import * as ours from '../../lib/index.js'
 import type { WebSocketConnection, WebSocketPluginOptions } from '../../lib/index.js'
 import { startApp } from '../support/app.js'
-import { cellsOf, examplesOf } from '../support/examples.js'
+import { cellsOf, exampleNamed } from '../support/examples.js'
 import { binary, close, continuation, frame, ping, RawClient, text } from '../support/raw-client.js'
 import { ServerSockets, turns } from '../support/server-sockets.js'
 
@@ -253,8 +253,8 @@ const PROVOCATIONS: Record<string, { bytes?: Buffer, options?: WebSocketPluginOp
   FST_WS_ERR_SLOW_READER: { act: flood, options: { maxBufferedAmount: 64 * 1024 } }
 }
 
-t.test('the README\'s table of errors: each has the class and the close code that it says, and is told once', async t => {
-  const table = (await examplesOf('README.md')).find(({ name }) => name === 'codes')!
+t.test('the table of errors in the documentation: each has the class and the close code that it says, and is told once', async t => {
+  const table = await exampleNamed('docs/errors.md', 'codes')
   const provoked = new Set<string>()
   for (const [codes, className, effect] of cellsOf(table.text)) {
     const [, closeCode] = /close code (\d+)/.exec(effect!) ?? []

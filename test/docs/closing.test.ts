@@ -8,7 +8,7 @@ import type { Example } from '../support/examples.js'
 import { frame, RawClient, upgradeRequest } from '../support/raw-client.js'
 import { Client, fileOf, load, project, replaceAll, runChecks, startProcess } from './support.js'
 
-/** What the README says of a SIGTERM under load: the same program, with an echo, a hook that hangs, and less time. */
+/** What docs/closing.md says of a SIGTERM under load: the same program, with an echo, a hook that hangs, and less time. */
 async function checkDrain (t: Test, { text }: Example): Promise<void> {
   const program = replaceAll(text, {
     'closeTimeout: 5000': 'closeTimeout: 500',

@@ -1,7 +1,9 @@
+import { once } from 'node:events'
 import { access, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { WebSocket } from 'ws'
 import { ROOT, type Example } from '../support/examples.js'
-import { Client, fileOf, refusal, runChecks, start, startProcess } from './support.js'
+import { byName, Client, fileOf, refusal, replaceAll, runChecks, start, startProcess } from './support.js'
 
 runChecks({
   async install (t, { text }) {
@@ -35,6 +37,17 @@ runChecks({
     t.ok(lines.some(line => JSON.parse(line).msg === 'hello'))
   },
 
+  async 'quick start, page' (t, { text }) {
+    const { url } = await startProcess(t, fileOf(byName.get('quick start')!))
+    const script = replaceAll(text, { 'ws://localhost:3000': url })
+    const said: unknown[] = []
+    const AsyncFunction = (async () => {}).constructor as FunctionConstructor
+    const socket = await AsyncFunction('WebSocket', 'console', `${script}\nreturn socket`)(WebSocket, { log: (data: unknown) => said.push(data) }) as WebSocket
+    t.teardown(() => socket.terminate())
+    await once(socket, 'message')
+    t.strictSame(said, ['hello'])
+  },
+
   async commonjs (t, example) {
     const { url } = await startProcess(t, fileOf(example))
     t.equal(await (await Client.open(t, `${url}/hello`)).text(), 'hello')
@@ -49,6 +62,16 @@ runChecks({
     const player = await Client.open(t, `${url}/guess/7`)
     player.socket.send('{"number":7}')
     t.equal(await player.text(), '{"isRight":true}')
+  },
+
+  async overrides (t, { text }) {
+    const { name, version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    t.strictSame(JSON.parse(`{${text}}`), { overrides: { '@fastify/websocket': `npm:${name}@^${version}` } })
+  },
+
+  async 'types of imports' (t, { text }) {
+    const { name, types } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+    t.strictSame(JSON.parse(text), { compilerOptions: { paths: { '@fastify/websocket': [types.replace('.', `./node_modules/${name}`)] } } })
   },
 
   // Both sides of the difference run, and the same client cannot tell them apart.

@@ -174,15 +174,32 @@ export async function namesOf (place: (unknown: object) => object): Promise<stri
   return namesIn(await Fastify().register(websocket, options).then(() => '', (error: Error) => error.message))
 }
 
-const docs = (await readdir(join(ROOT, 'docs'))).filter(name => name.endsWith('.md')).sort().map(name => `docs/${name}`)
+/** Folders of docs/ that hold no documents: the site's. */
+const NO_DOCUMENTS = /^(?:node_modules|\.vitepress|api|project)\//
 
-// Those of docs/migration.md run on both packages: test/compat. Those of the others need packages of test/interop or test/brokers.
-const ELSEWHERE = ['docs/migration.md', 'docs/authentication.md', 'docs/client.md', 'docs/nats.md', 'docs/redis.md']
+const docs = (await readdir(join(ROOT, 'docs'), { recursive: true }))
+  .filter(name => name.endsWith('.md') && !NO_DOCUMENTS.test(name)).sort().map(name => `docs/${name}`)
 
-/** The documents with examples that are run here. */
-export const documents = ['README.md', ...docs.filter(name => !ELSEWHERE.includes(name)), 'docs/internals/decisions.md', 'docs/internals/ecosystem.md']
+/** The documents with examples, and all others that have links. */
+export const documents = ['README.md', ...docs]
+export const linked = [...documents, 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md']
 
-export const examples = await prepareExamples(documents)
+/** Documents whose examples need packages of other folders, and the tests there that run them. */
+const ELSEWHERE: Record<string, string> = {
+  'docs/authentication.md': 'test/interop/authentication.test.ts',
+  'docs/client.md': 'test/interop/client.test.ts',
+  'docs/nats.md': 'test/brokers/nats-docs.test.ts',
+  'docs/redis.md': 'test/brokers/redis-docs.test.ts'
+}
+
+/** The tests that check examples: those of this folder, and the others. */
+export const testsOfDocuments = [
+  ...(await readdir(import.meta.dirname)).filter(name => name.endsWith('.test.ts')).map(name => `test/docs/${name}`),
+  ...Object.values(ELSEWHERE),
+  'test/compat/migration.test.ts'
+].map(name => join(ROOT, name))
+
+export const examples = await prepareExamples(documents.filter(name => !(name in ELSEWHERE)))
 
 /** Reads the examples of documents, and writes those that are programs into the folder that they run in. */
 export async function prepareExamples (documents: readonly string[], folder = project): Promise<Example[]> {
@@ -204,7 +221,9 @@ export async function writeExample (example: Example, folder: string): Promise<v
 export async function testCoverage (t: Test, examples: readonly Example[], files: readonly string[]): Promise<void> {
   const checked = new Set<string>()
   for (const file of files) {
-    for (const [, quoted, plain] of (await readFile(file, 'utf8')).matchAll(/^ {2}async (?:'([^']+)'|(\w+)) \(/gm)) checked.add(quoted ?? plain!)
+    const text = await readFile(file, 'utf8')
+    for (const [, quoted, plain] of text.matchAll(/^ {2}async (?:'([^']+)'|(\w+)) \(/gm)) checked.add(quoted ?? plain!)
+    for (const [, name] of text.matchAll(/\bexampleNamed\('[^']+', '([^']+)'\)/g)) checked.add(name!)
   }
   for (const { name, place } of examples) t.ok(checked.has(name), `${place} has a check: '${name}'`)
   t.equal(new Set(examples.map(({ name }) => name)).size, examples.length, 'no two have one name')

@@ -49,6 +49,13 @@ export async function examplesOf (file: string): Promise<Example[]> {
   return examples
 }
 
+/** The example of this name. What else names one of a document is not seen by `testCoverage`. */
+export async function exampleNamed (file: string, name: string): Promise<Example> {
+  const example = (await examplesOf(file)).find(example => example.name === name)
+  if (example === undefined) throw new Error(`${file} has no example with the name '${name}'`)
+  return example
+}
+
 /** The cells of a table, without its head, and without the marks of code. */
 export function cellsOf (table: string): string[][] {
   return table.split('\n').slice(2).map(row => row.slice(1, -1).split(/(?<!\\)\|/).map(cell => cell.trim()))

@@ -12,7 +12,7 @@ import * as v from 'valibot'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
 import websocket, { type AsyncApiDocument, type AsyncApiOptions } from '../../../lib/index.js'
-import { examplesOf } from '../../support/examples.js'
+import { exampleNamed } from '../../support/examples.js'
 import { runExample } from '../../support/run-example.js'
 import { SCHEMA_CASES } from '../../asyncapi/schema-cases.js'
 import { chat } from '../../asyncapi/topics-app.js'
@@ -494,6 +494,6 @@ t.test('examples/asyncapi, and the document in the documentation', async t => {
   const [data] = await once(client, 'message')
   t.match(JSON.parse(String(data)), { type: 'price', product: 'pears', cents: Number })
 
-  const document = (await examplesOf('docs/asyncapi.md')).find(({ name }) => name === 'asyncapi document')!
+  const document = await exampleNamed('docs/asyncapi.md', 'asyncapi document')
   t.equal((await parse(t, document.text)).channels().length, 1)
 })
