@@ -6,8 +6,10 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { compileTests } from './compile-tests.js'
 import { build, install, ROOT } from './prepare.js'
 
+const TAP = 'node_modules/tap/dist/esm/run.mjs'
 const TSC = 'node_modules/typescript-7/bin/tsc'
 
 /** Folders whose tests are not for tap: those of installed packages, and those that other test runners run in a test of ours. */
@@ -72,7 +74,7 @@ const suites = names.length === 0 ? ['unit'] : names
 
 const failed: string[] = []
 build()
-await buildTap()
+await Promise.all([buildTap(), compileTests()])
 for (const name of suites) await runSuite(name)
 if (failed.length > 0) {
   console.error(`\nFailed: ${failed.join(', ')}`)
@@ -90,7 +92,7 @@ async function runSuite (name: string): Promise<void> {
   const checks = projects.map(project => () => run(process.execPath, TSC, '--noEmit', '--singleThreaded', '-p', project))
   if (name === 'unit') checks.push(() => run('npm', 'run', '--silent', 'lint'), () => run('npm', 'run', '--silent', 'typecheck'))
   const files = isFiltered ? [] : folders.flatMap(testsIn)
-  const tests = run('tap', '--disable-coverage', ...tap, ...tapArgs, ...files)
+  const tests = run(process.execPath, '--import=./scripts/spawn-compiled.js', TAP, '--disable-coverage', ...tap, ...tapArgs, ...files)
   // Beside the tests, one after the other.
   if (!isFiltered) for (const check of checks) await check()
   await tests

@@ -8,12 +8,16 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
+import { register } from 'tsx/esm/api'
 import { WebSocket, type ClientOptions, type RawData } from 'ws'
 import websocket, { type WebSocketPluginOptions } from '../../lib/index.js'
 import { createProject, examplesOf, ROOT, toProgram, type Example } from '../support/examples.js'
 import '../support/any-port.js'
 
 // Every example in the documentation is run as it is printed, and has to do what the text around it says.
+
+// The examples are TypeScript, and what `npm test` compiles beforehand are the tests only.
+register()
 
 export const project = await createProject(t)
 

@@ -5,21 +5,20 @@ import { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { finished } from 'node:stream'
 import t from 'tap'
-import type websocketPlugin from '../../../lib/index.js'
+import { tsImport } from 'tsx/esm/api'
+import websocket from '../../../lib/index.js'
 import { ACCEPT, RawClient, upgradeRequest } from '../../support/raw-client.js'
 
 // The response of an upgrade is Node's only once somebody uses it as such. So whatever a hook does with `reply.raw` is done
 // twice here: with such a response, and with `FASTIFY_WS_ROUTES_WITHOUT=lean-responses`, which always has Node's.
 
-type Plugin = typeof websocketPlugin
-
-const LEAN = (await t.mockImport<{ default: Plugin }>('../../../lib/index.js', {})).default
+type Plugin = typeof websocket
 
 async function importWithout (): Promise<Plugin> {
   const { FASTIFY_WS_ROUTES_WITHOUT: before } = process.env
   process.env.FASTIFY_WS_ROUTES_WITHOUT = 'lean-responses'
   try {
-    return (await t.mockImport<{ default: Plugin }>('../../../lib/index.js', {})).default
+    return (await tsImport('../../../lib/index.ts', import.meta.url) as { default: Plugin }).default
   } finally {
     if (before === undefined) delete process.env.FASTIFY_WS_ROUTES_WITHOUT
     else process.env.FASTIFY_WS_ROUTES_WITHOUT = before
@@ -90,7 +89,7 @@ function isLean (reply: FastifyReply): boolean {
 t.test('a handshake needs no response of Node, whatever is set on the reply', async t => {
   const lean: boolean[] = []
   const see = (reply: FastifyReply): void => { lean.push(isLean(reply)) }
-  const { head } = await handshake(LEAN, {
+  const { head } = await handshake(websocket, {
     onRequest: reply => {
       reply.header('X-Header', 'value').header('Set-Cookie', 'a=1').header('Set-Cookie', 'b=2').header('x-number', 3).header('x-latin', '\u00e9')
       see(reply)
@@ -240,7 +239,7 @@ const SCENARIOS: Record<string, Hooks> = {
 
 for (const [name, hooks] of Object.entries(SCENARIOS)) {
   t.test(`the same as with a response of Node: ${name}`, async t => {
-    const lean = await handshake(LEAN, hooks)
+    const lean = await handshake(websocket, hooks)
     const full = await handshake(FULL, hooks)
     t.strictSame(lean, full)
     t.ok(full.head.startsWith('HTTP/1.1 '))
@@ -273,7 +272,7 @@ t.test('a response whose client has left', async t => {
     await app.close()
     return notes
   }
-  t.strictSame(await leave(LEAN), await leave(FULL))
+  t.strictSame(await leave(websocket), await leave(FULL))
 })
 
 t.test('a subscriber gets each response when it is created', { skip: Number(process.versions.node.split('.')[0]) < 26 && 'Node publishes none' }, async t => {
@@ -282,6 +281,6 @@ t.test('a subscriber gets each response when it is created', { skip: Number(proc
   channel('http.server.response.created').subscribe(subscriber)
   t.teardown(() => channel('http.server.response.created').unsubscribe(subscriber))
   let raw: unknown
-  await handshake(LEAN, { onRequest: reply => { raw = reply.raw } })
+  await handshake(websocket, { onRequest: reply => { raw = reply.raw } })
   t.strictSame(created, [raw])
 })
