@@ -2,9 +2,10 @@ import type { ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo, type Server } from 'node:net'
+import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { certificate } from '../support/certificate.js'
 import { startProgram } from '../support/child-process.js'
@@ -31,6 +32,23 @@ async function said (child: ChildProcess, what: RegExp): Promise<void> {
     })
     child.on('exit', () => reject(new Error(`it ended with\n${text}`)))
   })
+}
+
+/** Resolves when a program that does not say so listens there. */
+async function untilListening (child: ChildProcess, address: string): Promise<void> {
+  const { hostname, port } = new URL(`http://${address}`)
+  while (child.exitCode === null) {
+    const socket = connect(Number(port), hostname)
+    const isListening = await once(socket, 'connect').then(() => true, () => false)
+    socket.destroy()
+    if (isListening) return
+    await delay(20)
+  }
+}
+
+/** Caddy and Apache are installed later than the tests of the docs run: `test/matrix` needs them. */
+function ifThere (program: 'caddy' | 'apache2'): { skip?: string } {
+  return findProgram(program) === null ? { skip: `${program} is not installed` } : {}
 }
 
 /** What a browser on a page of the site gets through a proxy, and one on another page. */
@@ -102,6 +120,53 @@ runChecks({
       startProgram(t, findProgram('haproxy')!, ['-db', '-f', join(folder, 'haproxy.cfg')], { inherit: [fd] })
       server.close()
       await checkProxy(t, `127.0.0.1:${port}`)
+    })
+  },
+
+  async caddy (t, { text }) {
+    await t.test('passes WebSockets on', ifThere('caddy'), async t => {
+      const upstream = await startBehindProxy(t)
+      const folder = await temporaryFolder(t)
+      const address = await freeAddress()
+      const { hostname, port } = new URL(`http://${address}`)
+      const printed = replaceAll(text, {
+        'example.com {': `https://example.com:${port} {\n  bind ${hostname}\n  tls ${folder}/cert.pem ${folder}/key.pem`,
+        '127.0.0.1:3000': upstream
+      })
+      // the client of this test asks for no name
+      await writeFile(join(folder, 'Caddyfile'), `{\n  admin off\n  auto_https off\n  default_sni localhost\n}\n${printed}`)
+      const caddy = startProgram(t, findProgram('caddy')!, ['run', '--adapter', 'caddyfile', '--config', join(folder, 'Caddyfile')])
+      await untilListening(caddy, address)
+      await checkProxy(t, address)
+    })
+  },
+
+  async apache (t, { text }) {
+    await t.test('passes WebSockets on', ifThere('apache2'), async t => {
+      const upstream = await startBehindProxy(t)
+      const folder = await temporaryFolder(t)
+      const address = await freeAddress()
+      const printed = replaceAll(text, {
+        '*:443': address,
+        '127.0.0.1:3000': upstream,
+        '/etc/ssl/example.com.pem': join(folder, 'cert.pem'),
+        '/etc/ssl/example.com.key': join(folder, 'key.pem')
+      })
+      const modules = ['mpm_event', 'authz_core', 'headers', 'proxy', 'proxy_http', 'ssl']
+      await writeFile(join(folder, 'apache.conf'), `
+        ${modules.map(name => `LoadModule ${name}_module /usr/lib/apache2/modules/mod_${name}.so`).join('\n')}
+        Listen ${address} https
+        PidFile ${folder}/pid
+        ErrorLog ${folder}/error.log
+        User nobody
+        Group nogroup
+        StartServers 1
+        ThreadsPerChild 64
+        MaxRequestWorkers 128
+        ${printed}`)
+      const apache = startProgram(t, findProgram('apache2')!, ['-d', folder, '-f', 'apache.conf', '-X'])
+      await untilListening(apache, address)
+      await checkProxy(t, address)
     })
   },
 
