@@ -1,6 +1,7 @@
 import type { Broker, BrokerAnchor, BrokerEvents, BrokerPosition, BrokerPresence, BrokerPublication, BrokerRead } from '../../types/broker.js'
 import { announce, readAnnouncement } from './announcements.js'
 import { Commands } from './commands.js'
+import { Echo } from './echo.js'
 import { KeepAlive } from './keep-alive.js'
 import { publishKept, readHistory } from './history.js'
 import { Keys } from './keys.js'
@@ -70,7 +71,8 @@ export class RedisBroker implements Broker {
       if (!driver.isCluster) return singleTopology(driver)
       return this.#command === 'SPUBLISH' ? shardedTopology(commands, this.#keys) : unshardedTopology(commands)
     }
-    const subscriptions: Subscriptions = new Subscriptions(this.#keys, timeout, look, {
+    const echo = driver.isCluster ? null : new Echo(commands, this.#keys.channel(''), timeout)
+    const subscriptions: Subscriptions = new Subscriptions(this.#keys, timeout, look, echo, {
       message: (topic, data) => {
         const message = readAnnouncement(data)
         if (message === null) return

@@ -22,6 +22,7 @@ export class Commands {
   #connection: RedisConnection | null = null
   #pending: Pending | null = null
   #why = 'it has not been reached yet'
+  #waiting: Array<() => void> = []
 
   /**
    * @param timeout milliseconds for the answer to a command @param check is done on each new connection
@@ -36,7 +37,12 @@ export class Commands {
         this.#connection = connection
         await check()
       },
-      up: () => events.state(true),
+      up: () => {
+        const waiting = this.#waiting
+        this.#waiting = []
+        for (const resolve of waiting) resolve()
+        events.state(true)
+      },
       down: error => {
         this.#why = error.message
         this.#connection = null
@@ -65,6 +71,15 @@ export class Commands {
 
   get isUp (): boolean {
     return this.#link.opened !== null
+  }
+
+  async whenUp (): Promise<void> {
+    if (!this.isUp) await new Promise<void>(resolve => this.#waiting.push(resolve))
+  }
+
+  /** Ends the connection as if it had broken: it comes back, perhaps to another server. */
+  break (error: Error): void {
+    this.#link.break(error)
   }
 
   run (script: Script, keys: string[], args: Argument[]): Promise<Reply> {

@@ -55,7 +55,7 @@ function driverOf (client: unknown): RedisDriver {
       // Pools, and node-redis' own client of Sentinel, have no connection that could be watched.
       const isKnown = isCluster(client as NodeRedisLike) || typeof (client as { isReady?: unknown, ping?: unknown }).isReady === 'boolean'
       if (isKnown && !('acquire' in client) && !('execute' in client)) return new NodeRedisDriver(client as NodeRedisLike)
-      refuse("option 'client' of redis()", `${CLIENT}; of node-redis one that createClient or createCluster has made`, client)
+      refuse("option 'client' of redis()", `${CLIENT}; of node-redis one that createClient or createCluster has made, and for Sentinel one of ioredis`, client)
     }
   }
   return refuse("option 'client' of redis()", CLIENT, client)

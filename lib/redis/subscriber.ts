@@ -18,6 +18,8 @@ interface Waiter {
 export interface SubscriberEvents {
   /** Opens a connection to the node. */
   open (events: ConnectionEvents): Promise<SubscriberConnection>
+  /** Makes sure that messages come through the connection. It is subscribed to the topic without a name. */
+  check: (() => Promise<void>) | null
   /** @returns the topics that are to be there when the connection is up */
   topics (): string[]
   message (topic: string, data: Buffer): void
@@ -38,6 +40,8 @@ export class Subscriber {
   readonly #changes = new Map<string, boolean>()
   readonly #waiters = new Map<string, Waiter[]>()
   #isWorking = false
+  /** Rejects what waits for something else than an answer of the connection. */
+  #breaks: (error: Error) => void = () => {}
   /** Why there is no connection. */
   #why = 'it has not been reached yet'
 
@@ -57,6 +61,10 @@ export class Subscriber {
       }),
       prepare: async connection => {
         this.#pending = new Pending(timeout, true, () => connection.ping(), error => this.#link.break(error))
+        if (events.check !== null) {
+          await this.#send(connection, this.#pending, [''], true)
+          await this.#unlessBroken(events.check())
+        }
         topics = events.topics()
         for (let i = 0; i < topics.length; i += BATCH) await this.#send(connection, this.#pending, topics.slice(i, i + BATCH), true)
       },
@@ -66,6 +74,7 @@ export class Subscriber {
         this.#pending?.end(error)
         this.#pending = null
         this.#fail(error)
+        this.#breaks(error)
         events.down(error)
       }
     })
@@ -126,6 +135,11 @@ export class Subscriber {
     const error = new Error(this.#why)
     this.#pending?.end(error)
     this.#fail(error)
+    this.#breaks(error)
+  }
+
+  #unlessBroken (promise: Promise<void>): Promise<void> {
+    return Promise.race([promise, new Promise<never>((_resolve, reject) => { this.#breaks = reject })])
   }
 
   #fail (error: Error): void {

@@ -1,3 +1,4 @@
+import type { Echo } from './echo.js'
 import { PARTITIONS, type Keys } from './keys.js'
 import { Subscriber } from './subscriber.js'
 import type { Topology } from './topology.js'
@@ -17,6 +18,7 @@ export class Subscriptions {
   readonly #timeout: number
   readonly #look: () => Promise<Topology>
   readonly #events: SubscriptionEvents
+  readonly #echo: Echo | null
   readonly #nodes = new Map<string, Subscriber>()
   /** Topics that the server has confirmed, by partition. */
   readonly #topics: ReadonlyArray<Set<string>> = Array.from({ length: PARTITIONS }, () => new Set<string>())
@@ -25,11 +27,12 @@ export class Subscriptions {
   #isLooking = false
   #isClosed = false
 
-  /** @param look finds out which node has which partition */
-  constructor (keys: Keys, timeout: number, look: () => Promise<Topology>, events: SubscriptionEvents) {
+  /** @param look finds out which node has which partition @param echo checks each new connection; `null` in a cluster, where each is to a known node */
+  constructor (keys: Keys, timeout: number, look: () => Promise<Topology>, echo: Echo | null, events: SubscriptionEvents) {
     this.#keys = keys
     this.#timeout = timeout
     this.#look = look
+    this.#echo = echo
     this.#events = events
   }
 
@@ -109,8 +112,10 @@ export class Subscriptions {
         const open = this.#topology!.open.get(id)
         return open === undefined ? Promise.reject(new Error('the node is not known any more')) : open(events, this.#timeout)
       },
+      check: this.#echo === null ? null : () => this.#echo!.check(),
       topics: () => this.#topicsOf(id),
       message: (topic, data) => {
+        if (topic === '') this.#echo?.receive(data)
         if (!this.#isClosed && this.#topics[this.#keys.partitionOf(topic)]!.has(topic)) this.#events.message(topic, data)
       },
       up: topics => {

@@ -136,6 +136,28 @@ for (const [name, create] of COMMON) {
         return room.got.length > 0
       }, 'messages of the new server')
     })
+
+    await t.test('that the connection for messages takes part in alone, while the old server takes writes', async t => {
+      const { master, replica, proxy, promote } = await startReplicated(t)
+      const [one, two] = [await start(t, create, master.port), await start(t, create, proxy.port)]
+      const [room, price] = [await subscribe(t, two, 'rooms/1'), await subscribe(t, two, 'prices')]
+      await one.app.websocketServer.publish('rooms/1', 1)
+      await room.until(1)
+      await promote()
+      await one.app.websocketServer.publish('rooms/1', 2)
+      await room.until(2)
+      proxy.target = replica.port
+      const before = two.app.websocketServer.stats.topics.reconnects
+      proxy.cut(sent => /\r\nsubscribe\r\n/i.test(sent))
+      await until(() => room.resets === 1, 'the reset: the process is on the new server, which does not have the second message')
+      await until(() => price.gaps > 0, 'the gap')
+      await until(areUp(two), 'both connections')
+      t.ok(two.app.websocketServer.stats.topics.reconnects > before)
+      const count = room.got.length
+      await two.app.websocketServer.publish('rooms/1', 3)
+      await room.until(count + 1)
+      t.equal(room.got.at(-1), 3)
+    })
   })
 }
 
@@ -173,7 +195,7 @@ t.test('a process that is killed while it publishes', { skip: noRedis }, async t
   for (const inFlight of [1, 64]) {
     const before = room.got.length
     const child = await startChild(t, server)
-    child.process.send(inFlight)
+    child.process.send({ topic: 'rooms/1', inFlight })
     await until(() => child.published.length > 500, 'messages')
     await child.kill()
     const { messages } = await app.app.websocketServer.topic('rooms/1').history({ limit: 1 })
@@ -184,6 +206,40 @@ t.test('a process that is killed while it publishes', { skip: noRedis }, async t
     t.ok(got.length >= Math.max(...child.published), 'what resolved was delivered')
     t.equal(messages.at(-1)?.message, got.at(-1), 'so was what was stored')
   }
+
+  const price = await subscribe(t, app, 'prices')
+  const child = await startChild(t, server)
+  child.process.send({ topic: 'prices', inFlight: 16 })
+  await until(() => child.published.length > 500, 'messages')
+  await child.kill()
+  await app.app.websocketServer.publish('prices', -1)
+  await until(() => price.got.at(-1) === -1, 'the last one')
+  const got = price.got.slice(0, -1) as number[]
+  t.same(got, range(1, got.length), 'without history too: each once, in order')
+  t.ok(got.length >= Math.max(...child.published), 'what resolved was delivered')
+  t.equal(price.gaps, 0)
+})
+
+t.test('the clients of a process that is killed come back to another one, and miss nothing', { skip: noRedis }, async t => {
+  const server = await RedisServer.start(t, '--appendfsync', 'no')
+  const app = await start(t, createIoRedis, server.port)
+  const child = await startChild(t, server)
+  let isKilled = false
+  const url = (): string => isKilled ? app.url : child.url
+  const clients = await Promise.all(range(1, 5).map(() => subscribe(t, { url }, 'rooms/1')))
+  child.process.send({ topic: 'rooms/1', inFlight: 8 })
+  await until(() => child.published.length > 300, 'messages')
+  isKilled = true
+  await child.kill()
+  const { messages: [last] } = await app.app.websocketServer.topic('rooms/1').history({ limit: 1 })
+  const stored = last!.message as number
+  for (const n of range(1, 20)) await app.app.websocketServer.publish('rooms/1', stored + n)
+  for (const client of clients) {
+    await client.until(stored + 20)
+    t.same(client.got, range(1, stored + 20), 'each once, in order')
+    t.equal(client.resets, 0)
+  }
+  t.ok(stored >= Math.max(...child.published), 'what resolved is among them')
 })
 
 t.test('processes whose clocks differ by minutes', { skip: noRedis }, async t => {

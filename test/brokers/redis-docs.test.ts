@@ -34,6 +34,11 @@ runChecks({
     await checkSetup(t, example)
   },
 
+  async 'redis sentinel' (t, { text }) {
+    // redis-sentinel.test.ts has a real one.
+    t.match(text, /new Redis\(\{ name: 'main', sentinels: /)
+  },
+
   async 'redis options' (t, { text }) {
     let message = ''
     try {
@@ -47,6 +52,6 @@ runChecks({
 
 t.test('every example has a check, and is typed', async t => {
   await testCoverage(t, examples, [import.meta.filename])
-  for (const name of ['redis setup', 'redis node-redis']) await writeFile(fileOf(byName.get(name)!), byName.get(name)!.text)
+  for (const name of ['redis setup', 'redis node-redis', 'redis sentinel']) await writeFile(fileOf(byName.get(name)!), byName.get(name)!.text)
   await typeCheck(project)
 })

@@ -7,6 +7,8 @@ import { resetAll } from '../support/reset-all.js'
 export class TcpProxy {
   private readonly server = createServer(client => this.connected(client))
   private readonly pairs = new Set<[Socket, Socket]>()
+  /** What the client of each pair has sent, up to a few kilobytes. */
+  private readonly sent = new Map<[Socket, Socket], string>()
   /** The port that new connections go to. */
   target: number
   /** Nothing comes through any more, and nobody hears of it. */
@@ -33,8 +35,9 @@ export class TcpProxy {
     return (this.server.address() as AddressInfo).port
   }
 
-  cut (): void {
-    resetAll(this.pairs)
+  /** @param which connections, by what their clients have sent; default: all */
+  cut (which: (sent: string) => boolean = () => true): void {
+    resetAll([...this.pairs].filter(pair => which(this.sent.get(pair) ?? '')))
   }
 
   private connected (client: Socket): void {
@@ -43,6 +46,8 @@ export class TcpProxy {
     this.pairs.add(pair)
     for (const [from, to] of [pair, [server, client]] as const) {
       from.on('data', data => {
+        const sent = this.sent.get(pair) ?? ''
+        if (from === client && sent.length < 4_096) this.sent.set(pair, sent + data.toString('latin1'))
         if (this.isFrozen) return
         if (this.delay === 0) to.write(data)
         else setTimeout(() => to.write(data), this.delay)
@@ -50,6 +55,7 @@ export class TcpProxy {
       from.on('error', () => {})
       from.on('close', () => {
         this.pairs.delete(pair)
+        this.sent.delete(pair)
         to.destroy()
       })
     }

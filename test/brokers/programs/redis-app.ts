@@ -24,16 +24,16 @@ const { app, url } = await startApp({ teardown () {} }, redis({ client }))
 
 let n = 0
 /** Publishes as fast as it can. */
-function publish (): void {
+function publish (topic: string): void {
   const number = ++n
-  app.websocketServer.publish('rooms/1', number).then(() => {
+  app.websocketServer.publish(topic, number).then(() => {
     process.send!(number)
-    publish()
+    publish(topic)
   }, () => {})
 }
 
-process.on('message', (inFlight: number) => {
-  for (let i = 0; i < inFlight; i++) publish()
+process.on('message', ({ topic, inFlight }: { topic: string, inFlight: number }) => {
+  for (let i = 0; i < inFlight; i++) publish(topic)
 })
 process.on('disconnect', () => process.exit())
 process.send!(url)
