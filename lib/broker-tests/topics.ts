@@ -5,7 +5,9 @@ import { HISTORY, silence, topicName, unique, type Checks } from './processes.js
 const NAMES = [
   'a', 'A', 'a.b', 'a:b', 'a/b', 'a b', 'a\tb', 'a\nb', 'a\r\nb', '\0', '\x1f', '\x7f', ' ', '.', '..', '/', ':', '*', '**', '?', '>', 'a.*', 'a.>', 'a.b.', '.a',
   '[ab]', '{a}', '}{', '{}', '$', '$JS.API.>', '$KV.a', '_INBOX.a', '__proto__', 'constructor', '%', '%41', '\\', '"', "'", '`', '#', '+', '-', '_', '=', '|', '~', '&',
-  'é', 'e\u0301', 'ß', '名前', '😀', '\u2028', '\ufeff', '\ufffd', '\u{10ffff}', 'null', 'undefined', '0', '-1', 'meta', 'leases', 'members'
+  'é', 'e\u0301', 'ß', '名前', '😀', '\u2028', '\ufeff', '\ufffd', '\u{10ffff}', 'null', 'undefined', '0', '-1', 'meta', 'leases', 'members',
+  // names of keys, channels and streams
+  'ws:{0}:leases', '}:c:a', '{0}:c:a', 's:a', 'm:a', 'i:1:aa', 'o:a', 'fastify-ws-state', 'fastify-ws.a'
 ]
 
 const MAX_BYTES = 255

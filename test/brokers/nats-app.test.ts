@@ -1,3 +1,4 @@
+import { jetstreamManager } from '@nats-io/jetstream'
 import Fastify from 'fastify'
 import t from 'tap'
 import websocket from '../../lib/index.js'
@@ -39,6 +40,7 @@ t.test('topics over NATS', { skip: noNats }, async t => {
     t.equal(room.got.at(-1), 21)
     t.equal(room.resets, 0)
     t.ok(price.gaps >= 1, 'without history, the subscriber hears of the gap')
+    t.same(price.got, [1, 2], 'and gets nothing twice')
   })
 
   await t.test('frozen for longer than publishTimeout', async t => {
@@ -79,6 +81,40 @@ t.test('a line to the server that dies without a word', { skip: noNats }, async 
   proxy.cut()
   await room.until(2)
   t.same(room.got, [1, 2], 'what was missed is read')
+  t.equal(room.resets, 0)
+})
+
+t.test('a slow line to the server', { skip: noNats }, async t => {
+  const server = await NatsServer.start(t)
+  const proxy = await TcpProxy.start(t, server.port)
+  const [one, far] = [await startNatsApp(t, server), await startNatsApp(t, server, proxy.port)]
+  const room = await subscribe(t, far, 'rooms/1')
+  proxy.delay = 100
+  for (let n = 1; n <= 10; n++) await (n % 2 === 0 ? far : one).app.websocketServer.publish('rooms/1', n)
+  await room.until(10)
+  t.same(room.got, Array.from({ length: 10 }, (_, i) => i + 1))
+  t.ok(isUp(far), 'slow is not dead')
+  t.same([room.resets, far.app.websocketServer.stats.topics.reconnects], [0, 0])
+})
+
+t.test('a stream that takes nothing more', { skip: noNats }, async t => {
+  const server = await NatsServer.start(t)
+  const [one, two] = [await startNatsApp(t, server), await startNatsApp(t, server)]
+  const [room, price] = [await subscribe(t, two, 'rooms/1'), await subscribe(t, two, 'prices')]
+  await one.app.websocketServer.publish('rooms/1', 1)
+  await room.until(1)
+  const { streams } = await jetstreamManager(await server.connect(t))
+  const { config } = await streams.info('fastify-ws-1000-60')
+  await streams.update(config.name, { ...config, max_bytes: 1, discard: 'new' as never })
+  const id = 'when-there-is-room'
+  await t.rejects(one.app.websocketServer.publish('rooms/1', 2, { id }), { code: 'FST_WS_ERR_PUBLISH', message: /maximum bytes exceeded/ })
+  await one.app.websocketServer.publish('prices', 1)
+  await price.until(1)
+  await streams.update(config.name, config)
+  for (let n = 0; n < 2; n++) await one.app.websocketServer.publish('rooms/1', 2, { id })
+  await one.app.websocketServer.publish('rooms/1', 3)
+  await room.until(3)
+  t.same(room.got, [1, 2, 3], 'what was refused has left no hole')
   t.equal(room.resets, 0)
 })
 

@@ -58,6 +58,7 @@ for (const [name, create] of COMMON) {
       t.same(room.got.slice(-1), [21])
       t.equal(room.resets, 0)
       t.ok(price.gaps >= 1, 'without history, the subscriber hears of the gap')
+      t.same(price.got, [1, 2], 'and gets nothing twice')
     })
 
     await t.test('frozen for longer than publishTimeout', async t => {

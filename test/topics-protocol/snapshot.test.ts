@@ -1,24 +1,8 @@
 import t from 'tap'
 import { setImmediate } from 'node:timers/promises'
-import type { BrokerEvents, BrokerMessage } from '../../lib/index.js'
-import { MemoryBroker } from '../../lib/topics/memory-broker.js'
 import { startApp } from '../support/app.js'
 import { ProtocolClient, startProcesses } from './support.js'
-
-/** A broker whose announcements do not arrive while it is deaf. */
-class DeafBroker extends MemoryBroker {
-  isDeaf = false
-  own: BrokerEvents | null = null
-
-  override start (events: BrokerEvents): Promise<void> {
-    this.own = events
-    return super.start({
-      message: (topic: string, message: BrokerMessage) => { if (!this.isDeaf) events.message(topic, message) },
-      interrupted: topics => events.interrupted(topics),
-      state: (isUp, error) => events.state(isUp, error)
-    })
-  }
-}
+import { DeafBroker } from '../topics/deaf-broker.js'
 
 const HISTORY = { messages: 5, seconds: 60 }
 
