@@ -12,7 +12,7 @@ t.test('docs/integrations.md names the versions that are tested', async t => {
   const text = await readFile(join(ROOT, 'docs/integrations.md'), 'utf8')
   const named = [...text.matchAll(/`((?:@[\w-]+\/)?[\w.-]+)` (\d+\.\d+\.\d+)/g)].map(([, name, version]) => `${name} ${version}`)
   t.ok(named.length > 20, `${named.length} versions`)
-  // test/interop/yjs.test.ts has the server's part of that version
+  // examples/yjs has the server's part of that version
   t.strictSame(named.filter(entry => !tested.has(entry) && entry !== 'y-websocket 2.1.0'), [])
 })
 
