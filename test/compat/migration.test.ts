@@ -510,7 +510,7 @@ const SCENARIOS: Record<string, Scenario> = {
     is: 1009
   },
 
-  '`websocket: false` beside a `wsHandler`': {
+  '`websocket: false` together with a `wsHandler`': {
     async observe (t, start) {
       const { port } = await start(app => {
         app.route({ method: 'GET', url: '/', websocket: false, handler: async () => 'http', wsHandler: () => {} })

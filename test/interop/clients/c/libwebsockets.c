@@ -165,7 +165,7 @@ int main (int argc, char *argv[]) {
     .open = open_connection, .send = send_message, .next = next_message, .send_fragments = send_fragments, .ping = ping,
     .close = close_connection, .wait_closed = wait_closed,
     .cannot = (const char *[][2]) {
-      { "inflating", "where compression was agreed on, it gives a message that is not compressed to its callback for ever" },
+      { "inflating", "where compression was agreed on, it gives a message that is not compressed to its callback repeatedly" },
       { NULL, NULL }
     }
   });
