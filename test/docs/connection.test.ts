@@ -3,6 +3,15 @@ import { gzipSync } from 'node:zlib'
 import { Client, runChecks, start } from './support.js'
 
 runChecks({
+  async connection (t, example) {
+    const { url } = await start(t, example)
+    const client = await Client.open(t, `${url}/upper`)
+    client.socket.send('hello')
+    t.equal(await client.text(), 'HELLO')
+    client.socket.close(4000, 'bye')
+    t.strictSame(await client.closed, { code: 4000, reason: 'bye' })
+  },
+
   async 'for await' (t, example) {
     const { url } = await start(t, example)
     const client = await Client.open(t, `${url}/sum`)

@@ -42,6 +42,15 @@ runChecks({
     t.strictSame((await app.inject('/here')).json(), { inChat: 2 })
   },
 
+  async 'closing a user' (t, example) {
+    const { url } = await start(t, example)
+    const [one, two, bob] = await Promise.all(['ada', 'ada', 'bob'].map(user => Client.open(t, `${url}/inbox?user=${user}`)))
+    one!.socket.send('log me out')
+    for (const client of [one!, two!]) t.strictSame(await client.closed, { code: 4001, reason: 'logged out' })
+    bob!.socket.send('hello')
+    t.equal(await bob!.text(), 'you wrote hello')
+  },
+
   async rooms (t, example) {
     const { url } = await start(t, example)
     const [ada, bob, eve] = await Promise.all(['tea', 'tea', 'coffee'].map(room => Client.open(t, `${url}/rooms/${room}`)))

@@ -83,6 +83,15 @@ runChecks({
     t.strictSame(log().map(({ args }) => args[0]), ['127.0.0.1 was refused with 403: FST_WS_ERR_ORIGIN', '127.0.0.1 was refused with 404: 404'])
   },
 
+  async stats (t, { text }) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(websocket)
+    await app.ready()
+    const names = cellsOf(text).flatMap(([name]) => name!.replaceAll('`', '').split(', '))
+    t.strictSame(names, Object.keys(app.websocketServer.stats).sort((a, b) => names.indexOf(a) - names.indexOf(b)))
+  },
+
   // The table has every channel that there is in the sources, with a type that is exported.
   async channels (t, { text }) {
     const rows = cellsOf(text).map(([name, type]) => ({ name: name!.replaceAll('`', ''), type: type!.replaceAll('`', '') }))

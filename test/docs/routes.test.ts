@@ -1,9 +1,45 @@
 import Fastify from 'fastify'
+import type { Test } from 'tap'
 import websocket from '../../lib/index.js'
+import { resolvePluginOptions } from '../../lib/options/index.js'
 import { cellsOf } from '../support/examples.js'
 import { Client, namesIn, namesOf, refusal, runChecks, start } from './support.js'
 
+/** The value that a cell says, in the units of the option. */
+function valueOf (cell: string): unknown {
+  const [, number, unit] = /^([\d,]+)(?: (MiB))?$/.exec(cell) ?? []
+  if (number !== undefined) return Number(number.replaceAll(',', '')) * (unit === 'MiB' ? 1024 * 1024 : 1)
+  const [, code] = /^`(.+)`$/.exec(cell) ?? []
+  return code === 'false' ? false : code === 'Infinity' ? Infinity : code?.replaceAll("'", '')
+}
+
+/** Each default that is a value is that of the sources. */
+function checkDefaults (t: Test, cells: string[][]): void {
+  const { route, topics, ...plugin } = resolvePluginOptions({})
+  const defaults = { ...plugin, ...route } as Record<string, unknown>
+  let compared = 0
+  for (const [option, type, cell] of cells) {
+    t.not(type, '', option)
+    const [, name] = /`(\w+)`/.exec(option!)!
+    const value = valueOf(cell!)
+    if (value === undefined) continue
+    // `false` turns off what is null in the settings, and an infinite time.
+    t.ok(defaults[name!] === value || (value === false && [null, Infinity].includes(defaults[name!] as null)), `${name}: ${cell}`)
+    compared++
+  }
+  t.ok(compared >= 10, `${compared} defaults`)
+  const [, , heartbeat] = cells.find(([option]) => option === '● `heartbeat`')!
+  t.strictSame(heartbeat!.split(' and ').map(valueOf), Object.values(route.heartbeat!))
+}
+
 runChecks({
+  async 'plugin and route' (t, example) {
+    const { url } = await start(t, example)
+    const client = await Client.open(t, `${url}/upload`)
+    client.socket.send(Buffer.alloc(64 * 1024 + 1))
+    t.equal(await client.text(), '65537 bytes')
+  },
+
   async routes (t, example) {
     const { app, url } = await start(t, example)
     t.equal(await (await Client.open(t, `${url}/hello`)).text(), 'hello')
@@ -32,9 +68,10 @@ runChecks({
     const cells = cellsOf(text)
     const rows = cells.map(([option]) => /^(● )?`(\w+)`$/.exec(option!)!)
     t.strictSame(new Set(rows.map(row => row[2])), new Set(await namesOf(unknown => unknown)))
-    const [, , compatibility] = cells.find(([option]) => option === '`options`')!
+    const [, , , compatibility] = cells.find(([option]) => option === '`options`')!
     const [, nested] = /: (`.+`), as in `ws`/.exec(compatibility!)!
     t.strictSame(nested!.replaceAll('`', '').split(', '), await namesOf(unknown => ({ options: unknown })))
+    checkDefaults(t, cells)
     const app = Fastify()
     await app.register(websocket)
     let ofRoutes = ''

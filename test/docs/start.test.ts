@@ -1,14 +1,56 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { access, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Test } from 'tap'
 import { WebSocket } from 'ws'
 import { ROOT, type Example } from '../support/examples.js'
 import { byName, Client, fileOf, refusal, replaceAll, runChecks, start, startProcess } from './support.js'
 
+async function checkInstall (t: Test, { text }: Example): Promise<void> {
+  const { name, peerDependencies, peerDependenciesMeta } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  t.strictSame(text.trim().split(' '), ['npm', 'install', ...Object.keys(peerDependencies).filter(peer => peerDependenciesMeta[peer]?.optional !== true), name])
+}
+
 runChecks({
-  async install (t, { text }) {
-    const { name, peerDependencies, peerDependenciesMeta } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
-    t.strictSame(text.trim().split(' '), ['npm', 'install', ...Object.keys(peerDependencies).filter(peer => peerDependenciesMeta[peer]?.optional !== true), name])
+  async install (t, example) {
+    await checkInstall(t, example)
+  },
+
+  async 'install both' (t, example) {
+    await checkInstall(t, example)
+  },
+
+  // The script of its page runs here, in a document that has only what it uses.
+  async 'getting started' (t, example) {
+    const { url } = await startProcess(t, fileOf(example))
+    const response = await fetch(url.replace('ws:', 'http:'))
+    t.match(response.headers.get('content-type'), /^text\/html/)
+    const [, script] = /<script>([^]*)<\/script>/.exec(await response.text())!
+    const pages = await Promise.all(['from one', 'from the other'].map(async value => {
+      const shown: unknown[] = []
+      const form = { onsubmit: (_event: object): void => {} }
+      const document = { forms: [form], querySelector: () => ({ value }), createElement: () => 'br', body: { append: (text: unknown) => shown.push(text) } }
+      const AsyncFunction = (async () => {}).constructor as FunctionConstructor
+      const socket = await AsyncFunction('WebSocket', 'location', 'document', `${script}\nreturn socket`)(WebSocket, new URL(url), document) as WebSocket
+      t.teardown(() => socket.terminate())
+      return { socket, form, shown }
+    }))
+    await Promise.all(pages.map(({ socket }) => once(socket, 'open')))
+    for (const { form } of pages) {
+      const shown = Promise.all(pages.map(({ socket }) => once(socket, 'message')))
+      form.onsubmit({ preventDefault: () => {} })
+      await shown
+    }
+    for (const { shown } of pages) t.strictSame(shown, ['from one', 'from the other'])
+  },
+
+  async 'first test' (t, example) {
+    const args = ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', '--test', '--test-reporter=tap', fileOf(example)]
+    const { stdout } = await promisify(execFile)('env', args)
+    t.match(stdout, /ok 1 - everybody gets what somebody says/)
+    t.match(stdout, /# pass 1\n# fail 0/)
   },
 
   async contribute (t, { text }) {
