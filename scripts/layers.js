@@ -37,6 +37,7 @@ export const LAYERS = [
   { name: 'broker-tests', node: ['assert/strict', 'crypto'] },
   { name: 'redis', node: ['crypto'] },
   { name: 'nats', node: ['crypto'] },
+  { name: 'pauses.ts', without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
   { name: 'errors.ts', without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
   { name: 'types', node: ['events', 'http', 'https', 'stream'], packages: ['fastify'] }
 ]

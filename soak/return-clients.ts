@@ -80,8 +80,10 @@ const opening = setInterval(() => {
 await allLive()
 clearInterval(opening)
 process.send!('live')
+const before = process.cpuUsage()
 await allLive()
-process.send!('live')
+const { user, system } = process.cpuUsage(before)
+process.send!((user + system) / 1000)
 
 process.once('message', ({ published }: { published: number[] }) => {
   for (const { topic, last } of clients) lost += (published[topic] ?? 0) - last

@@ -81,7 +81,7 @@ await sleep(2_000)
 const before = await states()
 const killed = performance.now()
 doomed.kill('SIGKILL')
-await Promise.all(clients.map(client => answer(client)))
+const cpus = await Promise.all(clients.map(client => answer<number>(client)))
 const back = performance.now() - killed
 const after = await states()
 await sleep(LATER)
@@ -94,7 +94,7 @@ const at = (part: number): string => seconds(times[Math.min(times.length - 1, Ma
 const sum = (name: 'received' | 'lost' | 'doubled' | 'unordered' | 'notRecovered' | 'missed'): number => reports.reduce((total, report) => total + report[name], 0)
 const difference = (name: keyof ReturnServerState): number => after.reduce((total, state, i) => total + state[name] - before[i]![name], 0)
 console.log(`all were live again after ${seconds(back)}: half of them ${at(0.5)}, 99 % ${at(0.99)} after the kill`)
-console.log(`the two processes read ${difference('reads')} times at the broker, and used ${seconds(difference('cpu'))} of CPU`)
+console.log(`the two processes read ${difference('reads')} times at the broker, and used ${seconds(difference('cpu'))} of CPU; the clients used ${seconds(cpus.reduce((total, cpu) => total + cpu, 0))}`)
 console.log(`${sum('received')} messages were received, ${sum('missed')} of them from histories; lost ${sum('lost')}, doubled ${sum('doubled')}, out of order ${sum('unordered')}; not recovered ${sum('notRecovered')}`)
 const isWrong = sum('lost') + sum('doubled') + sum('unordered') + sum('notRecovered') > 0
 process.exit(isWrong ? 1 : 0)

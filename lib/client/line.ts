@@ -1,5 +1,6 @@
 import type { ClientState, ConnectOptions, Socket } from '../../types/client.js'
 import { ClientError } from './errors.js'
+import { Pauses } from '../pauses.js'
 import { absolute, BACKOFF, CONNECT_TIMEOUT, constructorOf, isFinal, offers, retryHint, STABLE } from './options.js'
 
 /** Gets what happens on a line. */
@@ -34,7 +35,7 @@ export class Line {
   /** By `close`. */
   #isEnded = false
   /** Attempts that failed in a row. */
-  #failures = 0
+  readonly #pauses: Pauses
   #openedAt = 0
   #timer: ReturnType<typeof setTimeout> | undefined
   #watchdog: ReturnType<typeof setTimeout> | undefined
@@ -50,6 +51,8 @@ export class Line {
     this.#url = url
     this.#options = options
     this.#user = user
+    const { base = BACKOFF.base, cap = BACKOFF.cap } = options.backoff ?? {}
+    this.#pauses = new Pauses({ first: base, most: cap, jitter: 1 })
     page.addEventListener?.('online', this.#hurry)
     page.addEventListener?.('offline', this.#goneOffline)
     page.document?.addEventListener?.('visibilitychange', this.#shown)
@@ -146,17 +149,16 @@ export class Line {
     const wasOpen = this.#isOpen
     this.#socket = null
     this.#isOpen = false
-    if (wasOpen && Date.now() - this.#openedAt >= STABLE) this.#failures = 0
+    if (wasOpen && Date.now() - this.#openedAt >= STABLE) this.#pauses.reset()
     if (socket !== null && socket.readyState < 2) socket.close(code, reason)
     if (wasOpen) this.#user.onDown()
   }
 
   /** Full jitter: any time up to a limit that doubles with each failure, so that clients do not come in waves. */
   #wait (hint: number): void {
-    const { base = BACKOFF.base, cap = BACKOFF.cap } = this.#options.backoff ?? {}
-    const limit = Math.min(cap, base * 2 ** this.#failures++)
+    const pause = this.#pauses.next()
     // Where there is no network, an attempt in vain now and then is enough.
-    const delay = page.navigator?.onLine === false ? cap : hint + Math.random() * limit
+    const delay = page.navigator?.onLine === false ? this.#pauses.most : hint + pause
     this.#timer = setTimeout(() => this.open(), delay)
     this.#change('waiting', null)
   }

@@ -1,5 +1,4 @@
-/** Milliseconds before a connection is opened again: the first time, and at most. */
-const RETRY = { first: 50, most: 2_000 }
+import { Pauses } from '../pauses.js'
 
 /** A connection that a link opens. */
 interface Destroyable {
@@ -23,7 +22,7 @@ export class Link<Opened extends Destroyable> {
   opened: Opened | null = null
   #current: Opened | null = null
   #state: 'idle' | 'opening' | 'up' | 'waiting' | 'closed' = 'idle'
-  #failures = 0
+  readonly #pauses = new Pauses({ first: 50, most: 2_000, jitter: 0.5 })
   /** Why the connection broke that is being set up. */
   #cause: Error | null = null
   #timer: NodeJS.Timeout | undefined
@@ -85,7 +84,7 @@ export class Link<Opened extends Destroyable> {
     }
     this.opened = opened
     this.#state = 'up'
-    this.#failures = 0
+    this.#pauses.reset()
     this.#events.up()
   }
 
@@ -111,7 +110,6 @@ export class Link<Opened extends Destroyable> {
   #again (): void {
     if (this.#isClosed) return
     this.#state = 'waiting'
-    const pause = Math.min(RETRY.first * 2 ** this.#failures++, RETRY.most)
-    this.#timer = setTimeout(() => this.keep(), pause / 2 + Math.random() * pause / 2)
+    this.#timer = setTimeout(() => this.keep(), this.#pauses.next())
   }
 }

@@ -1,10 +1,8 @@
-/** Milliseconds before something that failed is tried again: the first time, and at most. Half of each is random. */
-const FIRST = 100
-const LONGEST = 5_000
+import { Pauses } from '../pauses.js'
 
 /** Waits longer and longer, until something succeeds. */
 export class Backoff {
-  private delay = FIRST
+  private readonly pauses = new Pauses({ first: 100, most: 5_000, jitter: 0.5 })
   private timer: NodeJS.Timeout | null = null
 
   get isPending (): boolean {
@@ -17,14 +15,13 @@ export class Backoff {
     this.timer = setTimeout(() => {
       this.timer = null
       callback()
-    }, this.delay * (0.5 + Math.random() / 2)).unref()
-    this.delay = Math.min(this.delay * 2, LONGEST)
+    }, this.pauses.next()).unref()
   }
 
   /** It has succeeded, or is tried at once: no call is due. */
   reset (): void {
     if (this.timer !== null) clearTimeout(this.timer)
     this.timer = null
-    this.delay = FIRST
+    this.pauses.reset()
   }
 }

@@ -1,11 +1,9 @@
 import type { Broker } from '../../types/broker.js'
+import { Pauses } from '../pauses.js'
 import type { LocalTopic } from './local-topic.js'
 
 /** Milliseconds for which a topic that nobody here wants stays subscribed: clients that reconnect find it live. */
 const LINGER = 5_000
-
-/** Milliseconds before a subscription that failed is tried again: the first time, and at most. */
-const RETRY = { first: 250, most: 5_000 }
 
 /** Makes the broker's subscriptions what the receivers of this process want: many topics with one call. */
 export class BrokerSubscriptions {
@@ -15,7 +13,7 @@ export class BrokerSubscriptions {
   private flushing: NodeJS.Immediate | null = null
   private readonly failed = new Set<LocalTopic>()
   private retrying: NodeJS.Timeout | null = null
-  private delay = RETRY.first
+  private readonly pauses = new Pauses({ first: 250, most: 5_000, jitter: 0 })
   /** Topics that nobody wants, and when they are dropped, in this order. */
   private readonly idle = new Map<LocalTopic, number>()
   private dropping: NodeJS.Timeout | null = null
@@ -81,14 +79,14 @@ export class BrokerSubscriptions {
     if (topics.length === 0) return
     this.broker.subscribe(topics.map(({ name }) => name)).then(
       () => {
-        this.delay = RETRY.first
+        this.pauses.reset()
         if (!this.isClosed) for (const topic of topics.filter(isKept)) topic.begin()
       },
       () => {
         if (this.isClosed) return
         for (const topic of topics.filter(isKept)) this.failed.add(topic)
-        this.retrying ??= setTimeout(() => this.retry(), this.delay).unref()
-        this.delay = Math.min(this.delay * 2, RETRY.most)
+        const pause = this.pauses.next()
+        this.retrying ??= setTimeout(() => this.retry(), pause).unref()
       }
     )
   }

@@ -2,12 +2,10 @@ import type { BrokerPresence } from '../../types/broker.js'
 import type { Clock } from './clock.js'
 import type { Member } from './presence-change.js'
 import { createError } from '../errors.js'
+import { Pauses } from '../pauses.js'
 
 /** Members in one call of the broker. */
 const BATCH = 500
-
-/** Milliseconds before something that failed is tried again: the first time, and at most. */
-const RETRY = { first: 250, most: 5_000 }
 
 /** A member that this process keeps, or has kept. */
 interface Entry {
@@ -55,7 +53,7 @@ export class OwnMembers {
   private isFlushing = false
   private isScheduled = false
   private cancelRetry: (() => void) | null = null
-  private delay = RETRY.first
+  private readonly pauses = new Pauses({ first: 250, most: 5_000, jitter: 0 })
   private isClosed = false
   private idle: Array<() => void> = []
 
@@ -132,7 +130,7 @@ export class OwnMembers {
   retry (): void {
     this.cancelRetry?.()
     this.cancelRetry = null
-    this.delay = RETRY.first
+    this.pauses.reset()
     this.schedule()
   }
 
@@ -185,7 +183,7 @@ export class OwnMembers {
         }
         await this.announce()
       }
-      this.delay = RETRY.first
+      this.pauses.reset()
     } catch {
       this.later()
     } finally {
@@ -195,11 +193,10 @@ export class OwnMembers {
 
   private later (): void {
     if (this.isClosed) return
-    this.cancelRetry = this.options.clock.later(this.delay, () => {
+    this.cancelRetry = this.options.clock.later(this.pauses.next(), () => {
       this.cancelRetry = null
       this.schedule()
     })
-    this.delay = Math.min(this.delay * 2, RETRY.most)
   }
 
   private async store (): Promise<void> {

@@ -62,6 +62,7 @@ t.test('a connection that was refused, has unsubscribed or is closing gets no me
     websocketServer.publish(`${pattern}/1`, 'closing')
     t.match(await a.closed, { code: 1000 })
     t.same(a.got, [])
+    t.equal(websocketServer.topic(`${pattern}/1`).subscribers, 0)
   }
 })
 
