@@ -59,7 +59,7 @@ export class OrderedWriter extends FrameWriter {
 
   override writeShared (message: SharedMessage): void {
     if (this.current === null) return this.processShared(message)
-    this.wait(message.payload.length, undefined, () => this.processShared(message))
+    this.wait(message.length, undefined, () => this.processShared(message))
   }
 
   /** Queues a frame whose payload is read first. */

@@ -91,9 +91,9 @@ export class Outbox implements FrameWriterOwner {
     // A fragmented message cannot be interrupted by another (RFC 6455 §5.4).
     if (!owner.maySend || this.isFragmenting) return false
     owner.messagesSent++
-    owner.bytesSent += message.payload.length
+    owner.bytesSent += message.length
     this.writer.writeShared(message)
-    if (this.writer.isSaturated) this.limit(message.payload.length)
+    if (this.writer.isSaturated) this.limit(message.length)
     return true
   }
 

@@ -14,27 +14,33 @@ type FrameCallback = (frame: DeflatedFrame) => void
 export class SharedMessage {
   /** The frame without compression. */
   readonly frame: Buffer
-  /** The copy of the message, within `frame`. */
-  readonly payload: Buffer
+  /** Bytes of the message. */
+  readonly length: number
   /** `false`: no receiver gets it compressed. */
   readonly compress: boolean
   private readonly opcode: number
-  private readonly deflated = new Map<number, DeflatedFrame>()
-  private readonly pending = new Map<number, FrameCallback[]>()
+  // Most messages are never compressed.
+  private deflated: Map<number, DeflatedFrame> | null = null
+  private pending: Map<number, FrameCallback[]> | null = null
 
   constructor (opcode: number, bytes: Uint8Array, compress: boolean) {
     this.opcode = opcode
     this.frame = encodeFrame(opcode, bytes)
-    this.payload = this.frame.subarray(this.frame.length - bytes.length)
+    this.length = bytes.length
     this.compress = compress
+  }
+
+  /** The copy of the message, within `frame`. */
+  get payload (): Buffer {
+    return this.frame.subarray(this.frame.length - this.length)
   }
 
   /** Compresses on this thread, once for each window, without reference to earlier messages. */
   deflatedFrame (settings: DeflaterSettings): DeflatedFrame {
-    let frame = this.deflated.get(settings.windowBits)
+    let frame = this.deflated?.get(settings.windowBits)
     if (frame === undefined) {
       frame = this.toFrame(withoutTakeover(settings).deflate(this.payload))
-      this.deflated.set(settings.windowBits, frame)
+      this.keep(settings.windowBits, frame)
     }
     return frame
   }
@@ -42,24 +48,30 @@ export class SharedMessage {
   /** Compresses off the main thread, once for all receivers that ask meanwhile. */
   deflatedFrameAsync (settings: DeflaterSettings, callback: FrameCallback): void {
     const { windowBits } = settings
-    const known = this.deflated.get(windowBits)
+    const known = this.deflated?.get(windowBits)
     if (known !== undefined) {
       queueMicrotask(() => callback(known))
       return
     }
-    const waiting = this.pending.get(windowBits)
+    const waiting = this.pending?.get(windowBits)
     if (waiting !== undefined) {
       waiting.push(callback)
       return
     }
     const callbacks = [callback]
+    this.pending ??= new Map()
     this.pending.set(windowBits, callbacks)
     withoutTakeover(settings).deflateAsync(this.payload, compressed => {
       const frame = this.toFrame(compressed)
-      this.deflated.set(windowBits, frame)
-      this.pending.delete(windowBits)
+      this.keep(windowBits, frame)
+      this.pending!.delete(windowBits)
       for (const each of callbacks) each(frame)
     })
+  }
+
+  private keep (windowBits: number, frame: DeflatedFrame): void {
+    this.deflated ??= new Map()
+    this.deflated.set(windowBits, frame)
   }
 
   private toFrame (compressed: Buffer | null): DeflatedFrame {

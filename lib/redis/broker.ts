@@ -115,11 +115,10 @@ export class RedisBroker implements Broker {
   }
 
   publish (topic: string, message: BrokerPublication): Promise<BrokerPosition | null> {
-    return this.#call(async ({ commands }) => {
+    return this.#call(({ commands }) => {
       if (message.history !== null) return publishKept(commands, this.#keys, this.#command, topic, message, message.history)
       const channel = this.#keys.channel(topic)
-      await commands.send(channel, [this.#command, channel, announce(message.id, message.data)])
-      return null
+      return commands.send(channel, [this.#command, channel, announce(message.id, message.data)]).then(toNull)
     })
   }
 
@@ -143,8 +142,9 @@ export class RedisBroker implements Broker {
     return this.#started
   }
 
-  async #call<T> (fn: (started: Started) => Promise<T>): Promise<T> {
-    return fn(this.#open)
+  /** Not `async`: each promise more counts for each message. */
+  #call<T> (fn: (started: Started) => Promise<T>): Promise<T> {
+    return this.#started === null ? Promise.reject(new Error('the broker is closed')) : fn(this.#started)
   }
 
   /** A server must run scripts, for everything that is kept, take writes, and let the user publish. */
@@ -173,6 +173,8 @@ export class RedisBroker implements Broker {
     await commands.send(key, ['PEXPIRE', key, '1'])
   }
 }
+
+const toNull = (): null => null
 
 async function hasShardedChannels (commands: Commands): Promise<boolean> {
   const reply = await commands.send(null, ['COMMAND', 'INFO', 'SPUBLISH']).catch(() => [])

@@ -57,16 +57,20 @@ export class Commands {
     return this.#link.start()
   }
 
-  async send (key: string | null, args: Argument[]): Promise<Reply> {
-    if (this.#connection === null) throw new Error(`Redis cannot be reached: ${this.#why}`)
+  send (key: string | null, args: Argument[]): Promise<Reply> {
+    if (this.#connection === null) return Promise.reject(new Error(`Redis cannot be reached: ${this.#why}`))
     try {
-      return await this.#pending!.track(this.#connection.send(key, args))
+      return this.#pending!.track(this.#connection.send(key, args), this.#explain)
     } catch (error) {
-      const { message } = error as Error
-      if (WRONG_SERVER.test(message) && !this.#driver.isCluster) this.#link.break(error as Error)
-      // An error of the client, whose words say little, about a connection that is just breaking.
-      throw REPLY.test(message) ? error : new Error(`Redis cannot be reached: ${message}`, { cause: error })
+      return Promise.reject(this.#explain(error as Error))
     }
+  }
+
+  readonly #explain = (error: Error): Error => {
+    const { message } = error
+    if (WRONG_SERVER.test(message) && !this.#driver.isCluster) this.#link.break(error)
+    // An error of the client, whose words say little, about a connection that is just breaking.
+    return REPLY.test(message) ? error : new Error(`Redis cannot be reached: ${message}`, { cause: error })
   }
 
   get isUp (): boolean {

@@ -14,7 +14,12 @@ export const LEAST_LIFE = 60 * 60_000
 /** How much longer than its messages a topic keeps its epoch: who has all of them can resume after that time too. */
 const LIFE_FACTOR = 10
 
-const newEpoch = (): string => randomBytes(6).toString('base64url')
+/** Tells the epochs of this process from those of others: 48 random bits. */
+const PREFIX = randomBytes(6).toString('base64url')
+let epochs = 0
+
+/** Each publish offers one, in case the topic has none: random bytes for each would cost more than the rest of the arguments. */
+const newEpoch = (): string => PREFIX + (epochs++).toString(36)
 
 /** @param command of a message's announcement */
 export async function publishKept (

@@ -127,6 +127,6 @@ async function connect (client: Client, events: ConnectionEvents, timeout: numbe
   return destroy
 }
 
-async function call (client: Client, [command, ...args]: Argument[]): Promise<Reply> {
-  return await client.callBuffer(command as string, ...args) as Reply
+function call (client: Client, [command, ...args]: Argument[]): Promise<Reply> {
+  return client.callBuffer(command as string, ...args) as Promise<Reply>
 }

@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-
 /**
  * Partitions of topics. All keys of a partition have the same hash tag, and so the same slot of a cluster: few enough that the
  * channels of a process are subscribed to with few commands, and enough to be spread over the nodes.
@@ -10,14 +8,22 @@ export const PARTITIONS = 128
 export class Keys {
   readonly leases: string
   readonly #prefix: string
+  /** The beginning of all keys and channels. */
+  readonly #begin: string
 
   constructor (prefix: string) {
     this.#prefix = prefix
+    this.#begin = `${prefix}{`
     this.leases = this.of(0, 'leases')
   }
 
+  /** FNV-1a over UTF-16 code units, and the finalizer of MurmurHash3, so that names that differ in their last character are spread too. */
   partitionOf (topic: string): number {
-    return createHash('sha1').update(topic).digest()[0]! % PARTITIONS
+    let hash = 0x811c9dc5
+    for (let i = 0; i < topic.length; i++) hash = Math.imul(hash ^ topic.charCodeAt(i), 0x01000193)
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+    return ((hash ^ (hash >>> 16)) >>> 0) % PARTITIONS
   }
 
   stream (topic: string): string {
@@ -55,13 +61,13 @@ export class Keys {
 
   /** @returns the topic of a channel, or `null` if the channel is not one of these */
   topicOf (channel: string): string | null {
-    if (!channel.startsWith(this.#prefix + '{')) return null
+    if (!channel.startsWith(this.#begin)) return null
     const end = channel.indexOf('}:c:', this.#prefix.length)
     return end === -1 ? null : channel.slice(end + 4)
   }
 
   private of (partition: number, rest: string): string {
-    return `${this.#prefix}{${partition}}:${rest}`
+    return `${this.#begin}${partition}}:${rest}`
   }
 }
 

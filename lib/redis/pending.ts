@@ -6,6 +6,8 @@ interface Waiting {
   reject (error: Error): void
 }
 
+const same = (error: Error): Error => error
+
 /**
  * The commands of one connection that are not answered yet. A connection on which no answer comes in time is dead, whatever TCP
  * says: `onStuck` is called once.
@@ -36,10 +38,11 @@ export class Pending {
     this.#timer = setInterval(() => this.#onTick(), timeout / TICKS).unref()
   }
 
-  /** Waits for the reply, and no longer than the connection lives. */
-  track<T> (reply: Promise<T>): Promise<T> {
+  /** Waits for the reply, and no longer than the connection lives. @param explain makes the error with which the result rejects of that of the reply */
+  track<T> (reply: Promise<T>, explain: (error: Error) => Error = same): Promise<T> {
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { tick: this.#tick, reject }
+      const fail = (error: Error): void => reject(explain(error))
+      const waiting: Waiting = { tick: this.#tick, reject: fail }
       this.#waiting.add(waiting)
       reply.then(
         value => {
@@ -48,10 +51,10 @@ export class Pending {
         },
         (error: Error) => {
           this.#settle(waiting)
-          reject(error)
+          fail(error)
         }
       )
-      if (this.#isEnded) reject(new Error('the connection was closed'))
+      if (this.#isEnded) fail(new Error('the connection was closed'))
     })
   }
 

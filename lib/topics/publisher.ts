@@ -34,7 +34,9 @@ export class Publisher {
   private readonly timeout: number
   /** By the ids of messages. */
   private readonly exceptions = new Map<string, Exception>()
-  private readonly pending = new Set<Promise<unknown>>()
+  /** Messages that are with the broker, each by a function of its own. */
+  private readonly pending = new Set<() => void>()
+  private onFinished: () => void = noop
 
   /** @param timeout milliseconds */
   constructor (broker: Pick<Broker, 'publish'>, counters: TopicCounters, timeout: number) {
@@ -49,22 +51,20 @@ export class Publisher {
     if (except !== null) this.except(topic, id, except)
     const promise = new Promise<TopicPosition | null>((resolve, reject) => {
       const began = performance.now()
-      let isSettled = false
       const fail = (error: Error): void => {
-        if (isSettled) return
-        isSettled = true
+        if (!this.settle(inTime)) return
         this.counters.failed++
         reject(error)
       }
       const inTime = this.deadlines.add(() => {
         fail(createError('FST_WS_ERR_PUBLISH', `the broker did not take a message for topic '${topic}' within ${this.timeout} ms; it may have it all the same`))
       })
+      this.pending.add(inTime)
       this.broker.publish(topic, { id, data, history: settings.history }).then(
         position => {
           inTime()
           // Too late: the caller knows it as failed, and it counts as that alone.
-          if (isSettled) return
-          isSettled = true
+          if (!this.settle(inTime)) return
           this.counters.published++
           this.counters.latencies.record(performance.now() - began)
           resolve(position ? { epoch: position.epoch, offset: position.offset, id } : null)
@@ -76,10 +76,16 @@ export class Publisher {
         }
       )
     })
-    this.pending.add(promise)
     // A promise that nobody awaits does not end the process when the broker is away: `stats` counts it.
-    promise.catch(noop).finally(() => this.pending.delete(promise))
+    promise.catch(noop)
     return promise
+  }
+
+  /** @returns whether the message was pending */
+  private settle (message: () => void): boolean {
+    if (!this.pending.delete(message)) return false
+    if (this.pending.size === 0) this.onFinished()
+    return true
   }
 
   /** @returns the receiver that does not get the message, if it was published here. Asked once for each message */
@@ -93,7 +99,7 @@ export class Publisher {
 
   /** Resolves when no message is on its way to the broker: each is for `publishTimeout` at most. */
   async finished (): Promise<void> {
-    await Promise.allSettled(this.pending)
+    if (this.pending.size > 0) await new Promise<void>(resolve => { this.onFinished = resolve })
   }
 
   private except (topic: string, id: string, receiver: Receiver): void {

@@ -25,6 +25,17 @@ t.test('keys of different topics and ids are different, and topics are found aga
   t.equal(keys.topicOf(keys.stream('a')), null)
 })
 
+t.test('topics are spread over all partitions, however alike their names are', async t => {
+  const keys = new Keys('ws:')
+  for (const name of [(i: number) => `t${i}`, (i: number) => `rooms/${i}/messages`, (i: number) => 'x'.repeat(i % 250) + String.fromCharCode(0x100 + i)]) {
+    const counts = new Array<number>(PARTITIONS).fill(0)
+    for (let i = 0; i < 12_800; i++) counts[keys.partitionOf(name(i))]!++
+    t.ok(Math.min(...counts) > 50 && Math.max(...counts) < 170, `100 each: ${Math.min(...counts)} to ${Math.max(...counts)}`)
+  }
+  // Processes of different versions share the keys: a topic never moves.
+  t.strictSame(['', 't1', 'rooms/7', 'ü€'].map(topic => keys.partitionOf(topic)), [11, 2, 24, 48])
+})
+
 t.test('announcements', async t => {
   const data = Buffer.from([0, 10, 255, 13, 10])
   t.strictSame(readAnnouncement(announce('id', data)), { id: 'id', data, position: null, previous: null })
