@@ -19,7 +19,7 @@ function typescriptRules () {
 }
 
 export default [
-  { ignores: ['**/dist/', 'coverage/', '**/.tap/'] },
+  { ignores: ['**/dist/', 'coverage/', '**/.tap/', 'docs/api/', 'docs/.vitepress/cache/'] },
   {
     languageOptions: {
       ecmaVersion: 2022,

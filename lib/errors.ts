@@ -20,7 +20,7 @@ function nameErrorClass (errorClass: { readonly prototype: Error }, name: string
   Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true })
 }
 
-/** An error that ends an open WebSocket connection. */
+/** An error that ends an open WebSocket connection. @see docs/errors.md */
 export class WebSocketError extends Error {
   /** Stable identifier, `FST_WS_ERR_*`. */
   readonly code: ErrorCode
@@ -117,6 +117,8 @@ export class InvalidMessageError extends WebSocketError implements InvalidMessag
  * The opening handshake is refused over HTTP, before any 101 (RFC 6455 §4.2.2).
  *
  * Fastify's error handler reads `statusCode` and `headers`, so that throwing one from a route gives the right answer.
+ *
+ * @see docs/errors.md
  */
 export class HandshakeError extends Error {
   /** Stable identifier, `FST_WS_ERR_*`. */
@@ -209,9 +211,13 @@ export class InjectError extends AppError {
 
 /** `injectWS` was answered with a status other than 101, or 200 over HTTP/2. */
 export class UnexpectedResponseError extends InjectError implements InjectWSError {
+  /** Stable identifier. */
   declare readonly code: 'FST_WS_ERR_UNEXPECTED_RESPONSE'
+  /** The status of the answer. */
   readonly statusCode: number
+  /** The header fields of the answer. */
   readonly headers: InjectWSError['headers']
+  /** The body of the answer, as text. */
   readonly body: string
 
   // `@fastify/websocket` rejects with a plain Error, and tests of apps compare the name.

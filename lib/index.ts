@@ -1,3 +1,10 @@
+/**
+ * The plugin, its options, the connection, and the errors.
+ *
+ * @see docs/getting-started.md
+ * @module fastify-ws-routes
+ */
+
 import { plugin } from './plugin.js'
 
 export type * from '../types/connection.js'

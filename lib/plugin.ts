@@ -77,6 +77,7 @@ async function websocketRoutes (fastify: FastifyInstance, options: WebSocketPlug
   fastify.register(standIn)
 }
 
+/** The plugin: `app.register(websocket, options)`. */
 export const plugin = Object.assign(fp(websocketRoutes, { fastify: '5.x', name: 'fastify-ws-routes' }), {
   // As `require('@fastify/websocket')` has it.
   default: websocketRoutes,

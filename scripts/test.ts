@@ -63,7 +63,8 @@ const SUITES: Record<string, Suite> = {
     manifests: ['test/pack'],
     tap: ['--jobs=2', '--timeout=300']
   },
-  examples: { about: 'the examples', folders: ['test/examples'], manifests: ['examples'], projects: ['examples'] }
+  examples: { about: 'the examples', folders: ['test/examples'], manifests: ['examples'], projects: ['examples'] },
+  docs: { about: 'the site, and the pages of the chat, in a browser', folders: ['test/site'], manifests: ['docs', 'examples', 'test/site'], projects: ['test/site'], tap: ['--jobs=2', '--timeout=300'] }
 }
 
 const args = process.argv.slice(2)

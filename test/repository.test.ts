@@ -12,7 +12,7 @@ import { ROOT } from './support/examples.js'
 
 const { satisfies } = createRequire(import.meta.url)('semver') as { satisfies (version: string, range: string): boolean }
 
-const MANIFESTS = ['.', 'bench', 'examples', 'test/brokers', 'test/compat', 'test/interop', 'test/pack']
+const MANIFESTS = ['.', 'bench', 'docs', 'examples', 'test/brokers', 'test/compat', 'test/interop', 'test/pack', 'test/site']
 /** The oldest Node that there is support for, and the first long-term releases after it. */
 const SUPPORTED = ['20.19.0', '22.13.0', '24.11.0', '26.0.0']
 /** Of the root, which everybody installs who wants to change something. */

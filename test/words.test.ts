@@ -34,7 +34,7 @@ const FOLDERS = [
 ]
 
 /** Folders with installed packages and their like, which others have written. Links in there may lead back to the root. */
-const FOREIGN = ['node_modules', 'dist', 'coverage', '.tap']
+const FOREIGN = ['node_modules', 'dist', 'coverage', '.tap', 'api', 'cache']
 
 async function filesIn (folder: string): Promise<string[]> {
   const entries = await readdir(join(ROOT, folder), { withFileTypes: true })

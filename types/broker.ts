@@ -74,10 +74,21 @@ export interface BrokerMember {
   readonly data: Buffer
 }
 
+/** A member of a topic, by its name. */
+export interface BrokerMemberName {
+  /** The topic that has the member. */
+  readonly topic: string
+  /** Unique within the topic. */
+  readonly id: string
+}
+
 /** A member to add. */
 export interface BrokerEntry {
+  /** The topic that gets the member. */
   readonly topic: string
+  /** Unique within the topic. */
   readonly id: string
+  /** Information about the member. The broker does not look into it. */
   readonly data: Buffer
 }
 
@@ -105,7 +116,7 @@ export interface BrokerPresence {
    *
    * @returns for each, whether it was removed
    */
-  leave (process: string, members: ReadonlyArray<{ readonly topic: string, readonly id: string }>): Promise<boolean[]>
+  leave (process: string, members: readonly BrokerMemberName[]): Promise<boolean[]>
   /** @returns the members of a topic, at most `limit` */
   list (topic: string, limit: number): Promise<BrokerMember[]>
   /** @returns how many members a topic has */
@@ -118,7 +129,7 @@ export interface BrokerPresence {
    *
    * @returns the members removed by this call
    */
-  sweep (process: string): Promise<ReadonlyArray<{ readonly topic: string, readonly id: string }>>
+  sweep (process: string): Promise<readonly BrokerMemberName[]>
 }
 
 /** Functions that a broker calls, never before `start` is called and never after `close` is. */
@@ -143,6 +154,8 @@ export interface BrokerEvents {
  * Carries messages between processes. One object is for one app: methods are called after `start` has resolved and before
  * `close` is called. A promise that a method returns settles, by rejection too, when the broker's own timeouts pass; the
  * caller waits no longer than its `publishTimeout`.
+ *
+ * @see docs/topics.md
  */
 export interface Broker {
   /** In log lines and metrics: `'redis'`. */
@@ -151,6 +164,7 @@ export interface Broker {
   start (events: BrokerEvents): Promise<void>
   /** Resolves when the broker has confirmed it: every message that is published later, by any process, is delivered. */
   subscribe (topics: readonly string[]): Promise<void>
+  /** Ends subscriptions. Resolves when the broker has confirmed it; messages of these topics may still arrive until then. */
   unsubscribe (topics: readonly string[]): Promise<void>
   /**
    * Resolves when the broker has the message: with its position, or `null` without history. Rejects if it does not, or may not,
@@ -164,6 +178,7 @@ export interface Broker {
    * @param limit 0: only `top` is asked for
    */
   read (topic: string, since: BrokerAnchor | null, limit: number): Promise<BrokerRead>
+  /** The members of topics. */
   readonly presence: BrokerPresence
   /** Ends what the broker has opened, and not the client that the app has given it. Resolves also if the broker hangs. */
   close (): Promise<void>

@@ -5,15 +5,23 @@
  * differ, and `never` is what all of them take.
  */
 export interface Socket {
+  /** 0 to 3, as in browsers: connecting, open, closing, closed. */
   readonly readyState: number
+  /** Called when the connection is open. */
   onopen: ((event: never) => unknown) | null
+  /** Called with an event that has the message in `data`. */
   onmessage: ((event: never) => unknown) | null
+  /** Called when the connection fails. `onclose` follows. */
   onerror: ((event: never) => unknown) | null
+  /** Called with an event that has `code` and `reason`. */
   onclose: ((event: never) => unknown) | null
+  /** Sends a text message. */
   send (data: string): void
+  /** Starts the close handshake. */
   close (code?: number, reason?: string): void
 }
 
+/** The constructor of WebSockets. */
 export type SocketConstructor = new (url: string, protocols?: string[]) => Socket
 
 /**
@@ -26,14 +34,20 @@ export type ClientState = 'connecting' | 'open' | 'waiting' | 'closed'
 
 /** How a connection was closed for good. */
 export interface ClientClosure {
+  /** The close code of the server, or 1005 or 1006. */
   readonly code: number
+  /** The server's reason, or `''`. */
   readonly reason: string
 }
 
 /** Where to connect to. A function is called for each attempt. In a page it may be relative: `'/live'`. `http:` stands for `ws:`. */
 export type ClientUrl = string | URL | (() => string | URL | Promise<string | URL>)
 
-/** The options of both clients. */
+/**
+ * The options of both clients.
+ *
+ * @see docs/client.md
+ */
 export interface ConnectOptions {
   /**
    * Called for each attempt. The token goes to the server as the subprotocol `bearer.<token>`, behind the others: unlike in a
@@ -43,12 +57,22 @@ export interface ConnectOptions {
   token?: (() => string | null | undefined | Promise<string | null | undefined>) | undefined
   /** The constructor of WebSockets, where the runtime has none: that of `ws` on Node 20. Default: the global one. */
   WebSocket?: SocketConstructor | undefined
-  /** Milliseconds: the limit of the random pause after the first failure, which doubles with each further one, and its highest value. Default 250 and 30,000. */
-  backoff?: { base?: number | undefined, cap?: number | undefined } | undefined
+  /** The random pause before another attempt. */
+  backoff?: {
+    /** Milliseconds: the limit of the pause after the first failure, which doubles with each further one. Default 250. */
+    base?: number | undefined
+    /** Milliseconds: the highest limit. Default 30,000. */
+    cap?: number | undefined
+  } | undefined
   /** Milliseconds for an attempt, `url` and `token` included. Default 15 s. */
   connectTimeout?: number | undefined
-  /** Limits of the messages that wait to be sent: further ones are refused. Default 1,000 messages and 1 MiB. */
-  outbox?: { messages?: number | undefined, bytes?: number | undefined } | undefined
+  /** Limits of the messages that wait to be sent: further ones are refused. */
+  outbox?: {
+    /** Messages. Default 1,000. */
+    messages?: number | undefined
+    /** Bytes of their JSON. Default 1 MiB. */
+    bytes?: number | undefined
+  } | undefined
 }
 
 /** The options of `connectJson`. */
@@ -66,11 +90,31 @@ export interface ClientEvents {
   [event: string]: unknown[]
 }
 
-/** A client of a JSON route without topics. */
+/**
+ * A client of a JSON route without topics.
+ *
+ * @see docs/client.md
+ */
 export interface JsonClient<Receive = unknown, Send = unknown> extends AsyncIterable<Receive> {
+  /** The state as of now. */
   readonly state: ClientState
+  /**
+   * Calls the listener with each message.
+   *
+   * @returns a function that removes the listener
+   */
   on (event: 'message', listener: (message: Receive) => unknown): () => void
+  /**
+   * Calls the listener when the state changes.
+   *
+   * @returns a function that removes the listener
+   */
   on (event: 'state', listener: (...args: ClientEvents['state']) => unknown): () => void
+  /**
+   * Calls the listener with errors of `url` and `token`, and with messages that cannot be read.
+   *
+   * @returns a function that removes the listener
+   */
   on (event: 'error', listener: (...args: ClientEvents['error']) => unknown): () => void
   /**
    * Sends a message, now or when there is a connection. Without topics nothing says whether it has arrived: a message that was
@@ -98,10 +142,14 @@ export interface TopicContract {
 }
 
 /** A value of the server's that carries the types of a topic: what `app.topic` returns. */
-export interface TopicCarrier { readonly '~types'?: TopicContract | undefined }
+export interface TopicCarrier {
+  /** Exists for the compiler alone. */
+  readonly '~types'?: TopicContract | undefined
+}
 
 /** A topic that is declared in a plugin with a prefix: `Prefixed<'v1', typeof rooms>`. */
 export interface Prefixed<Prefix extends string, Carrier extends TopicCarrier> {
+  /** Exists for the compiler alone. */
   readonly '~types'?: PrefixedContract<Prefix, TypesOf<Carrier>>
 }
 
@@ -138,7 +186,9 @@ interface AnyContract extends TopicContract {
 
 /** A member of a topic with presence. */
 export interface ClientMember<Info = unknown> {
+  /** Unique within the topic. It stays the same when a client comes back within the grace period. */
   readonly id: string
+  /** The value that the server gives about the member. */
   readonly info: Info
 }
 
@@ -148,8 +198,13 @@ export interface ClientTopicOptions {
   since?: string | undefined
 }
 
-/** One topic, as a client sees it. It is subscribed from the first listener, loop or `subscribe` on, until `unsubscribe`. */
+/**
+ * One topic, as a client sees it. It is subscribed from the first listener, loop or `subscribe` on, until `unsubscribe`.
+ *
+ * @see docs/client.md
+ */
 export interface ClientTopic<Contract extends TopicContract = TopicContract> extends AsyncIterable<Contract['message']> {
+  /** The name of the topic, with its parameters filled in. */
   readonly name: string
   /** Whether it is live now. */
   readonly isLive: boolean
@@ -191,10 +246,25 @@ export interface ClientTopic<Contract extends TopicContract = TopicContract> ext
   publish (message: Contract['publish'], options?: { id?: string | undefined }): Promise<string | null>
 }
 
-/** A client of a route with topics. */
+/**
+ * A client of a route with topics.
+ *
+ * @see docs/client.md
+ */
 export interface TopicsClient<Live = unknown> {
+  /** The state as of now. */
   readonly state: ClientState
+  /**
+   * Calls the listener when the state changes.
+   *
+   * @returns a function that removes the listener
+   */
   on (event: 'state', listener: (...args: ClientEvents['state']) => unknown): () => void
+  /**
+   * Calls the listener with errors of `url` and `token`, and with messages that cannot be read.
+   *
+   * @returns a function that removes the listener
+   */
   on (event: 'error', listener: (...args: ClientEvents['error']) => unknown): () => void
   /** A message of the route's own handler. */
   on (event: 'message', listener: (message: unknown) => unknown): () => void

@@ -3,7 +3,11 @@ import type { Duplex, DuplexOptions } from 'node:stream'
 import type { TopicSubscriber } from './topics.js'
 import type { BinaryType, SendCallback, SendJsonOptions, SendOptions, WebSocketData } from './messages.js'
 
-/** The events of a connection, with the arguments that their listeners get. */
+/**
+ * The events of a connection, with the arguments that their listeners get.
+ *
+ * @see docs/connection.md
+ */
 export interface WebSocketConnectionEvents<Receive = unknown> {
   /** A whole message. `data` is a Buffer, for text too (as in `ws`); binary data is what `binaryType` says. */
   message: [data: Buffer, isBinary: boolean]
@@ -45,18 +49,23 @@ export type Once = <Types extends WebSocketConnectionTypes, Event extends keyof 
 
 /** How a connection has ended, as in the `close` event: 1005 and 1006 stand for the lack of a code, or of a Close frame. */
 export interface WebSocketClosure {
+  /** The close code of the peer, or 1005 or 1006. */
   readonly code: number
+  /** The peer's reason, up to 123 bytes of UTF-8; `''` if there was none. */
   readonly reason: string
 }
 
 /** The events that listeners of `addEventListener` and the `on…` properties get, as in browsers. */
 export interface WebSocketEvent {
+  /** The name of the event. */
   readonly type: string
+  /** The connection that emits it. */
   readonly target: AnyWebSocketConnection
 }
 
 /** A whole message. */
 export interface WebSocketMessageEvent extends WebSocketEvent {
+  /** Always `'message'`. */
   readonly type: 'message'
   /** A string for text; for binary what `binaryType` says. */
   readonly data: string | Buffer | ArrayBuffer | Buffer[] | Blob
@@ -64,9 +73,11 @@ export interface WebSocketMessageEvent extends WebSocketEvent {
 
 /** The connection is over. */
 export interface WebSocketCloseEvent extends WebSocketEvent {
+  /** Always `'close'`. */
   readonly type: 'close'
   /** As in the `close` event: 1005 and 1006 stand for the lack of one. */
   readonly code: number
+  /** The peer's reason, or `''`. */
   readonly reason: string
   /** Whether the close handshake was completed (RFC 6455 §7.1.4). */
   readonly wasClean: boolean
@@ -74,21 +85,31 @@ export interface WebSocketCloseEvent extends WebSocketEvent {
 
 /** The peer broke the protocol or a limit. */
 export interface WebSocketErrorEvent extends WebSocketEvent {
+  /** Always `'error'`. */
   readonly type: 'error'
+  /** The error that `error` listeners get. */
   readonly error: Error
+  /** The message of the error. */
   readonly message: string
 }
 
 /** The events that have a browser's form. */
 export interface WebSocketEventMap {
+  /** The client connection of `injectWS` is open. */
   open: WebSocketEvent
+  /** A whole message has arrived. */
   message: WebSocketMessageEvent
+  /** The connection is over. */
   close: WebSocketCloseEvent
+  /** The peer broke the protocol or a limit. */
   error: WebSocketErrorEvent
 }
 
 /** A function, or an object with one, as in browsers. */
-export type WebSocketEventListener<E> = ((event: E) => unknown) | { handleEvent (event: E): unknown }
+export type WebSocketEventListener<E> = ((event: E) => unknown) | {
+  /** Called with the event. */
+  handleEvent (event: E): unknown
+}
 
 /**
  * The type of `data` of all connections of the app, before anything that a route adds with `Data` in its generics. It is empty
@@ -97,6 +118,8 @@ export type WebSocketEventListener<E> = ((event: E) => unknown) | { handleEvent 
  *     declare module 'fastify-ws-routes' {
  *       interface WebSocketConnectionData { user: User }
  *     }
+ *
+ * @see docs/typescript.md
  */
 export interface WebSocketConnectionData {}
 
@@ -105,15 +128,18 @@ export interface WebSocketConnectionData {}
  * schema. All three are covariant, so `send` is a function.
  */
 export interface WebSocketConnectionTypes {
+  /** The messages that `json` listeners get. */
   receive: unknown
   /** Takes the messages that may be sent. */
   send: (message: never) => void
+  /** The object in `connection.data`. */
   data: unknown
 }
 
 /** The types of the connections of a route without types of its own. */
 export interface DefaultConnectionTypes extends WebSocketConnectionTypes {
   send: (message: unknown) => void
+  /** The members that the app has merged into `WebSocketConnectionData`. */
   data: WebSocketConnectionData
 }
 
@@ -130,7 +156,11 @@ export type WebSocketReceiver<Send> = WebSocketConnectionOf<{ receive: unknown, 
 export type BroadcastJson<Types extends WebSocketConnectionTypes> =
   (message: MessageToSend<Types>, options?: BroadcastJsonOptions<WebSocketConnectionOf<Types>, MessageToSend<Types>>) => number
 
-/** All open connections of one route, or of one server. */
+/**
+ * All open connections of one route, or of one server.
+ *
+ * @see docs/broadcasting.md
+ */
 export interface WebSocketConnectionsOf<Types extends WebSocketConnectionTypes> {
   /** The open connections. A live set: it changes as they come and go. */
   readonly clients: ReadonlySet<WebSocketConnectionOf<Types>>
@@ -149,7 +179,11 @@ export interface WebSocketConnectionsOf<Types extends WebSocketConnectionTypes> 
 /** All open connections of one server, or of one route: see `WebSocketServer` and `WebSocketRouteConnections`. */
 export type WebSocketConnections = WebSocketConnectionsOf<DefaultConnectionTypes>
 
-/** The options of `broadcast`. */
+/**
+ * The options of `broadcast`.
+ *
+ * @see docs/broadcasting.md
+ */
 export interface BroadcastOptions<Connection = AnyWebSocketConnection> {
   /**
    * Only these connections get the message, each once: a room that the app keeps. Closed ones are skipped. The cost is that of
@@ -167,7 +201,11 @@ export interface BroadcastOptions<Connection = AnyWebSocketConnection> {
   compress?: boolean | undefined
 }
 
-/** The options of `broadcastJson`, for messages of the type `Send`. */
+/**
+ * The options of `broadcastJson`, for messages of the type `Send`.
+ *
+ * @see docs/broadcasting.md
+ */
 export interface BroadcastJsonOptions<Connection = AnyWebSocketConnection, Send = never> extends Omit<BroadcastOptions<Connection>, 'binary' | 'to'> {
   /** As in `BroadcastOptions`: connections to which such a message may be sent. */
   to?: Iterable<WebSocketReceiver<Send>> | undefined
@@ -179,7 +217,11 @@ export interface CloseRouteOptions<Connection = AnyWebSocketConnection> {
   filter?: ((connection: Connection) => boolean) | undefined
 }
 
-/** The connections of one route, with the types of the route: see `WebSocketRouteConnections`. */
+/**
+ * The connections of one route, with the types of the route: see `WebSocketRouteConnections`.
+ *
+ * @see docs/broadcasting.md
+ */
 export interface WebSocketRouteConnectionsOf<Types extends WebSocketConnectionTypes> extends WebSocketConnectionsOf<Types> {
   /** The route's URL as declared, with its prefix: `/chat/:room`. */
   readonly url: string
@@ -219,6 +261,7 @@ export type WebSocketRouteConnections<Send = unknown, Receive = unknown, Data = 
  * @typeParam Receive what the route's `receive` schema stands for
  * @typeParam Send what the route's `send` schema stands for
  * @typeParam Data what the app keeps in `data`
+ * @see docs/typescript.md
  */
 export type WebSocketConnection<Receive = unknown, Send = unknown, Data = WebSocketConnectionData> =
   WebSocketConnectionOf<{ receive: Receive, send: (message: Send) => void, data: WithDefaultData<Data> }>
@@ -239,11 +282,17 @@ export interface SendJson<Types extends WebSocketConnectionTypes> {
  * iterator, or the route's handler has settled.
  *
  * A handler gets it with the types of its route; other code says `WebSocketConnection<Receive, Send, Data>`.
+ *
+ * @see docs/connection.md
  */
 export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> extends EventEmitter<WebSocketConnectionEvents<Types['receive']>>, TopicSubscriber {
+  /** A value of `readyState`: the handshake is under way. Only client connections of `injectWS` have it. */
   readonly CONNECTING: 0
+  /** A value of `readyState`: messages go both ways. */
   readonly OPEN: 1
+  /** A value of `readyState`: the close handshake is under way (RFC 6455 §7.1.3). */
   readonly CLOSING: 2
+  /** A value of `readyState`: the connection is over (RFC 6455 §7.1.4). */
   readonly CLOSED: 3
   /** Unique among the connections of all processes, and short: `3kXq_Zt1-2f`. It is in every line that the plugin logs about the connection. */
   readonly id: string
@@ -252,6 +301,7 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    * `WebSocketConnectionData`. Hooks fill it before the 101 as `request.connectionData`. Default `{}`.
    *
    * @throws {TypeError} if it is set to what is no object
+   * @see docs/hooks.md
    */
   data: Types['data']
   /** One of the four constants above. */
@@ -262,7 +312,11 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
   readonly extensions: string
   /** `ws://host/path?query` or `wss://…` (RFC 6455 §3): `request.protocol`, `request.host` and the target as it was sent. */
   readonly url: string
-  /** Bytes of frames that are queued here and not yet handed to the operating system. */
+  /**
+   * Bytes of frames that are queued here and not yet handed to the operating system.
+   *
+   * @see docs/backpressure.md
+   */
   readonly bufferedAmount: number
   /** In which form binary messages are handed to listeners. Text is a Buffer for `message`, and iterators and streams give Buffers, whatever it says. Default `'nodebuffer'`. */
   binaryType: BinaryType
@@ -271,13 +325,19 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
   /**
    * Milliseconds that the last Ping of the server's heartbeat took there and back; `undefined` before the first
    * was answered. Pings of your own do not count.
+   *
+   * @see docs/heartbeat.md
    */
   readonly latency: number | undefined
   /** Resolves when `close` is emitted, which waits for messages that the handler has not read yet. It never rejects. */
   readonly closed: Promise<WebSocketClosure>
   /** Aborts when the connection is over. */
   readonly signal: AbortSignal
-  /** The connections of the same route, this one included. */
+  /**
+   * The connections of the same route, this one included.
+   *
+   * @see docs/broadcasting.md
+   */
   readonly route: WebSocketRouteConnectionsOf<Types>
 
   /**
@@ -295,6 +355,7 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    * @throws {TypeError} if `data` is not text or bytes
    */
   send (data: WebSocketData | Blob, callback?: SendCallback): boolean
+  /** Sends a message, with options. Everything else is as without them. */
   send (data: WebSocketData | Blob, options: SendOptions | undefined, callback?: SendCallback): boolean
 
   /**
@@ -302,6 +363,7 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    *
    * @throws {ClosedError} (as a rejection) `FST_WS_ERR_CLOSED` if the connection closes first. A handler or listener that
    *   does not catch it ends without an error
+   * @see docs/backpressure.md
    */
   drained (): Promise<void>
 
@@ -309,6 +371,7 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    * Waits until everything that was sent is handed to the socket, as the callbacks of `send` do.
    *
    * @throws {ClosedError} (as a rejection) as `drained`, if the connection is lost first
+   * @see docs/backpressure.md
    */
   flush (): Promise<void>
 
@@ -318,6 +381,7 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    *
    * @returns whether more may be sent now, as with `send`
    * @throws {TypeError} if `message` has no form in JSON, and what the serializer throws if it does not fit the schema
+   * @see docs/json-messages.md
    */
   readonly sendJson: SendJson<Types>
 
@@ -330,12 +394,16 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
    * @throws {TypeError} if `data` is not text or bytes
    */
   ping (data?: WebSocketData | Blob, mask?: boolean, callback?: SendCallback): void
+  /** Sends a Ping, as above. */
   ping (data: WebSocketData | Blob | undefined, callback: SendCallback): void
+  /** Sends a Ping without data, as above. */
   ping (callback: SendCallback): void
 
   /** Sends an unsolicited Pong (RFC 6455 §5.5.3). Throws as `ping` does. */
   pong (data?: WebSocketData | Blob, mask?: boolean, callback?: SendCallback): void
+  /** Sends a Pong, as above. */
   pong (data: WebSocketData | Blob | undefined, callback: SendCallback): void
+  /** Sends a Pong without data, as above. */
   pong (callback: SendCallback): void
 
   /**
@@ -361,10 +429,15 @@ export interface WebSocketConnectionOf<Types extends WebSocketConnectionTypes> e
 
   /** As browsers have it. A listener that is there already is not added again. */
   addEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>, options?: { once?: boolean }): void
+  /** Removes a listener that `addEventListener` has added. Others are left alone. */
   removeEventListener<K extends keyof WebSocketEventMap> (type: K, listener: WebSocketEventListener<WebSocketEventMap[K]>): void
+  /** The listener of `open`, as browsers have it. Default `null`. */
   onopen: ((event: WebSocketEvent) => unknown) | null
+  /** The listener of `message`, as browsers have it. Default `null`. */
   onmessage: ((event: WebSocketMessageEvent) => unknown) | null
+  /** The listener of `close`, as browsers have it. Default `null`. */
   onclose: ((event: WebSocketCloseEvent) => unknown) | null
+  /** The listener of `error`, as browsers have it. Default `null`. */
   onerror: ((event: WebSocketErrorEvent) => unknown) | null
 
   /**

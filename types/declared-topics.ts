@@ -3,7 +3,11 @@ import type { TopicHistory } from './broker.js'
 import type { WebSocketConnection } from './connection.js'
 import type { PublishOptions, Topic, TopicPosition } from './topics.js'
 
-/** The schemas of a declared topic, and how `app.asyncapi()` describes it. */
+/**
+ * The schemas of a declared topic, and how `app.asyncapi()` describes it.
+ *
+ * @see docs/topics.md
+ */
 export interface TopicSchema {
   /** Parameters of the name, as for routes: values are strings, which the validator may convert. */
   params?: unknown
@@ -15,9 +19,13 @@ export interface TopicSchema {
   member?: unknown
   /** `true` leaves the topic out of `app.asyncapi()`. */
   hide?: boolean
+  /** Marks the topic as deprecated in `app.asyncapi()`. Default `false`. */
   deprecated?: boolean
+  /** The tags of the topic in `app.asyncapi()`. */
   tags?: readonly string[]
+  /** A description in Markdown, for `app.asyncapi()`. */
   description?: string
+  /** One line about the topic, for `app.asyncapi()`. */
   summary?: string
   /** The key of the topic's channel. */
   operationId?: string
@@ -25,6 +33,7 @@ export interface TopicSchema {
 
 /** The types of a declared topic, if neither schemas nor callbacks say them: `app.topic<{ Message: RoomMessage }>(…)`. */
 export interface TopicGenericInterface {
+  /** The type of the parameters that callbacks get. */
   Params?: unknown
   /** The type of the messages that clients publish. */
   Publish?: unknown
@@ -101,7 +110,11 @@ export interface TopicTypesOf<
   member: TopicMemberInfo<Generic, Schema, TypeProvider, Info>
 }
 
-/** Presence of a declared topic. */
+/**
+ * Presence of a declared topic.
+ *
+ * @see docs/topics.md
+ */
 export interface TopicPresenceOptions<Info, Params, Instance, Request> {
   /** Makes the information about a member, which all subscribers see. Default: `null`. */
   info?: ((this: Instance, connection: WebSocketConnection, request: Request, params: Params) => Info | Promise<Info>) | undefined
@@ -114,11 +127,14 @@ export interface TopicPresenceOptions<Info, Params, Instance, Request> {
 /**
  * The options of `app.topic`. Nothing is inferred from callbacks that get types of schemas: that would take the types of a schema
  * library apart, which costs the compiler a second.
+ *
+ * @see docs/topics.md
  */
 export interface TopicDeclaration<
   Generic extends TopicGenericInterface, Pattern extends string, Schema extends TopicSchema, TypeProvider extends FastifyTypeProvider, Info, Instance,
   Request = FastifyRequest
 > {
+  /** Schemas of parameters, messages and members, and how `app.asyncapi()` describes the topic. Default: none, and clients may not publish. */
   schema?: Schema | undefined
   /**
    * Decides whether a client may subscribe, after the hooks of its route: it may unless this throws or rejects. An error with a
@@ -152,7 +168,11 @@ export interface TopicDeclaration<
   snapshot?: NoInfer<(this: Instance, params: TopicParams<Generic, Pattern, Schema, TypeProvider>) => unknown> | undefined
 }
 
-/** A declared topic, with all names that its pattern stands for: what `app.topic` returns. */
+/**
+ * A declared topic, with all names that its pattern stands for: what `app.topic` returns.
+ *
+ * @see docs/topics.md
+ */
 export interface DeclaredTopic<Types extends TopicTypes = TopicTypes> {
   /** With the prefix of the instance. */
   readonly pattern: string

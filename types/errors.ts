@@ -8,11 +8,17 @@ export interface InvalidMessagePart {
   instancePath: string
   /** JSON Pointer to the rule, in a URI fragment. */
   schemaPath: string
+  /** Values that belong to the keyword, such as `missingProperty`. */
   params: Record<string, unknown>
+  /** The rule in words, if the validator has some. */
   message?: string
 }
 
-/** Why a message never reached the `json` listeners. */
+/**
+ * Why a message never reached the `json` listeners.
+ *
+ * @see docs/json-messages.md
+ */
 export interface InvalidMessage extends Error {
   /** `FST_WS_ERR_INVALID_MESSAGE`, `FST_WS_ERR_INVALID_JSON` or `FST_WS_ERR_BINARY_MESSAGE`. */
   readonly code: string
@@ -24,10 +30,18 @@ export interface InvalidMessage extends Error {
   readonly validationContext: 'message' | undefined
 }
 
-/** Rejection of `injectWS` when the app answers with a status other than 101, or 200 over HTTP/2. */
+/**
+ * Rejection of `injectWS` when the app answers with a status other than 101, or 200 over HTTP/2.
+ *
+ * @see docs/testing.md
+ */
 export interface InjectWSError extends Error {
+  /** Stable identifier. */
   code: 'FST_WS_ERR_UNEXPECTED_RESPONSE'
+  /** The status of the answer. */
   statusCode: number
+  /** The header fields of the answer. */
   headers: IncomingHttpHeaders
+  /** The body of the answer, as text. */
   body: string
 }

@@ -50,8 +50,10 @@ export interface RouteConnectionTypes<
   SchemaCompiler extends FastifySchema,
   TypeProvider extends FastifyTypeProvider
 > extends WebSocketConnectionTypes {
+  /** The messages that the route receives. */
   receive: OfRoute<RouteGeneric, NoInfer<ReceivedMessage<RouteGeneric, SchemaCompiler, TypeProvider>>>
   send: (message: OfRoute<RouteGeneric, NoInfer<SentMessage<RouteGeneric, SchemaCompiler, TypeProvider>>>) => void
+  /** The object in `connection.data`. */
   data: NoInfer<ConnectionData<RouteGeneric>>
 }
 
@@ -61,14 +63,18 @@ export interface ClientConnectionTypes<
   SchemaCompiler extends FastifySchema,
   TypeProvider extends FastifyTypeProvider
 > extends WebSocketConnectionTypes {
+  /** The messages that the client receives, which the route sends. */
   receive: SentMessage<RouteGeneric, SchemaCompiler, TypeProvider>
   send: (message: ReceivedMessage<RouteGeneric, SchemaCompiler, TypeProvider>) => void
+  /** The object in `data` of the client connection. */
   data: WebSocketConnectionData
 }
 
 /**
  * The handler of a route with the type parameters of Fastify's own handlers, called with the encapsulated Fastify instance
  * as `this` once the 101 was sent. If it throws or rejects, the `errorHandler` of the plugin gets the error.
+ *
+ * @see docs/routes.md
  */
 export type WebSocketRouteHandler<
   RawServer extends RawServerBase = RawServerDefault,
@@ -87,6 +93,7 @@ export type WebSocketRouteHandler<
 
 /** The options of a route that speaks the topics protocol. */
 export interface TopicsRouteOptions<Types extends WebSocketConnectionTypes = DefaultConnectionTypes> extends WebSocketRouteOptions<Types> {
+  /** `true` or options: the route speaks the topics protocol. */
   topics: true | TopicsProtocolOptions
 }
 
@@ -119,6 +126,7 @@ type ConfigOf<Route> = Route extends { config: infer Config } ? Config : Context
  *     const handler: WebSocketHandler<{ app: typeof app, schema: typeof schema }> = (connection, request) => { … }
  *
  * @typeParam Route the generics of the route, and `schema`, `app`, `typeProvider` or `config`
+ * @see docs/typescript.md
  */
 export type WebSocketHandler<Route extends WebSocketHandlerTypes = RouteGenericInterface> =
   Route extends { app: FastifyInstance<infer RawServer, infer RawRequest, infer RawReply, infer Logger, infer _TypeProvider> }
@@ -141,7 +149,11 @@ type DeclaredHandler<
   request: FastifyRequest<GenericsOf<Route>, RawServer, RawRequest, SchemaOf<Route>, TypeProviderOf<Route>, ConfigOf<Route>, Logger>
 ) => unknown
 
-/** The upgrade request of `injectWS`. */
+/**
+ * The upgrade request of `injectWS`.
+ *
+ * @see docs/testing.md
+ */
 export interface InjectWSContext {
   /** Header fields of the request, `cookie` and `origin` among them. `host` is `localhost:80` by default; those of the handshake are set for you. */
   headers?: OutgoingHttpHeaders | undefined
@@ -151,7 +163,11 @@ export interface InjectWSContext {
   remoteAddress?: string | undefined
 }
 
-/** Functions that `injectWS` calls. */
+/**
+ * Functions that `injectWS` calls.
+ *
+ * @see docs/testing.md
+ */
 export interface InjectWSOptions<Client = InjectedWebSocket> {
   /** Called with the client connection before any message is read. */
   onInit?: ((connection: Client) => void) | undefined
@@ -216,6 +232,7 @@ declare module 'fastify' {
       >
     ): DeclaredTopic<TopicTypesOf<Generic, Pattern, Schema, TypeProvider, Info>>
 
+    /** Declares a WebSocket route. The type parameters are those of Fastify's own `route`. */
     route<
       RouteGeneric extends RouteGenericInterface = RouteGenericInterface,
       ContextConfig = ContextConfigDefault,
@@ -264,9 +281,13 @@ declare module 'fastify' {
 
     /** `true` leaves the route out of `app.asyncapi()`. */
     hide?: boolean
+    /** Marks the route as deprecated in `app.asyncapi()`. Default `false`. */
     deprecated?: boolean
+    /** The tags of the route in `app.asyncapi()`. */
     tags?: readonly string[]
+    /** A description in Markdown, for `app.asyncapi()`. */
     description?: string
+    /** One line about the route, for `app.asyncapi()`. */
     summary?: string
     /** One of these is enough. Their names are those of the option `asyncapi.securitySchemes`. */
     security?: ReadonlyArray<{ [securityLabel: string]: readonly string[] }>

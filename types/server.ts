@@ -14,11 +14,17 @@ export interface WebSocketServerEvents {
 
 /** Whole messages and the bytes of their payloads, not compressed. */
 export interface WebSocketTraffic {
+  /** Whole messages. Control frames do not count. */
   readonly messages: number
+  /** Bytes of their payloads, before compression. */
   readonly bytes: number
 }
 
-/** Figures since the plugin was registered, for metrics. */
+/**
+ * Figures since the plugin was registered, for metrics.
+ *
+ * @see docs/observability.md
+ */
 export interface WebSocketServerStats {
   /** Connections that there are, closing ones included. */
   readonly open: number
@@ -38,10 +44,15 @@ export interface WebSocketServerStats {
   readonly sent: WebSocketTraffic
   /** Bytes that wait for all clients: the sum of `bufferedAmount`. */
   readonly queued: number
+  /** Figures of topics, and of the broker. */
   readonly topics: TopicStats
 }
 
-/** `app.websocketServer`: the connections of all routes. */
+/**
+ * `app.websocketServer`: the connections of all routes.
+ *
+ * @see docs/broadcasting.md
+ */
 export interface WebSocketServer extends WebSocketConnections, TopicServer, EventEmitter<WebSocketServerEvents> {
   /**
    * For libraries that assign `handleProtocols` as they do with `ws`, such as graphql-ws. It chooses the

@@ -2,12 +2,19 @@ import type { WebSocketData } from './messages.js'
 
 /** A place in the history of a topic, as an app sees it: `{ epoch, offset, id }`. A client holds it as one opaque string. */
 export interface TopicPosition {
+  /** Changes when the broker begins a history anew: offsets of two epochs cannot be compared. */
   readonly epoch: string
+  /** Increases from message to message, from 1. 0 is the place before the first one. */
   readonly offset: number
+  /** The id of the message at this place; `''` at offset 0. */
   readonly id: string
 }
 
-/** The options of `publish`. */
+/**
+ * The options of `publish`.
+ *
+ * @see docs/topics.md
+ */
 export interface PublishOptions {
   /**
    * Identifies the message: publishing it again with the same id, because it is not known whether the first attempt has
@@ -33,6 +40,7 @@ export interface TopicMember<Info = unknown> {
 
 /** A message of a topic's history. */
 export interface TopicMessage<Message = unknown> {
+  /** Its place in the history. */
   readonly position: TopicPosition
   /** The value that was published; a string or a Buffer in a raw topic. */
   readonly message: Message
@@ -60,11 +68,21 @@ export interface TopicHistoryPart<Message = unknown> {
 export interface TopicPresence<Info = unknown> {
   /** @returns the members, at most `limit` (default 1000) */
   list (options?: { limit?: number | undefined }): Promise<Array<TopicMember<Info>>>
+  /**
+   * Counts the members.
+   *
+   * @returns how many members the topic has on all processes
+   */
   count (): Promise<number>
 }
 
-/** One topic: `app.websocketServer.topic(name)`. It is there whether anybody has subscribed or not, and keeps nothing. */
+/**
+ * One topic: `app.websocketServer.topic(name)`. It is there whether anybody has subscribed or not, and keeps nothing.
+ *
+ * @see docs/topics.md
+ */
 export interface Topic<Message = WebSocketData, Info = unknown> {
+  /** Its name: 1 to 255 bytes of UTF-8. */
   readonly name: string
   /** Connections of this process that have subscribed to it. */
   readonly subscribers: number
@@ -84,10 +102,15 @@ export interface Topic<Message = WebSocketData, Info = unknown> {
    * @throws {TypeError} (as a rejection) if the topic has none
    */
   history (options?: TopicHistoryOptions): Promise<TopicHistoryPart<Message>>
+  /** The members of the topic, if it is declared with `presence`. */
   readonly presence: TopicPresence<Info>
 }
 
-/** The members of a connection that have to do with topics. */
+/**
+ * The members of a connection that have to do with topics.
+ *
+ * @see docs/topics.md
+ */
 export interface TopicSubscriber {
   /** The topics that the connection has subscribed to, as of now. */
   readonly subscriptions: ReadonlySet<string>
@@ -112,6 +135,7 @@ export interface TopicSubscriber {
    */
   unsubscribe (topic: string): boolean
 
+  /** Whether the connection has subscribed to this topic, as of now. */
   isSubscribed (topic: string): boolean
 
   /** Publishes to all subscribers on all processes but this connection. See `Topic.publish`. */
@@ -130,7 +154,11 @@ export interface TopicServer {
   topic (name: string): Topic<unknown>
 }
 
-/** Figures of topics since the plugin was registered: `app.websocketServer.stats.topics`. */
+/**
+ * Figures of topics since the plugin was registered: `app.websocketServer.stats.topics`.
+ *
+ * @see docs/observability.md
+ */
 export interface TopicStats {
   /** The name of the broker: `'memory'` by default. */
   readonly broker: string
@@ -162,10 +190,19 @@ export interface TopicStats {
   /** Messages of other versions of this package that this one does not know. */
   readonly skipped: number
   /** Milliseconds from `publish` until the broker has the message, within a quarter; `null` before the first. */
-  readonly publishLatency: { readonly p50: number | null, readonly p99: number | null }
+  readonly publishLatency: {
+    /** The median. */
+    readonly p50: number | null
+    /** The 99th percentile. */
+    readonly p99: number | null
+  }
 }
 
-/** Limits of topics: the plugin's option `topics`. */
+/**
+ * Limits of topics: the plugin's option `topics`.
+ *
+ * @see docs/topics.md
+ */
 export interface TopicOptions {
   /** Topics of one connection at a time. An integer from 1. Default 128. */
   maxSubscriptions?: number | undefined

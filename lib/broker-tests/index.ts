@@ -1,3 +1,10 @@
+/**
+ * Tests for a broker of your own.
+ *
+ * @see docs/topics.md
+ * @module fastify-ws-routes/broker-tests
+ */
+
 import { faults } from './faults.js'
 import { histories } from './histories.js'
 import { messages } from './messages.js'

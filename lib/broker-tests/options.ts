@@ -24,6 +24,7 @@ export interface BrokerContractOptions {
 
 /** One test of the suite. */
 export interface BrokerTest {
+  /** The group, and what holds: `reads: …`. */
   readonly name: string
   /** Rejects if the broker does not pass. */
   run (): Promise<void>

@@ -1,5 +1,6 @@
 /** Why the client could not do what it was asked for. */
 export class ClientError extends Error {
+  /** Always `'ClientError'`. */
   override readonly name = 'ClientError'
   /**
    * Stable: a code of the server or of its app; or `'closed'` (the client was closed), `'outbox'` (too much waits to be sent),

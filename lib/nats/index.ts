@@ -1,9 +1,16 @@
+/**
+ * Topics between processes through NATS with JetStream.
+ *
+ * @see docs/nats.md
+ * @module fastify-ws-routes/nats
+ */
+
 import type { Broker } from '../../types/broker.js'
 import { NatsBroker } from './broker.js'
 import { checkOptions, type NatsBrokerOptions } from './options.js'
 
 export type * from '../../types/broker.js'
-export type { NatsConnection } from './client.js'
+export type { NatsConnection, NatsHeaders, NatsMessage, NatsStatus, NatsSubscription } from './client.js'
 export type { NatsBrokerOptions } from './options.js'
 
 /**

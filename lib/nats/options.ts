@@ -1,6 +1,7 @@
 import { describe, OptionError } from '../errors.js'
 import type { NatsConnection } from './client.js'
 
+/** The options of `nats()`. */
 export interface NatsBrokerOptions {
   /** A connection of `@nats-io/transport-node`, version 3. The app opens and closes it. Let it reconnect for ever: `maxReconnectAttempts: -1`. */
   connection: NatsConnection

@@ -1,3 +1,10 @@
+/**
+ * Topics between processes through Redis or Valkey.
+ *
+ * @see docs/redis.md
+ * @module fastify-ws-routes/redis
+ */
+
 import type { Broker } from '../../types/broker.js'
 import { RedisBroker } from './broker.js'
 import { checkOptions, type RedisBrokerOptions } from './options.js'

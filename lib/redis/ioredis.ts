@@ -2,8 +2,11 @@ import { connected, type Argument, type ClusterNode, type ConnectionEvents, type
 
 /** A `Redis` or a `Cluster` of ioredis 5 or 6, or of iovalkey: its members by which it is known. */
 export interface IoRedisLike {
+  /** The state of its connection. The broker does not read it. */
   readonly status: string
+  /** Makes a client with the same options. */
   duplicate (...args: never[]): unknown
+  /** Sends a command. Replies are Buffers. */
   callBuffer (...args: never[]): unknown
 }
 

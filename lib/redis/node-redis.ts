@@ -2,8 +2,11 @@ import { connected, type Argument, type ClusterNode, type ConnectionEvents, type
 
 /** A client or cluster of node-redis 5 or 6: the members by which it is recognized. */
 export interface NodeRedisLike {
+  /** Makes a client with the same options. */
   duplicate (...args: never[]): unknown
+  /** Sends a command as it is. */
   sendCommand (...args: never[]): unknown
+  /** Makes a view of the client with other types of replies. */
   withTypeMapping (...args: never[]): unknown
 }
 

@@ -3,6 +3,7 @@ import type { RedisDriver } from './connections.js'
 import { IoRedisDriver, type IoRedisLike } from './ioredis.js'
 import { isCluster, NodeRedisDriver, type NodeRedisLike } from './node-redis.js'
 
+/** The options of `redis()`. */
 export interface RedisBrokerOptions {
   /**
    * A client of `ioredis` 5 or 6 (`app.redis` of `@fastify/redis` is one), of `iovalkey`, or of `redis` (node-redis) 5 or 6: for a single
