@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 export const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 /** When a file was changed last; 0 if it is not there. */
-function timeOf (...path: string[]): number {
+export function timeOf (...path: string[]): number {
   return statSync(join(ROOT, ...path), { throwIfNoEntry: false })?.mtimeMs ?? 0
 }
 

@@ -4,10 +4,10 @@
 // these are all that runs.
 
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { compileTests } from './compile-tests.js'
-import { build, install, ROOT } from './prepare.js'
+import { build, install, ROOT, timeOf } from './prepare.js'
 
 const TAP = 'node_modules/tap/dist/esm/run.mjs'
 const TSC = 'node_modules/typescript-7/bin/tsc'
@@ -91,12 +91,20 @@ async function runSuite (name: string): Promise<void> {
   console.log(`\n# ${name}: ${about}`)
   for (const folder of manifests) install(folder)
   const checks = projects.map(project => () => run(process.execPath, TSC, '--noEmit', '--singleThreaded', '-p', project))
-  if (name === 'unit') checks.push(() => run('npm', 'run', '--silent', 'lint'), () => run('npm', 'run', '--silent', 'typecheck'))
+  if (name === 'unit') checks.push(lint, () => run('npm', 'run', '--silent', 'typecheck'))
   const files = isFiltered ? [] : folders.flatMap(testsIn)
   const tests = run(process.execPath, '--import=./scripts/spawn-compiled.js', TAP, '--disable-coverage', ...tap, ...tapArgs, ...files)
   // Beside the tests, one after the other.
   if (!isFiltered) for (const check of checks) await check()
   await tests
+}
+
+/** Lints what has changed since it was linted, which takes a tenth of the time. A change of the rules forgets the rest. */
+async function lint (): Promise<void> {
+  const cache = join(ROOT, '.tap/eslint.json')
+  const rules = ['eslint.config.js', ...readdirSync(join(ROOT, 'scripts')).filter(name => name.endsWith('.js')).map(name => join('scripts', name))]
+  if (rules.some(path => timeOf(path) > timeOf('.tap/eslint.json'))) rmSync(cache, { force: true })
+  await run('npm', 'run', '--silent', 'lint', '--', '--cache', '--cache-strategy=content', `--cache-location=${cache}`)
 }
 
 /**
