@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyPluginCallback, type FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
@@ -605,6 +606,11 @@ t.test('docs/migration.md: each row is shown by a program, and the differences o
   t.same(differences.toSorted(), [...Object.keys(SCENARIOS), ...Object.keys(ELSEWHERE)].toSorted())
   for (const { row } of [...DIFFERENCES, ...TYPE_DIFFERENCES]) t.ok(differences.includes(row), row)
   for (const file of Object.values(ELSEWHERE)) t.ok(existsSync(new URL(`../../${file}`, import.meta.url)), file)
+
+  const [, published, passing, others] = /Of the (\d+) tests that .+ publishes, (\d+) pass with this package\. The other (\d+) /
+    .exec(await readFile(new URL('../../docs/migration.md', import.meta.url), 'utf8'))!.map(Number)
+  t.equal(others, DIFFERENCES.length)
+  t.equal(published, passing! + others!)
 
   const codes = cellsOf((await exampleNamed('docs/migration.md', 'error codes')).text).map(row => row.map(cell => cell.replaceAll('`', '')))
   const { was, is } = SCENARIOS['Error codes'] as { was: string[], is: string[] }
