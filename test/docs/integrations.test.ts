@@ -24,5 +24,11 @@ runChecks({
     const [cookie] = String(first.headers['set-cookie']).split(';')
     const second = await Client.open(t, `${url}/visits`, [], { headers: { cookie: cookie! } })
     t.equal(await second.text(), 'visit 2')
+  },
+
+  // test/interop/coexistence/vite.test.ts runs it.
+  async 'vite config' (t, { text }) {
+    const { default: config } = await import(`data:text/javascript,${encodeURIComponent(text)}`)
+    t.strictSame(config, { server: { proxy: { '/ws': { target: 'http://localhost:3000', ws: true } } } })
   }
 })

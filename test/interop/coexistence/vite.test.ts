@@ -1,11 +1,13 @@
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import httpProxy from '@fastify/http-proxy'
 import type { FastifyInstance } from 'fastify'
 import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import t from 'tap'
-import { createServer, type ViteDevServer } from 'vite'
+import { createServer, type UserConfig, type ViteDevServer } from 'vite'
 import { echo, startApp } from '../../support/app.js'
+import { examplesOf } from '../../support/examples.js'
 import { RawClient, upgradeRequest } from '../../support/raw-client.js'
 import { checkExactBytes, closesWithin, echoOver, openWs, ORDERS, refusal, startBeside } from '../../coexistence/neighbours.js'
 
@@ -87,3 +89,33 @@ for (const order of ['before our plugin', 'after our plugin'] as const) {
     t.ok(await closesWithin(20_000, app))
   })
 }
+
+t.test('behind the proxy of Vite, as docs/integrations.md has it', async t => {
+  const { app, port } = await startApp(t, app => {
+    app.get('/ws', { websocket: true }, connection => connection.send('from the app'))
+  })
+  const { text } = (await examplesOf('docs/integrations.md')).find(({ name }) => name === 'vite config')!
+  const printed = text.replace('localhost:3000', `127.0.0.1:${port}`)
+  const { default: { server } } = await import(`data:text/javascript,${encodeURIComponent(printed)}`) as { default: UserConfig }
+
+  for (const changeOrigin of [false, true]) {
+    const [[path, rule]] = Object.entries(server!.proxy!) as [[string, object]]
+    const proxy = { [path]: { ...rule, changeOrigin } }
+    const vite = await createServer({
+      configFile: false, root: t.testdir({}), logLevel: 'silent', optimizeDeps: { noDiscovery: true }, server: { host: '127.0.0.1', port: 0, strictPort: false, watch: null, proxy }
+    })
+    t.teardown(() => vite.close())
+    await vite.listen()
+    const { port: vitePort } = vite.httpServer!.address() as AddressInfo
+    const origin = `http://127.0.0.1:${vitePort}`
+    if (changeOrigin) {
+      t.equal((await refusal(vitePort, upgradeRequest('/ws', { Host: `127.0.0.1:${vitePort}`, Origin: origin }))).status, 403)
+    } else {
+      const { messages, client } = await openWs(t, `ws://127.0.0.1:${vitePort}/ws`, [], { origin })
+      t.equal((await messages.next()).value, 'from the app')
+      client.terminate()
+    }
+    await vite.close()
+  }
+  t.ok(await closesWithin(10_000, app))
+})
