@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import Fastify from 'fastify'
+import websocket from '../lib/index.js'
 import { redis, type IoRedisLike } from '../lib/redis/index.js'
-import { startApp } from '../test/support/app.js'
 import type { ReturnServerState } from './return-messages.js'
 
 // One of the server processes of soak/return.ts. It publishes numbered messages to each topic when it is asked to.
@@ -8,10 +10,12 @@ import type { ReturnServerState } from './return-messages.js'
 const { Redis: Client } = createRequire(new URL('../test/brokers/package.json', import.meta.url))('ioredis') as { Redis: new (port: number) => IoRedisLike }
 
 const client = new Client(Number(process.argv[2]))
-const { app, port } = await startApp({ teardown: () => {} }, app => {
-  app.topic('rooms/:room', { history: { messages: 5_000, seconds: 300 } })
-  app.get('/live', { websocket: { topics: true } })
-}, { broker: redis({ client }) })
+const app = Fastify()
+await app.register(websocket, { broker: redis({ client }) })
+app.topic('rooms/:room', { history: { messages: 5_000, seconds: 300 } })
+app.get('/live', { websocket: { topics: true } })
+// With Node's default, 511, the kernel drops most of ten thousand connections that come at once, and clients try again after 1, 3, 7, 15 and 31 s.
+await app.listen({ port: 0, host: '127.0.0.1', backlog: Number(process.argv[3]) })
 
 const published: number[] = []
 let timer: NodeJS.Timeout | undefined
@@ -39,4 +43,4 @@ process.on('message', (order: { do: 'state' | 'publish' | 'stop', topics?: numbe
   }
 })
 
-process.send!(port)
+process.send!((app.server.address() as AddressInfo).port)

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { ReturnReport, ReturnServerState } from './return-messages.js'
 
-// node --import tsx soak/return.ts [--connections 10000] [--topics 1] [--rate 50] [--jitter 0]
+// node --import tsx soak/return.ts [--connections 10000] [--topics 1] [--rate 50] [--jitter 0] [--backlog 4096]
 //
 // All clients are connected to one process, which is killed with SIGKILL. They come back to two others, all at once or within
 // a random time of `--jitter` milliseconds, and resume, while messages are published. A Redis is between the processes. Every
@@ -23,7 +23,8 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '10000' },
     topics: { type: 'string', default: '1' },
     rate: { type: 'string', default: '50' },
-    jitter: { type: 'string', default: '0' }
+    jitter: { type: 'string', default: '0' },
+    backlog: { type: 'string', default: '4096' }
   }
 })
 const connections = Number(values.connections)
@@ -64,7 +65,7 @@ async function answer<T> (child: ChildProcess, question?: object): Promise<T> {
 }
 
 const redis = await startRedis()
-const servers = [0, 1, 2].map(() => start('return-server.ts', [String(redis)]))
+const servers = [0, 1, 2].map(() => start('return-server.ts', [String(redis), values.backlog]))
 const ports = await Promise.all(servers.map(server => answer<number>(server)))
 const [doomed, ...rest] = servers as [ChildProcess, ChildProcess, ChildProcess]
 const states = (): Promise<ReturnServerState[]> => Promise.all(rest.map(server => answer<ReturnServerState>(server, { do: 'state' })))

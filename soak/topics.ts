@@ -24,7 +24,7 @@ interface Engine {
   run (): Promise<void>
   kill (): Promise<void>
   forget (): Promise<void>
-  freeze (): void
+  freeze (): Promise<void>
   thaw (): void
 }
 
@@ -220,7 +220,7 @@ const FAULTS: Record<string, { weight: number, inject: Fault }> = {
   'the engine is frozen for 3 s': {
     weight: 2,
     async inject (engine) {
-      engine.freeze()
+      await engine.freeze()
       await sleep(3_000)
       engine.thaw()
     }

@@ -44,7 +44,7 @@ t.test('topics over NATS', { skip: noNats }, async t => {
   })
 
   await t.test('frozen for longer than publishTimeout', async t => {
-    server.freeze()
+    await server.freeze()
     const id = 'the-same'
     await t.rejects(one.app.websocketServer.publish('rooms/1', 22, { id }), { code: 'FST_WS_ERR_PUBLISH' })
     server.thaw()

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
-import { SERVER_PATH, spawnServer } from './spawn-server.js'
+import { freezeServer, SERVER_PATH, spawnServer } from './spawn-server.js'
 
 interface Teardown {
   teardown (fn: () => unknown): unknown
@@ -69,8 +69,8 @@ export class NatsServer {
     await rm(join(this.folder, 'jetstream'), { recursive: true, force: true })
   }
 
-  freeze (): void {
-    this.child?.kill('SIGSTOP')
+  async freeze (): Promise<void> {
+    if (this.child !== null) await freezeServer(this.child)
   }
 
   thaw (): void {

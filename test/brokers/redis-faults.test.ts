@@ -62,7 +62,7 @@ for (const [name, create] of COMMON) {
     })
 
     await t.test('frozen for longer than publishTimeout', async t => {
-      server.freeze()
+      await server.freeze()
       await t.rejects(publish(one, 22, 'the-22'), { code: 'FST_WS_ERR_PUBLISH' })
       server.thaw()
       await insist(one, 22)
@@ -200,7 +200,7 @@ for (const [name, create] of COMMON) {
     await server.cli('ACL', 'SETUSER', 'default', '-@scripting')
     t.match(await message(create(server.port)), /this Redis does not allow scripts \(EVAL and EVALSHA\)/)
     await server.cli('ACL', 'SETUSER', 'default', '+@scripting')
-    server.freeze()
+    await server.freeze()
     t.match(await message(create(server.port)), /did not answer|has not answered/)
     server.thaw()
   })

@@ -61,7 +61,7 @@ for (const [name, create] of Object.entries(CLIENTS)) {
       await until(async () => (await replica.cli('DBSIZE')) === (await master.cli('DBSIZE')), 'replication')
       await master.cli('WAIT', '1', '5000')
       if (end === 'killed') await master.kill()
-      else master.freeze()
+      else await master.freeze()
       await until(() => !isUp(one) && !isUp(two), 'the loss')
       for (const n of range(6, 10)) await until(async () => publish(n).then(() => true, () => false), 'the new server')
       await room.until(10)

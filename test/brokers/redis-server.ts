@@ -6,7 +6,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { spawnServer } from './spawn-server.js'
+import { freezeServer, spawnServer } from './spawn-server.js'
 
 interface Teardown {
   teardown (fn: () => unknown): unknown
@@ -88,8 +88,8 @@ export class RedisServer {
     await this.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
   }
 
-  freeze (): void {
-    this.#child?.kill('SIGSTOP')
+  async freeze (): Promise<void> {
+    if (this.#child !== null) await freezeServer(this.#child)
   }
 
   thaw (): void {
