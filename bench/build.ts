@@ -17,9 +17,9 @@ export interface Build {
   load: { path: string } | { missing: string }
 }
 
-export function build (): Build {
-  // Beneath bench/node_modules, so that the peers installed there are found from there.
-  const cache = join(BENCH, 'node_modules', '.cache')
+/** @param modules a folder with node_modules: the peers installed there are found, since the build is beneath it */
+export function build (modules = BENCH): Build {
+  const cache = join(modules, 'node_modules', '.cache')
   mkdirSync(cache, { recursive: true })
   const folder = mkdtempSync(join(cache, 'run-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))

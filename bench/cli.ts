@@ -34,7 +34,8 @@ How costs grow, each along one axis, as a table and a plot of lines; 'growth' fo
 each Node), and with a colon and a number one point of an axis, such as growth-idle:18000:
   ${names(GROWTH)}
 Messages to subscribers on several processes through redis-server, against Socket.IO's adapters (--rounds, --seconds, --node,
---json and --markdown work as below): topics [workload …]
+--json and --markdown work as below; --servers 'ours|net and ioredis' picks some, --part 0.1 takes a tenth of the connections,
+--steps 0 does not look for the highest rate, --modules DIR has another node_modules): topics [workload …]
 Servers:
   ${Object.keys(SERVERS).join(', ')}
 

@@ -2,7 +2,7 @@
 // servers take turns on one redis-server, and what counts are the ratios of the same round.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
@@ -27,9 +27,12 @@ interface Kind {
 const OURS: Kind = { file: 'ours', clients: 'raw', task: {}, topic: index => `t${index}` }
 const OURS_HISTORY: Kind = { ...OURS, clients: 'topics.v1', topic: index => `history/${index}` }
 const SOCKET_IO: Kind = { file: 'socket-io', clients: 'socket.io', task: { adapter: 'redis-adapter' }, topic: index => `t${index}` }
+const SOCKET_IO_SHARDED: Kind = { ...SOCKET_IO, task: { adapter: 'sharded' } }
+/** The floor: see topics/net.ts. */
+const NET: Kind = { ...OURS, file: 'net' }
 const SOCKET_IO_STREAMS: Kind = { ...SOCKET_IO, task: { adapter: 'redis-streams-adapter' } }
 
-const WITHOUT_HISTORY: Record<string, Kind> = { ours: OURS, 'Socket.IO, redis-adapter': SOCKET_IO }
+const WITHOUT_HISTORY: Record<string, Kind> = { ours: OURS, 'Socket.IO, redis-adapter': SOCKET_IO, 'Socket.IO, sharded adapter': SOCKET_IO_SHARDED, 'net and ioredis': NET }
 const WITH_HISTORY: Record<string, Kind> = { ours: OURS_HISTORY, 'Socket.IO, redis-streams-adapter': SOCKET_IO_STREAMS }
 
 interface TopicsWorkload {
@@ -46,6 +49,10 @@ interface Run {
   node: Node
   redis: RedisServer
   seconds: number
+  /** The part of the connections, and of the topics. */
+  part: number
+  /** How often the rate is doubled, at most. */
+  steps: number
 }
 
 const PROCESSES = 3
@@ -55,6 +62,7 @@ const STEP = 1_000
 
 const DELIVERY: readonly Figure[] = [
   { key: 'cpu', title: 'CPU µs/delivery', digits: 2, isCompared: true },
+  { key: 'kernel', title: 'of it in the kernel, %', digits: 0 },
   { key: 'redis', title: 'of Redis, µs/publish', digits: 1, isCompared: true },
   { key: 'p50', title: 'p50 ms', digits: 1 },
   { key: 'p99', title: 'p99 ms', digits: 1 },
@@ -62,17 +70,19 @@ const DELIVERY: readonly Figure[] = [
   { key: 'missing', title: 'missing', digits: 0 }
 ]
 
-function fanOut (topics: number, subscribers: number, rate: number): TopicsWorkload['measure'] {
+function fanOut (allTopics: number, allSubscribers: number, rate: number): TopicsWorkload['measure'] {
   return async (kind, run) => await withServers(kind, run, PROCESSES, async servers => {
+    const [topics, subscribers] = allTopics === 1 ? [1, Math.ceil(allSubscribers * run.part)] : [Math.ceil(allTopics * run.part), allSubscribers]
     const connections = Array.from({ length: topics * subscribers }, (_, index): ClientsTask['connections'][number] => {
       return [servers[index % PROCESSES]!.port, kind.topic(Math.floor(index / subscribers))]
     })
     return await withClients({ kind: kind.clients, connections }, run, async clients => {
       const names = Array.from({ length: topics }, (_, index) => kind.topic(index))
-      await step(servers, clients, run, names, rate, 1_000, subscribers)
+      // Functions that are compiled later count for the servers.
+      await step(servers, clients, run, names, rate, run.seconds * 1_000, subscribers)
       const { delivered, ...sample } = await step(servers, clients, run, names, rate, run.seconds * 1_000, subscribers)
       let most = 0
-      for (let next = rate; next <= rate * 1024; next *= 2) {
+      for (let next = rate, count = 0; count < run.steps; next *= 2, count++) {
         const { p99, delivered } = await step(servers, clients, run, names, next, STEP, subscribers)
         if (p99 > MAX_LATENCY || delivered < 0.98) break
         most = next
@@ -88,6 +98,7 @@ async function step (
 ): Promise<Sample & { p99: number, delivered: number }> {
   const before = await cpuOf(servers.map(({ child }) => child))
   const redisBefore = await cpuTime(redis.asChild)
+  const kernelBefore = kernelTime(servers)
   clients.say('start')
   await clients.line()
   const results = await Promise.all(servers.map(async server => {
@@ -98,14 +109,15 @@ async function step (
   await arrive(clients, expected)
   const used = await cpuOf(servers.map(({ child }) => child)) - before
   const redisUsed = await cpuTime(redis.asChild) - redisBefore
+  const kernel = (kernelTime(servers) - kernelBefore) / used * 100
   clients.say('stop')
   const { messages, p50, p99 } = JSON.parse(await clients.line()) as { messages: number, p50: number, p99: number }
-  return { cpu: used / 1e3 / messages, redis: redisUsed / 1e3 / published, p50, p99, missing: expected - messages, delivered: messages / expected }
+  return { cpu: used / 1e3 / messages, kernel, redis: redisUsed / 1e3 / published, p50, p99, missing: expected - messages, delivered: messages / expected }
 }
 
 /** Waits until everything has arrived, or nothing more does. */
 async function arrive (clients: Child, expected: number): Promise<void> {
-  for (let last = -1, quiet = 0; quiet < 4;) {
+  for (let last = -1, quiet = 0; quiet < 10;) {
     await new Promise(resolve => setTimeout(resolve, 100))
     clients.say('count')
     const count = Number(await clients.line())
@@ -208,6 +220,12 @@ const TOPICS_WORKLOADS: readonly TopicsWorkload[] = [
   { name: 'topics-many-history', title: '1,000 topics × 3 subscribers, 2,000 publishes/s, with history', kinds: WITH_HISTORY, figures: DELIVERY, measure: fanOut(1_000, 3, 2_000) },
   memory, interest, presence
 ]
+
+/** Nanoseconds that processes have been in the kernel, in the ticks of /proc (proc_pid_stat(5)). */
+function kernelTime (servers: readonly RunningServer[]): number {
+  const tick = 1e9 / 100
+  return servers.reduce((sum, { child }) => sum + Number(readFileSync(`/proc/${child.pid}/stat`, 'latin1').split(') ')[1]!.split(' ')[12]) * tick, 0)
+}
 
 async function cpuOf (children: readonly Child[]): Promise<number> {
   return (await Promise.all(children.map(cpuTime))).reduce((sum, one) => sum + one, 0)
@@ -316,13 +334,17 @@ export async function runTopics (args: string[]): Promise<void> {
       rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '3' },
       node: { type: 'string', default: 'current' },
+      servers: { type: 'string' },
+      modules: { type: 'string' },
+      part: { type: 'string', default: '1' },
+      steps: { type: 'string', default: '10' },
       json: { type: 'string' },
       markdown: { type: 'string' }
     }
   })
   const workloads = positionals.length === 0 ? TOPICS_WORKLOADS : TOPICS_WORKLOADS.filter(({ name }) => positionals.includes(name))
   if (workloads.length === 0) throw new Error(`there are ${TOPICS_WORKLOADS.map(({ name }) => name).join(', ')}`)
-  const built = build()
+  const built = build(values.modules)
   const redis = await RedisServer.start()
   const documents: string[] = []
   try {
@@ -340,7 +362,7 @@ export async function runTopics (args: string[]): Promise<void> {
       const parts = [`## Topics, Node ${node.version}`, `${report.machine}, ${report.date.slice(0, 10)}; medians of ${report.rounds} rounds of ${report.seconds} s. ${
         Object.entries(report.versions).map(entry => entry.join(' ')).join(', ')}.`]
       for (const workload of workloads) {
-        const result = await measure(workload, { build: built, node, redis, seconds: report.seconds }, report.rounds)
+        const result = await measure(workload, { build: built, node, redis, seconds: report.seconds, part: Number(values.part), steps: Number(values.steps) }, report.rounds, values.servers?.split('|'))
         report.results.push(result)
         parts.push(`### ${result.name}: ${result.title}`, workloadTable(result, []))
         console.log(`\n${parts.slice(-2).join('\n\n')}`)
@@ -354,10 +376,11 @@ export async function runTopics (args: string[]): Promise<void> {
   if (values.markdown !== undefined) writeFileSync(values.markdown, documents.join('\n\n') + '\n')
 }
 
-async function measure ({ name, title, figures, kinds, rounds = Infinity, measure }: TopicsWorkload, run: Run, wanted: number): Promise<WorkloadResult> {
+async function measure ({ name, title, figures, kinds, rounds = Infinity, measure }: TopicsWorkload, run: Run, wanted: number, servers: readonly string[] | undefined): Promise<WorkloadResult> {
   const samples: Record<string, Sample[]> = {}
   for (let round = 0; round < Math.min(rounds, wanted); round++) {
     for (const [server, kind] of Object.entries(kinds)) {
+      if (servers?.includes(server) === false) continue
       console.error(`${name}, round ${round + 1}: ${server}`)
       await run.redis.flush()
       ;(samples[server] ??= []).push(await measure(kind, run))

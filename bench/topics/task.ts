@@ -3,7 +3,7 @@ export interface TopicsTask {
   /** The port of redis-server; 0: this process alone. */
   redis: number
   hasHistory: boolean
-  adapter: 'redis-adapter' | 'redis-streams-adapter'
+  adapter: 'redis-adapter' | 'sharded' | 'redis-streams-adapter'
 }
 
 export type Command =
