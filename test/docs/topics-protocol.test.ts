@@ -1,7 +1,9 @@
 import Fastify from 'fastify'
 import type { Test } from 'tap'
+import { ERRORS, RefusedError } from '../../lib/errors.js'
 import websocket from '../../lib/index.js'
-import type { Example } from '../support/examples.js'
+import { reasonOf } from '../../lib/topics-protocol/reasons.js'
+import { cellsOf, type Example } from '../support/examples.js'
 import { ProtocolClient, type Message } from '../topics-protocol/support.js'
 import { runChecks } from './support.js'
 
@@ -76,6 +78,17 @@ async function open (t: Test, app: App, name: string, { message: { hello } }: Li
 }
 
 runChecks({
+  // The table has each code of the protocol once, and says rightly whether to try again.
+  async 'topics protocol refusals' (t, { text }) {
+    const rows = cellsOf(text).map(([code, , retry]) => [code!.replaceAll('`', ''), retry!.replaceAll('`', '') === 'true'] as const)
+    for (const [code, retry] of rows) t.equal(reasonOf({ code, message: '' }).retry, retry, code)
+    const codes = rows.map(([code]) => code)
+    t.equal(new Set(codes).size, codes.length, 'each once')
+    const ofProtocol = Object.entries(ERRORS).filter(([, { errorClass }]) => errorClass === RefusedError).map(([code]) => code)
+    t.strictSame(ofProtocol.filter(code => !codes.includes(code)), [], 'none is missing')
+    t.strictSame(codes.filter(code => !(code in ERRORS)), [], 'each is one of ours')
+  },
+
   async 'topics protocol exchange' (t, example) {
     const [hello, ...lines] = readExchange(t, example)
     const app = await startServer(t)
