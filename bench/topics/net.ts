@@ -1,5 +1,5 @@
-// What is left without this package and without Socket.IO: ioredis, and a loop that writes one frame to sockets of node:net. There
-// are no handshakes worth the name, no limits and no guarantees. What a server takes above it is its own.
+// The floor, without this package and without Socket.IO: ioredis, and a loop that writes one frame to sockets of node:net. There
+// is no real handshake, no limit and no guarantee. Everything that a server takes above it is its own.
 import { Redis } from 'ioredis'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { announce, task } from './task.js'

@@ -32,7 +32,7 @@ export class Echo {
     let timer: NodeJS.Timeout | undefined
     const isHeard = new Promise<boolean>(resolve => {
       this.#heard = () => resolve(true)
-      // What came while the event loop was blocked is read first.
+      // Bytes that came while the event loop was blocked are read first.
       timer = setTimeout(() => setImmediate(() => setImmediate(() => resolve(false))), this.#timeout)
     })
     try {
