@@ -1,10 +1,11 @@
 // Compiles the library's tests, and the sources that they import, into a folder in which they run without a loader.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { transform } from 'esbuild'
+import { filesIn } from './files.js'
 import { ROOT } from './prepare.js'
 
 /** Below the root, since modules look for packages in the folders above them. */
@@ -14,11 +15,11 @@ export const COMPILED = join(ROOT, '.tap/compiled')
 const FOLDERS = ['lib', 'test', 'scripts', 'bench', 'fuzz', 'soak']
 
 /** Tests of other suites have packages of their own, which are not above the compiled modules. */
-const OTHERS = /(^|[\\/])(node_modules|\.tap)[\\/]|^test[\\/](brokers|compat|examples|interop|load|matrix|pack|runtimes)[\\/].*\.test\.ts$/
+const OTHERS = /^test[\\/](brokers|compat|examples|interop|load|matrix|pack|runtimes)[\\/].*\.test\.ts$/
 
 /** Loaders cost each test process, of which there are as many as files, more time than most tests need. */
 export async function compileTests (): Promise<void> {
-  const sources = FOLDERS.flatMap(folder => readdirSync(join(ROOT, folder), { recursive: true }).map(name => join(folder, String(name))))
+  const sources = FOLDERS.flatMap(folder => filesIn(folder))
     .filter(path => /(?<!\.d)\.[jt]s$/.test(path) && !OTHERS.test(path))
   await removeOthers(new Set(sources.map(compiledName)))
   const tsconfigRaw = readFileSync(join(ROOT, 'tsconfig.json'), 'utf8')

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { access, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
+import { filesIn } from '../scripts/files.js'
 import { ROOT } from './support/examples.js'
 
 // What a clone costs, and on which Node it can be worked with. Each folder that has a manifest has its own lock.
@@ -82,4 +83,10 @@ t.test('the workflow that publishes', async t => {
       bugs: { url: 'https://github.com/some/where/issues' }
     })
   })
+})
+
+t.test('the files of a folder are those of the repository, whatever is installed in it', async t => {
+  const root = t.testdir({ test: { 'a.ts': '', b: { 'c.ts': '' }, '.tap': { 'd.ts': '' }, node_modules: { e: { 'e.ts': '' } } } })
+  await symlink(root, join(root, 'test/b/root'))
+  t.strictSame(filesIn('test', root).toSorted(), ['test/a.ts', 'test/b/c.ts'])
 })

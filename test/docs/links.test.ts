@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
-import { access, readdir, readFile } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { filesIn } from '../../scripts/files.js'
 import { ROOT } from '../support/examples.js'
 import { linked } from './support.js'
 
@@ -23,7 +24,7 @@ t.test('every link inside of the documentation leads somewhere', async t => {
 })
 
 t.test('every document that a source names is there', async t => {
-  for (const file of (await Promise.all(SOURCES.map(sourcesIn))).flat()) {
+  for (const file of SOURCES.flatMap(folder => filesIn(folder)).filter(name => /\.(?:[jt]s|mjs)$/.test(name))) {
     for (const [reference] of (await readFile(join(ROOT, file), 'utf8')).matchAll(/(?<![\w/.-])docs\/[\w/-]+\.md(?:#[\w-]+)?/g)) {
       if (reference !== 'docs/index.md') await checkLink(t, file, `/${reference}`)
     }
@@ -42,11 +43,6 @@ async function checkLink (t: Test, file: string, target: string): Promise<void> 
   const url = path.startsWith('/') ? pathToFileURL(join(ROOT, path)) : path === '' ? from : new URL(path, from)
   if (await access(url).then(() => false, () => true)) t.fail(`${file}: ${target} is not there`)
   else if (anchor !== undefined && !anchorsOf(await readFile(url, 'utf8')).has(anchor)) t.fail(`${file}: ${target} has no such anchor`)
-}
-
-async function sourcesIn (folder: string): Promise<string[]> {
-  const names = await readdir(join(ROOT, folder), { recursive: true })
-  return names.filter(name => /\.(?:[jt]s|mjs)$/.test(name) && !name.includes('node_modules/')).map(name => `${folder}/${name}`)
 }
 
 function withoutCode (text: string): string {
