@@ -134,6 +134,24 @@ export const reads: Checks = {
     assert.deepEqual(collected, others)
   },
 
+  async 'a read ends at its top, while messages are stored' (processes) {
+    const topic = topicName()
+    const [one, two] = await processes.pair(topic)
+    let stored = 0
+    const publishing = (async () => {
+      for (const id of ids(200)) {
+        await one.store(topic, id)
+        stored++
+      }
+    })()
+    const read = async (): Promise<void> => {
+      const { top, topId, messages } = await two.broker.read(topic, null, 1_000)
+      if (messages.length > 0) assert.deepEqual({ ...top, id: topId }, anchorOf(messages.at(-1)!))
+      if (stored < 200) await read()
+    }
+    await Promise.all([read(), publishing])
+  },
+
   async 'each message is in a read, or is delivered after it' (processes) {
     const topic = topicName()
     const [one, two] = await processes.pair(topic)

@@ -70,7 +70,7 @@ export class Histories {
     const { stream, last } = found
     const subject = this.names.kept(stream, topic)
     const read = { top: { epoch: this.epoch, offset: last.sequence }, topId: toId(last.id) }
-    if (since === null) return { ...read, messages: limit === 0 ? [] : await this.newest(stream, subject, limit), isComplete: true }
+    if (since === null) return upTo(limit === 0 ? [] : await this.newest(stream, subject, limit), read)
     const isKept = since.epoch === this.epoch && (since.offset === 0 ? since.id === '' && await this.isFromBeginning(stream, subject) : await this.isThere(stream, subject, since))
     if (!isKept) return { ...read, messages: [], isComplete: false }
     const messages: BrokerMessage[] = []
@@ -80,11 +80,7 @@ export class Histories {
         if (messages.length === limit) break
       }
     }
-    // Messages that were stored meanwhile are the newest now.
-    const end = messages.at(-1)
-    return end !== undefined && end.position!.offset > last.sequence
-      ? { top: end.position!, topId: end.id, messages, isComplete: true }
-      : { ...read, messages, isComplete: true }
+    return upTo(messages, read)
   }
 
   private readEmpty (since: BrokerAnchor | null): BrokerRead {
@@ -152,6 +148,14 @@ export class Histories {
     }
     return ensured
   }
+}
+
+/** @param read the newest message before the others were read: those that were stored meanwhile are the newest now */
+function upTo (messages: BrokerMessage[], read: Pick<BrokerRead, 'top' | 'topId'>): BrokerRead {
+  const end = messages.at(-1)
+  return end !== undefined && end.position!.offset > read.top.offset
+    ? { top: end.position!, topId: end.id, messages, isComplete: true }
+    : { ...read, messages, isComplete: true }
 }
 
 /** @param header the value of `Nats-Msg-Id`: a subject, and the id */
