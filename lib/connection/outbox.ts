@@ -65,7 +65,8 @@ export class Outbox implements FrameWriterOwner {
   send (data: WebSocketData | Blob, options: SendOptions | undefined, callback: SendCallback | undefined): boolean {
     const isText = typeof data === 'string'
     const payload = isText ? null : toBytesOrBlob(data)
-    if (options !== undefined) checkMessageOptions('send', options)
+    // Code for ws passes null for none.
+    if (options !== undefined && options !== null) checkMessageOptions('send', options)
     const { owner } = this
     if (!owner.maySend) return this.refuse(callback)
 
