@@ -303,7 +303,7 @@ t.test('servers that are of no use are refused at start', { skip: noRedis }, asy
     [createIoRedis(replica.port), /READONLY/]
   ] as const) {
     const app = Fastify()
-    await app.register(websocket, { broker: redis({ client }), topics: { waitForBroker: 500 } })
+    await app.register(websocket, { broker: redis({ client }), topics: { waitForBroker: 2_000 } })
     await t.rejects(async () => { await app.ready() }, { code: 'FST_WS_ERR_BROKER', message })
     await app.close()
   }
