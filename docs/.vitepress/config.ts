@@ -73,7 +73,8 @@ export default defineConfig({
   // Packages that are installed into this folder have Markdown files too.
   srcExclude: ['**/node_modules/**'],
   lastUpdated: false,
-  ignoreDeadLinks: false,
+  // The quick start opens a page of the reader's own server. All other links have to lead somewhere.
+  ignoreDeadLinks: 'localhostLinks',
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: `${process.env.DOCS_BASE ?? '/'}icon.svg` }]],
   buildEnd ({ outDir }) {
     // Links to images leave them where they are.
@@ -86,7 +87,7 @@ export default defineConfig({
     anchor: { slugify },
     // The contrast of the default theme for light pages is below 4.5 to 1 for comments and some strings.
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
-    languageAlias: { cjs: 'js', haproxy: 'ini' },
+    languageAlias: { cjs: 'js', haproxy: 'ini', caddyfile: 'nginx' },
     config (md) {
       translateLinks(md)
       letTablesScroll(md)
