@@ -51,7 +51,6 @@ export class Session extends AppCalls implements Roles {
   hasHeard = false
   /** Bits of `PauseReason`. */
   pauseReasons = 0
-
   /** None while a new one would do, as between messages. */
   private lent: FrameDecoder | null = null
   private readonly rateLimit: RateLimit | null
@@ -88,6 +87,7 @@ export class Session extends AppCalls implements Roles {
   get isStuck (): boolean { return (this.pauseReasons & PauseReason.QUEUE) !== 0 || this.outbox.isSaturated }
   /** Whether this side does not read. */
   get isHeldBack (): boolean { return this.lent !== null && this.lent.isPaused }
+  get missing (): number { return this.lent === null ? 0 : this.lent.missing }
   private get decoder (): FrameDecoder { return this.lent ?? (this.lent = borrowDecoder(this, this.settings, this.compressed !== null, this.rateLimit)) }
   get extras (): Extras { return this.more ?? (this.more = new Extras(this)) }
   get isCloseAwaited (): boolean { return this.connection.listenerCount('close') > 0 || (this.more !== null && this.more.isCloseAwaited) }

@@ -105,6 +105,8 @@ export class FrameDecoder implements ScanReceiver {
     return isWhole && this.phase === READING && !this.stopped && this.waiting === null && this.source === NO_CHUNK
   }
 
+  /** Bytes of the frame's payload that have not come yet; none between frames. */
+  get missing (): number { return Math.max(this.remaining, 0) }
   /** Whether bytes wait for `resume`. */
   get hasRest (): boolean { return this.waiting !== null && this.source === NO_CHUNK }
 

@@ -1,7 +1,7 @@
 import { isWanted } from '../optimizations.js'
 
 // frame-kernel.wat, assembled by `npm run build:wasm`: less than 600 bytes.
-const MODULE = 'AGFzbQEAAAABCAFgA39/fwF/AwMCAAAFAwEAAwcaAwZtZW1vcnkCAAZ1bm1hc2sAAARzY2FuAAEKmAMCxwECA3sDfyAC/REhAyABQRBrIQgCQANAIAAgCEoNASAA/QAAACAD/VEhBCAAIAT9CwAAIAUgBP1QIQUgAEEQaiEADAALCyABQQRrIQgCQANAIAAgCEoNASAAKAAAIAJzIQYgACAGNgAAIAcgBnIhByAAQQRqIQAMAAsLAkADQCAAIAFODQEgAC0AACACQf8BcXMhBiAAIAY6AAAgByAGciEHIAJBCHYhAiAAQQFqIQAMAAsLIAX9ZEEARyAHQYCBgoR4cUEAR3ILzAEBBH9BgIAEIQMCQANAIABBBWogAU4NASAALQAAQYABayEEIARBAWtBAUsNASAALQABQYABayEFIABBBmohBiAFQf4ATwRAIAVB/gBHDQIgAC0AAkEIdCAALQADciEFIAVB/gBJDQIgAEEIaiEGCyAFIAJLDQEgBiAFaiABSw0BIAYgBWohACADIAY2AgAgAyAFQQJ0IARBAWtBAXQgBiAAIAZBBGsoAAAQAHJyNgIEIANBCGohAyADQYCACEkNAAsLIANBgIAEa0EDdgs='
+const MODULE = 'AGFzbQEAAAABCAFgA39/fwF/AwMCAAAFAwEABgcaAwZtZW1vcnkCAAZ1bm1hc2sAAARzY2FuAAEKmAMCxwECA3sDfyAC/REhAyABQRBrIQgCQANAIAAgCEoNASAA/QAAACAD/VEhBCAAIAT9CwAAIAUgBP1QIQUgAEEQaiEADAALCyABQQRrIQgCQANAIAAgCEoNASAAKAAAIAJzIQYgACAGNgAAIAcgBnIhByAAQQRqIQAMAAsLAkADQCAAIAFODQEgAC0AACACQf8BcXMhBiAAIAY6AAAgByAGciEHIAJBCHYhAiAAQQFqIQAMAAsLIAX9ZEEARyAHQYCBgoR4cUEAR3ILzAEBBH9BgIAQIQMCQANAIABBBWogAU4NASAALQAAQYABayEEIARBAWtBAUsNASAALQABQYABayEFIABBBmohBiAFQf4ATwRAIAVB/gBHDQIgAC0AAkEIdCAALQADciEFIAVB/gBJDQIgAEEIaiEGCyAFIAJLDQEgBiAFaiABSw0BIAYgBWohACADIAY2AgAgAyAFQQJ0IARBAWtBAXQgBiAAIAZBBGsoAAAQAHJyNgIEIANBCGohAyADQYCAFEkNAAsLIANBgIAQa0EDdgs='
 
 interface KernelExports {
   memory: { buffer: ArrayBuffer }
@@ -9,8 +9,14 @@ interface KernelExports {
   scan (at: number, end: number, max: number): number
 }
 
-/** Bytes of each part of its memory: the chunk, the table, and the scratch memory. */
+/** Bytes of two parts of its memory: the table, and the scratch memory. */
 export const KERNEL_PAGE = 0x10000
+
+/**
+ * Bytes of the first part, the chunk. Four pages are as much as a message may take in advance for the first of them
+ * (see `MessageAssembler`): 1 MiB is received without moving what came before.
+ */
+export const CHUNK_SIZE = 4 * KERNEL_PAGE
 
 /** The WebAssembly of the decoder, with its memory: one for all decoders of this thread. */
 export interface FrameKernel {
@@ -43,10 +49,10 @@ function instantiate (): FrameKernel | null {
     const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi }
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(MODULE, 'base64')))
     const { memory: { buffer }, unmask, scan } = exports as KernelExports
-    const at = 2 * KERNEL_PAGE
+    const at = CHUNK_SIZE + KERNEL_PAGE
     return {
-      chunk: Buffer.from(buffer, 0, KERNEL_PAGE),
-      table: new Int32Array(buffer, KERNEL_PAGE, KERNEL_PAGE / 4),
+      chunk: Buffer.from(buffer, 0, CHUNK_SIZE),
+      table: new Int32Array(buffer, CHUNK_SIZE, KERNEL_PAGE / 4),
       bytes: Buffer.from(buffer, at, KERNEL_PAGE),
       unmaskChunk: unmask,
       unmaskBytes: (length, key) => { unmask(at, at + length, key) },

@@ -1,9 +1,9 @@
 ;; The two loops of the decoder that are worth it, sixteen bytes at a time.
 ;; `npm run build:wasm` puts the assembled module into frame-kernel.ts.
 (module
-  ;; A page of 64 KiB each: the chunk that `scan` reads and unmasks in place; the table that it fills;
-  ;; bytes for `unmask`, which so never disturbs a chunk.
-  (memory (export "memory") 3)
+  ;; The chunk that `scan` reads and unmasks in place, of four pages of 64 KiB; a page for the table that it fills;
+  ;; a page for the bytes of `unmask`, which so never disturbs a chunk.
+  (memory (export "memory") 6)
 
   ;; XORs the bytes [at, end) with the key (RFC 6455 section 5.3), whose byte lowest in memory is for the first of them.
   ;; Returns 1 if one of the results is not ASCII, else 0.
@@ -55,7 +55,7 @@
     (local $opcode i32)
     (local $length i32)
     (local $payload i32)
-    (local.set $entry (i32.const 0x10000))
+    (local.set $entry (i32.const 0x40000))
     (block $done
       (loop $next
         ;; Reading header bytes that have not arrived is harmless: the next check finds the frame to be incomplete.
@@ -84,5 +84,5 @@
             (i32.shl (i32.sub (local.get $opcode) (i32.const 1)) (i32.const 1))
             (call $unmask (local.get $payload) (local.get $at) (i32.load align=1 (i32.sub (local.get $payload) (i32.const 4)))))))
         (local.set $entry (i32.add (local.get $entry) (i32.const 8)))
-        (br_if $next (i32.lt_u (local.get $entry) (i32.const 0x20000)))))
-    (i32.shr_u (i32.sub (local.get $entry) (i32.const 0x10000)) (i32.const 3))))
+        (br_if $next (i32.lt_u (local.get $entry) (i32.const 0x50000)))))
+    (i32.shr_u (i32.sub (local.get $entry) (i32.const 0x40000)) (i32.const 3))))

@@ -1,7 +1,7 @@
 import { EMPTY } from '../common.js'
 import { isWanted } from '../optimizations.js'
 import { payloadLengthAt } from './frame-header.js'
-import { kernel, KERNEL_PAGE } from './frame-kernel.js'
+import { CHUNK_SIZE, kernel, KERNEL_PAGE } from './frame-kernel.js'
 import { largestCopy, SLAB_SIZE, View, type MessageMemory } from './message-memory.js'
 
 // All decoders of a thread share the chunk of the WebAssembly kernel. A decoder borrows it for one call: it has received
@@ -26,6 +26,9 @@ export function chunkWasOverwritten (): void {
 /** The chunk that all decoders share; nothing where there is no kernel. */
 export const sharedChunk = kernel === null ? EMPTY : kernel.chunk
 
+/** Bytes of the shared chunk that one read fills at most, but in the middle of a long frame: as many as in Node's own chunks. */
+export const USUAL_READ = 64 * 1024
+
 /** Takes the shared chunk, with the bytes that are already there. */
 export function borrowChunk (decoder: object): void {
   borrower = decoder
@@ -42,7 +45,7 @@ export function returnChunk (decoder: object): void {
 
 /** Whether a chunk is long enough, but not too long, to be copied, and the frame at `offset` not one to be handed out as a view. */
 export function isWorthScanning (chunk: Buffer, offset: number, end: number): boolean {
-  if (end - offset < SCAN_FROM || end > KERNEL_PAGE) return false
+  if (end - offset < SCAN_FROM || end > CHUNK_SIZE) return false
   return payloadLengthAt(chunk, offset) <= largestCopy(end)
 }
 

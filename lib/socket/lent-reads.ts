@@ -10,7 +10,7 @@ import { isWanted } from '../optimizations.js'
 
 const kBuffer = findSymbol('kBuffer')
 const kBufferCb = findSymbol('kBufferCb')
-/** Makes a buffer for each read. Sockets have `null` here; streams of HTTP/2 have nothing, and need that too. */
+/** Returns the buffer of the next read. Sockets have `null` here; streams of HTTP/2 have nothing, and need that too. */
 const kBufferGen = findSymbol('kBufferGen')
 /** The handle of a stream of HTTP/2. Node exports no class to find it on, so it is looked up on the first stream. */
 let kHandle: symbol | null = null
@@ -29,18 +29,40 @@ function findSymbol (description: string, object: object = new Socket()): symbol
   return Object.getOwnPropertySymbols(object).find(symbol => symbol.description === description) ?? null
 }
 
+/** The user of lent reads. Its functions are called with the socket as `this`. */
+export interface Borrower<S extends Duplex> {
+  /** @param length of the bytes in the buffer, which are overwritten after this has returned */
+  onRead (this: S, length: number): void
+  /** Asked after a read that has filled `usual` or more: whether the next one may fill the whole buffer. */
+  expectsMuch (this: S): boolean
+  /** Called when bytes were read into the buffer that `onRead` does not get. */
+  onCopied (): void
+}
+
+/** The buffer that a socket reads into from the next read on; `undefined` leaves it as it is. */
+let next: Buffer | undefined
+
+/** Node calls it behind each read. It is the same for all sockets, and gets no `this`. */
+function takeNext (): Buffer | undefined {
+  const buffer = next
+  next = undefined
+  return buffer
+}
+
 /**
  * Makes the function that lends a buffer to a socket. From then on a socket of TCP, TLS or Unix, or a stream of HTTP/2, reads
  * into the buffer and calls `onRead`, instead of emitting `data`. Bytes that come while the socket is paused wait in the
  * Readable, and are emitted as `data` once it flows again. With every other socket, where the members are not there, or with
  * an empty buffer, nothing changes.
  *
- * @param onRead gets the number of bytes in the buffer, which are overwritten after it has returned
- * @param onCopied called when bytes were read into the buffer that `onRead` does not get
+ * @param usual the bytes at the start of the buffer that one read may fill, unless much is expected: what a client that does
+ *   not wait can make the server keep when it pauses
  */
 export function createLender<S extends Duplex> (
-  buffer: Buffer, onRead: (this: S, length: number) => void, onCopied: () => void
+  buffer: Buffer, usual: number, { onRead, expectsMuch, onCopied }: Borrower<S>
 ): (socket: S) => void {
+  const start = buffer.subarray(0, usual)
+
   // Sockets share this function: a closure would take memory of each of them.
   function read (this: S, length: number): boolean {
     // Other `data` listeners need a copy of their own.
@@ -49,7 +71,16 @@ export function createLender<S extends Duplex> (
       return this.push(copyOf(buffer, length))
     }
     onRead.call(this, length)
+    if (length >= usual) chooseNext(this)
     return true
+  }
+
+  function chooseNext (socket: S): void {
+    const lent = socket as unknown as LentSocket
+    const wanted = expectsMuch.call(socket) ? buffer : start
+    if (lent[kBuffer!] === wanted) return
+    next = wanted
+    lent[kBufferGen!] = takeNext
   }
 
   return socket => {
@@ -58,8 +89,8 @@ export function createLender<S extends Duplex> (
     const isStream = isHttp2Stream(socket)
     const handle = isStream ? handleOfStream(lent) : isSocket(socket) ? lent._handle : null
     if (handle?.useUserBuffer === undefined) return
-    handle.useUserBuffer(buffer)
-    lent[kBuffer!] = buffer
+    handle.useUserBuffer(start)
+    lent[kBuffer!] = start
     lent[kBufferCb!] = read
     if (!isStream) return
     lent[kBufferGen!] = null

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import { FrameDecoder } from '../../lib/protocol/frame-decoder.js'
-import { kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
+import { CHUNK_SIZE, kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
 import { MessageMemory } from '../../lib/protocol/message-memory.js'
 import { retainedBytes } from '../support/retained-bytes.js'
 import { binary, close, continuation, frame, ping, pong, text } from '../support/raw-client.js'
@@ -133,7 +133,7 @@ interface Plan {
 }
 
 const arbitraryPlan: fc.Arbitrary<Plan> = fc.record({
-  sizes: fc.oneof({ arbitrary: arbitrarySlicing, weight: 2 }, { arbitrary: fc.constantFrom([KERNEL_PAGE], [1400], [255, 256, 257]), weight: 1 }),
+  sizes: fc.oneof({ arbitrary: arbitrarySlicing, weight: 2 }, { arbitrary: fc.constantFrom([CHUNK_SIZE], [KERNEL_PAGE], [1400], [255, 256, 257]), weight: 1 }),
   pauseAfter: fc.oneof(fc.constant([]), fc.array(fc.nat(40), { minLength: 1, maxLength: 6 })),
   chunksMeanwhile: fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }),
   visitorEvery: fc.constantFrom(0, 0, 1, 5)
@@ -157,7 +157,7 @@ function read (Decoder: typeof FrameDecoder, { bytes, maxPayload }: Traffic, { s
     decoder.pause()
     if (chunksLeft === 0) decoder.resume()
   }
-  for (const [index, chunk] of slice(bytes, sizes.map(size => Math.min(size, KERNEL_PAGE))).entries()) {
+  for (const [index, chunk] of slice(bytes, sizes.map(size => Math.min(size, CHUNK_SIZE))).entries()) {
     if (decoder.isPaused && --chunksLeft < 0) decoder.resume()
     readChunk(decoder, chunk, index)
   }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
+import { CHUNK_SIZE, kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
 import { assemble, embedded } from '../support/assemble.js'
 import { binary, continuation, frame, ping, text, type FrameOptions } from '../support/raw-client.js'
 
@@ -9,7 +9,9 @@ const kernel = maybeKernel!
 
 /** All of the kernel's memory: what is beside the place of a call must stay as it is. */
 const memory = Buffer.from(kernel.chunk.buffer)
-const TABLE = KERNEL_PAGE
+const TABLE = CHUNK_SIZE
+/** Where `unmaskBytes` works. */
+const BYTES = TABLE + KERNEL_PAGE
 const TABLE_ENTRIES = KERNEL_PAGE / 8
 
 /** Bytes of no short period, the same each time. */
@@ -80,7 +82,7 @@ t.test('unmask: every length, alignment and place of a byte that is not ASCII, a
       unmaskByTheBook(masked, 0, length, key)
       for (const place of ['chunk', 'bytes'] as const) {
         // `unmaskBytes` begins at the start of its place.
-        const at = place === 'chunk' ? start : 2 * KERNEL_PAGE
+        const at = place === 'chunk' ? start : BYTES
         const around = memory.subarray(at - 3, at + length + 20)
         around.set(NOISE.subarray(0, around.length))
         memory.set(masked, at)
@@ -100,15 +102,15 @@ t.test('unmask: every length, alignment and place of a byte that is not ASCII, a
   t.same(mistakes, [])
 })
 
-t.test('unmask: a whole page, up to its last byte and no further', async () => {
-  for (const [start, end] of [[0, KERNEL_PAGE], [1, KERNEL_PAGE], [15, KERNEL_PAGE - 1], [KERNEL_PAGE - 1, KERNEL_PAGE], [KERNEL_PAGE - 17, KERNEL_PAGE], [9, 9]] as const) {
+t.test('unmask: the whole chunk or page, up to its last byte and no further', async () => {
+  for (const [start, end] of [[0, CHUNK_SIZE], [1, CHUNK_SIZE], [15, CHUNK_SIZE - 1], [CHUNK_SIZE - 1, CHUNK_SIZE], [CHUNK_SIZE - 17, CHUNK_SIZE], [0, KERNEL_PAGE], [9, 9]] as const) {
     const expected = prepare(Buffer.alloc(0), 0)
     unmaskByTheBook(expected, start, end, [0xde, 0xc0, 0xad, 0x8b])
     kernel.unmaskChunk(start, end, Buffer.of(0xde, 0xc0, 0xad, 0x8b).readInt32LE())
     checkMemory(expected)
   }
   const expected = prepare(Buffer.alloc(0), 0)
-  unmaskByTheBook(expected, 2 * KERNEL_PAGE, 3 * KERNEL_PAGE, [1, 2, 3, 4])
+  unmaskByTheBook(expected, BYTES, BYTES + KERNEL_PAGE, [1, 2, 3, 4])
   kernel.unmaskBytes(KERNEL_PAGE, 0x04030201)
   checkMemory(expected)
 })
@@ -149,7 +151,7 @@ t.test('scan: finds and unmasks what a naive reading finds, and touches nothing 
     fc.array(fc.oneof({ arbitrary: arbitraryMessage, weight: 9 }, { arbitrary: arbitraryOther, weight: 1 }), { maxLength: 30 }),
     fc.nat(20), fc.oneof(fc.constant(0), fc.nat(30)), fc.constantFrom(0, 1, 125, 126, 127, 1000, 65_535, 65_536),
     (frames, start, missing, max) => {
-      const bytes = Buffer.concat(frames).subarray(0, KERNEL_PAGE - start)
+      const bytes = Buffer.concat(frames).subarray(0, CHUNK_SIZE - start)
       const end = Math.max(start, start + bytes.length - missing)
       const expected = prepare(bytes, start)
       const count = scanByTheBook(expected, start, end, max)
@@ -187,13 +189,13 @@ t.test('scan: a frame that is cut off anywhere is left alone, though its other b
     const bytes = text(payload)
     for (let cut = 0; cut <= bytes.length; cut++) {
       // In the middle, and where the chunk ends: there the table is behind it, and becomes what the frame lacks.
-      for (const start of [100, KERNEL_PAGE - 13 - cut]) {
+      for (const start of [100, CHUNK_SIZE - 13 - cut]) {
         memory.set(NOISE)
         memory.set(binary('before', { mask: 0x01020304 }), start)
         memory.set(bytes, start + 12)
         const count = kernel.scan(start, start + 12 + cut, 65_535)
         if (count !== (cut === bytes.length ? 2 : 1)) wrong.push(`${payload.length} bytes cut at ${cut}, from ${start}`)
-        const isUntouched = memory.subarray(start + 12, Math.min(KERNEL_PAGE, start + 12 + bytes.length)).equals(bytes.subarray(0, Math.min(bytes.length, KERNEL_PAGE - start - 12)))
+        const isUntouched = memory.subarray(start + 12, Math.min(CHUNK_SIZE, start + 12 + bytes.length)).equals(bytes.subarray(0, Math.min(bytes.length, CHUNK_SIZE - start - 12)))
         if (cut < bytes.length && !isUntouched) wrong.push(`${payload.length} bytes cut at ${cut}, from ${start}: changed`)
       }
     }
@@ -214,13 +216,17 @@ t.test('scan: more frames than the table has room for', async t => {
   checkMemory(expected)
 })
 
-t.test('scan: the largest frame there can be fills the chunk', async t => {
-  const bytes = binary(NOISE.subarray(0, KERNEL_PAGE - 8), { mask: 0xfedcba98 })
-  t.equal(bytes.length, KERNEL_PAGE)
+t.test('scan: the largest frames there can be, up to the last byte of the chunk', async t => {
+  const LARGEST = 65_535
+  const payload = NOISE.subarray(0, LARGEST)
+  const one = binary(payload, { mask: 0xfedcba98 })
+  const bytes = Buffer.concat([text(NOISE.subarray(0, CHUNK_SIZE - 3 * one.length - 8)), one, one, one])
+  t.equal(bytes.length, CHUNK_SIZE)
   const expected = prepare(bytes, 0)
-  t.equal(kernel.scan(0, KERNEL_PAGE, KERNEL_PAGE - 9), 0, 'not over the limit')
-  t.equal(kernel.scan(0, KERNEL_PAGE, KERNEL_PAGE - 8), 1)
-  scanByTheBook(expected, 0, KERNEL_PAGE, KERNEL_PAGE)
+  t.equal(kernel.scan(one.length, CHUNK_SIZE, LARGEST), 0, 'not in the middle of a frame')
+  t.equal(kernel.scan(CHUNK_SIZE - one.length, CHUNK_SIZE, LARGEST - 1), 0, 'not over the limit')
+  t.equal(kernel.scan(0, CHUNK_SIZE, KERNEL_PAGE), 4)
+  scanByTheBook(expected, 0, CHUNK_SIZE, KERNEL_PAGE)
   checkMemory(expected)
-  t.ok(kernel.chunk.subarray(8).equals(NOISE.subarray(0, KERNEL_PAGE - 8)))
+  t.ok(kernel.chunk.subarray(CHUNK_SIZE - LARGEST).equals(payload))
 })

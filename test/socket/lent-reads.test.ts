@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyListenOptions, type FastifyRequest } from 'fastify'
 import { tsImport } from 'tsx/esm/api'
 import websocket, { type WebSocketConnection } from '../../lib/index.js'
-import { kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
+import { CHUNK_SIZE, kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
 import { echo, startApp, type Teardown } from '../support/app.js'
 import { certificate } from '../support/certificate.js'
 import { connectHttp2, openHttp2 } from '../support/http2-client.js'
@@ -27,9 +27,15 @@ function memberOf (socket: Duplex, description: string): symbol | undefined {
   return Object.getOwnPropertySymbols(socket).find(symbol => symbol.description === description)
 }
 
-function isLent (socket: Duplex): boolean {
+/** The bytes that one read may fill; 0 if reads are not lent. */
+function readSizeOf (socket: Duplex): number {
   const kBuffer = memberOf(socket, 'kBuffer')
-  return kBuffer !== undefined && (socket as Members)[kBuffer] === kernel.chunk
+  const buffer = kBuffer === undefined ? null : (socket as Members)[kBuffer] as Buffer | null
+  return buffer?.buffer === kernel.chunk.buffer && buffer.byteOffset === 0 ? buffer.length : 0
+}
+
+function isLent (socket: Duplex): boolean {
+  return readSizeOf(socket) > 0
 }
 
 /** Counts the chunks that go through the Readable from now on: none, if reads are lent. */
@@ -104,7 +110,7 @@ t.test(`this is a Node where it is ${IS_KNOWN ? '' : 'not '}used, for TCP, Unix 
     })
     await app.listen(address())
     const client = await connectTo(t, app)
-    for (const payload of ['1', 'x'.repeat(1000), 'y'.repeat(100_000)]) {
+    for (const payload of ['1', 'x'.repeat(1000), 'y'.repeat(100_000), 'z'.repeat(MIB), '2']) {
       client.write(binary(payload))
       t.equal((await client.frame()).payload.toString(), payload, name)
     }
@@ -190,7 +196,7 @@ async function tryOn (t: Teardown, { createLender, sharedChunk }: LentReads): Pr
   const [socket] = await once(server, 'connection') as [Socket]
   const bytes = { lent: 0, data: 0 }
   socket.on('data', chunk => { bytes.data += chunk.length })
-  createLender(sharedChunk, length => { bytes.lent += length }, () => {})(socket)
+  createLender(sharedChunk, KERNEL_PAGE, { onRead (length) { bytes.lent += length }, expectsMuch: () => false, onCopied () {} })(socket)
   client.end('hello')
   await once(socket, 'end')
   socket.destroy()
@@ -226,6 +232,72 @@ t.test('it is not used on a version that nobody has tried, nor without its membe
     Object.getOwnPropertySymbols = getOwnPropertySymbols
     t.same(await tryOn(t, module), expected, `without ${missing}`)
   }
+})
+
+// --- how much is read at once
+
+t.test('the whole buffer is filled while the borrower expects much, and its start otherwise', { skip: !IS_KNOWN }, async t => {
+  const { createLender } = await importAnew()
+  const server: Server = createServer()
+  t.teardown(() => server.close())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const client = connect(server.address() as { port: number })
+  const [socket] = await once(server, 'connection') as [Socket]
+  t.teardown(() => client.destroy())
+  const buffer = Buffer.alloc(16)
+  const lengths: number[] = []
+  let read = ''
+  // All is there before the first read.
+  client.end('0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN')
+  await once(client, 'finish')
+  createLender(buffer, 4, {
+    onRead (length) {
+      lengths.push(length)
+      read += buffer.toString('latin1', 0, length)
+    },
+    expectsMuch: () => lengths.length >= 2 && read.length < 36,
+    onCopied: () => t.fail('copied')
+  })(socket)
+  socket.on('data', () => t.fail('as data'))
+  await once(socket, 'end')
+  t.same(lengths, [4, 4, 16, 16, 4, 4, 2])
+  t.equal(read, '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN')
+})
+
+t.test('a connection reads much at once only in the middle of a long frame', { skip: !IS_KNOWN }, async t => {
+  let socket!: Duplex
+  const heard = { messages: 0 }
+  const { port } = await startApp(t, app => {
+    echo(app)
+    app.get('/seen', { websocket: { maxPayload: 64 * MIB } }, (connection, request) => {
+      socket = request.raw.socket
+      connection.on('message', () => { heard.messages++ })
+    })
+  })
+  const other = await open(t, port)
+  const client = await open(t, port, '/seen')
+  t.equal(readSizeOf(socket), KERNEL_PAGE)
+  // How much there is for one read is the kernel's: a full one comes sooner or later.
+  const longest = 64
+  client.write(frame(0x2, '', { announce: longest * MIB, mask: 0 }))
+  let sent = 0
+  while (readSizeOf(socket) === KERNEL_PAGE && sent < longest - 1) {
+    client.write(Buffer.alloc(MIB))
+    sent++
+    await roundTrips(other, 1)
+  }
+  t.equal(readSizeOf(socket), CHUNK_SIZE, `after ${sent} MiB of a long frame`)
+  for (; sent < longest; sent++) client.write(Buffer.alloc(MIB))
+  while (heard.messages === 0) await roundTrips(other, 1)
+  const flood = Buffer.concat(Array.from({ length: 5000 }, () => text('x'.repeat(200))))
+  for (let i = 0; i < 30 && readSizeOf(socket) !== KERNEL_PAGE; i++) {
+    client.write(flood)
+    await roundTrips(other, 1)
+  }
+  t.equal(readSizeOf(socket), KERNEL_PAGE, 'behind it')
+  const before = heard.messages
+  client.write(text('last'))
+  while (heard.messages === before) await roundTrips(other, 1)
 })
 
 // --- pausing
