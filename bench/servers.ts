@@ -20,7 +20,7 @@ export const OURS = 'ours'
 const NO_ADDON = { WS_NO_BUFFER_UTIL: '1' }
 
 /** Servers that use members that Node does not document: docs/architecture.md lists them. */
-const UNDOCUMENTED: readonly Optimization[] = ['lent-reads', 'direct-writes', 'empty-contexts', 'quiet-resets', 'lean-listeners', 'zlib-contexts']
+const UNDOCUMENTED: readonly Optimization[] = ['lent-reads', 'direct-writes', 'empty-contexts', 'lean-responses', 'quiet-resets', 'lean-listeners', 'zlib-contexts']
 
 /** Ours with documented APIs alone: measured beside ours wherever no peers are named, so that its column is as new as the others. */
 export const DOCUMENTED = 'documented'
