@@ -15,7 +15,7 @@ export const COMPILED = join(ROOT, '.tap/compiled')
 const FOLDERS = ['lib', 'test', 'scripts', 'bench', 'fuzz', 'soak', 'docs/.vitepress']
 
 /** Tests of other suites have packages of their own, which are not above the compiled modules; the site is built. */
-const OTHERS = /^docs[\\/]\.vitepress[\\/](cache|dist)[\\/]|^test[\\/](brokers|compat|examples|interop|load|matrix|pack|runtimes)[\\/].*\.test\.ts$/
+const OTHERS = /^docs[\\/]\.vitepress[\\/](cache|dist)[\\/]|^test[\\/](brokers|compat|examples|interop|load|matrix|pack|runtimes|site)[\\/].*\.test\.ts$/
 
 /** Loaders cost each test process, of which there are as many as files, more time than most tests need. */
 export async function compileTests (): Promise<void> {
