@@ -115,9 +115,11 @@ export type WebSocketEventListener<E> = ((event: E) => unknown) | {
  * The type of `data` of all connections of the app, before anything that a route adds with `Data` in its generics. It is empty
  * until the app merges its own members into it:
  *
- *     declare module 'fastify-ws-routes' {
- *       interface WebSocketConnectionData { user: User }
- *     }
+ * ```ts
+ * declare module 'fastify-ws-routes' {
+ *   interface WebSocketConnectionData { user: User }
+ * }
+ * ```
  *
  * @see docs/typescript.md
  */

@@ -122,8 +122,10 @@ type ConfigOf<Route> = Route extends { config: infer Config } ? Config : Context
 /**
  * A route's handler that is declared apart from its route:
  *
- *     const handler: WebSocketHandler<{ Params: { room: string }, Receive: In, Send: Out }> = (connection, request) => { … }
- *     const handler: WebSocketHandler<{ app: typeof app, schema: typeof schema }> = (connection, request) => { … }
+ * ```ts
+ * const handler: WebSocketHandler<{ Params: { room: string }, Receive: In, Send: Out }> = (connection, request) => { … }
+ * const handler: WebSocketHandler<{ app: typeof app, schema: typeof schema }> = (connection, request) => { … }
+ * ```
  *
  * @typeParam Route the generics of the route, and `schema`, `app`, `typeProvider` or `config`
  * @see docs/typescript.md
@@ -213,8 +215,10 @@ declare module 'fastify' {
      * Declares a topic, as a route is declared: for all names that the pattern stands for, with the prefix, the compilers and
      * the type provider of this instance. Clients reach it over routes with `websocket: { topics: true }`.
      *
-     *     const rooms = app.topic('rooms/:room', { schema: { message: RoomMessage }, history: { messages: 1000, seconds: 3600 } })
-     *     await rooms.publish({ room: '7' }, { text: 'hello' })
+     * ```ts
+     * const rooms = app.topic('rooms/:room', { schema: { message: RoomMessage }, history: { messages: 1000, seconds: 3600 } })
+     * await rooms.publish({ room: '7' }, { text: 'hello' })
+     * ```
      *
      * @param pattern parts between slashes; `:name` is a parameter, and `::` stands for a colon
      * @throws {TypeError} `FST_WS_ERR_INVALID_OPTION` if an option is not what it may be, or the pattern is declared already
