@@ -1,20 +1,19 @@
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig, type DefaultTheme, type MarkdownOptions } from 'vitepress'
+import { accessibleSearch } from './accessible-search.js'
 import { DOCS, linkOnSite, REPOSITORY, ROOT, slugify } from './links.js'
 import { GROUPS, REFERENCE } from './pages.js'
 
 type MarkdownIt = Parameters<NonNullable<MarkdownOptions['config']>>[0]
 
-const guide: DefaultTheme.SidebarItem[] = GROUPS.map(({ text, pages, collapsed = false }) => ({
+const guide: DefaultTheme.SidebarItem[] = GROUPS.map(({ text, pages }) => ({
   text,
-  collapsed,
   items: Object.entries(pages).map(([page, text]) => ({ text, link: `/${page}` }))
 }))
 
 const reference: DefaultTheme.SidebarItem = {
   text: 'API reference',
-  collapsed: false,
   items: Object.entries(REFERENCE).map(([page, text]) => ({ text, link: `/api/${page}` }))
 }
 
@@ -83,6 +82,7 @@ export default defineConfig({
   transformPageData (page) {
     if (page.relativePath === 'index.md') page.frontmatter.features = findReasons()
   },
+  vite: { plugins: [accessibleSearch()] },
   markdown: {
     anchor: { slugify },
     // The contrast of the default theme for light pages is below 4.5 to 1 for comments and some strings.
@@ -95,7 +95,16 @@ export default defineConfig({
   },
   themeConfig: {
     outline: { level: [2, 3] },
-    search: { provider: 'local', options: { detailedView: false } },
+    search: {
+      provider: 'local',
+      options: {
+        detailedView: false,
+        // TypeDoc gives these a heading for each member: as results they lead nowhere.
+        _render: (source, env, md) => md.render(source, env).replace(/<h(\d)[^>]*>(?:Inherited from|See)\b.*?<\/h\1>/gs, ''),
+        // The plugin's options and the route's come before those that imitate another plugin.
+        miniSearch: { searchOptions: { boostDocument: id => id.includes('Compatibility') ? 0.5 : 1 } }
+      }
+    },
     nav: [
       { text: 'Guide', link: '/getting-started', activeMatch: '^/(?!api/|project/|$)' },
       { text: 'API', link: '/api/index', activeMatch: '^/api/' },

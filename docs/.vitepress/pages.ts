@@ -2,7 +2,6 @@
 export interface Group {
   text: string
   pages: Record<string, string>
-  collapsed?: boolean
 }
 
 /** Every page of the site besides the home page and the API reference, in the order in which a reader needs them. */
@@ -71,7 +70,6 @@ export const GROUPS: Group[] = [
   },
   {
     text: 'The project',
-    collapsed: true,
     pages: {
       'project/changelog': 'Changelog',
       'project/contributing': 'Contributing',
