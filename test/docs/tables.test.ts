@@ -32,7 +32,7 @@ function numbersIn (table: string, column: number): Record<string, number> {
 runChecks({
   async 'connection events' (t, { text }) {
     // `open` is one of clients alone.
-    t.strictSame(namesIn(text), (await membersOf('connection.ts', 'WebSocketConnectionEvents')).filter(name => name !== 'open'))
+    t.strictSame(namesIn(text), (await membersOf('connection-types.ts', 'WebSocketConnectionEvents')).filter(name => name !== 'open'))
   },
 
   async 'connection members' (t, { text }) {
