@@ -1,5 +1,6 @@
 import { EMPTY } from '../common.js'
 import { isWanted } from '../optimizations.js'
+import { MAX_HEADER_LENGTH } from './frame-encoder.js'
 import { payloadLengthAt } from './frame-header.js'
 import { CHUNK_SIZE, kernel, KERNEL_PAGE } from './frame-kernel.js'
 import { largestCopy, SLAB_SIZE, View, type MessageMemory } from './message-memory.js'
@@ -26,8 +27,11 @@ export function chunkWasOverwritten (): void {
 /** The chunk that all decoders share; nothing where there is no kernel. */
 export const sharedChunk = kernel === null ? EMPTY : kernel.chunk
 
-/** Bytes of the shared chunk that one read fills at most, but in the middle of a long frame: as many as in Node's own chunks. */
-export const USUAL_READ = 64 * 1024
+/**
+ * Bytes of the shared chunk that one read fills at most, but in the middle of a long frame: as many as in Node's own chunks, and
+ * a header. So a message of 64 KiB, a size that many clients choose, is read in one piece, and needs no `MessageAssembler`.
+ */
+export const USUAL_READ = 64 * 1024 + MAX_HEADER_LENGTH
 
 /** Takes the shared chunk, with the bytes that are already there. */
 export function borrowChunk (decoder: object): void {
