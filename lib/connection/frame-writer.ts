@@ -6,8 +6,10 @@ import type { SendCallback } from '../../types/messages.js'
 import { EMPTY } from '../common.js'
 import { createError } from '../errors.js'
 import { countBuffer } from './early-collections.js'
+import { SharedBatch, toArray } from './shared-batch.js'
 import type { SharedMessage } from './shared-message.js'
 import { LONGEST_SPARE, releaseSpare, takeSpare, usesSpare } from './spare-memory.js'
+import { continueBatch, flushAfterTurn } from './turn.js'
 import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { View } from '../protocol/message-memory.js'
@@ -34,18 +36,6 @@ const MAX_UTF8_PER_UNIT = 3
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
 let scratchMemory = scratch.buffer
 let scratchEnd = 0
-
-// One `setImmediate` serves all writers that got frames of a broadcast in this turn of the event loop.
-let turn: FrameWriter[] = []
-
-function flushTurn (): void {
-  const writers = turn
-  turn = []
-  for (const writer of writers) {
-    writer.turnScheduled = false
-    writer.flush()
-  }
-}
 
 function flushTick (writer: FrameWriter): void {
   writer.tickScheduled = false
@@ -77,7 +67,7 @@ export class FrameWriter {
   protected readonly owner: FrameWriterOwner
 
   // The batch: closed segments, then the open one, which is the range of `openScratch` still growing.
-  private segments: Buffer[] | null = null
+  private segments: Buffer[] | SharedBatch | null = null
   private openScratch: Buffer | null = null
   private openStart = 0
   private openEnd = 0
@@ -193,12 +183,19 @@ export class FrameWriter {
   }
 
   protected writeSharedFrame (frame: Buffer): void {
-    this.append(frame)
+    const { segments } = this
+    // Longer frames are never joined.
+    if (!gathersTurns || frame.length >= REFERENCE_FROM || this.openScratch !== null || Array.isArray(segments)) {
+      this.append(frame)
+    } else {
+      this.segments = continueBatch(segments, frame)
+      this.batchBytes += frame.length
+    }
     if (this.batchBytes >= MAX_BATCH) return this.flush()
     if (!gathersTurns) return this.queued(undefined)
     if (this.turnScheduled) return
     this.turnScheduled = true
-    if (turn.push(this) === 1) setImmediate(flushTurn)
+    flushAfterTurn(this)
   }
 
   /**
@@ -207,15 +204,19 @@ export class FrameWriter {
    */
   flush (): void {
     this.urgent = false
-    const isFull = this.socket.writableNeedDrain
-    if (isFull) this.joinIfMany()
+    const { socket } = this
+    // Almost all have nothing queued, which costs less to read.
+    const isFull = socket.writableLength > 0 && socket.writableNeedDrain
+    if (isFull) this.prepareToWait()
     if (!isFull || this.batchBytes >= MAX_BATCH) this.write()
   }
 
-  private joinIfMany (): void {
+  /** Prepares the batch for waiting longer than this turn. */
+  private prepareToWait (): void {
+    if (this.batchBytes === 0) return
     this.closeOpenSegment()
-    const { segments } = this
-    if (segments !== null && segments.length > MAX_WAITING_SEGMENTS) this.segments = [Buffer.concat(segments, this.batchBytes)]
+    const segments = this.ownSegments()
+    if (segments.length > MAX_WAITING_SEGMENTS) this.segments = [Buffer.concat(segments, this.batchBytes)]
   }
 
   /** Hands the batch to the socket, however full that is. */
@@ -231,11 +232,14 @@ export class FrameWriter {
 
     if (segments === null) {
       this.writeRange(last!, openScratch!, this.openStart, done)
+    } else if (last === null && bytes < REFERENCE_FROM && segments instanceof SharedBatch) {
+      this.writeSegment(segments.joined(), done)
     } else {
-      if (last !== null) segments.push(last)
-      if (segments.length === 1) this.writeSegment(segments[0]!, done)
-      else if (bytes < REFERENCE_FROM) this.writeRange(this.join(segments, bytes), scratch, scratchEnd - bytes, done)
-      else this.writeSegments(segments, done)
+      const all = toArray(segments)
+      if (last !== null) all.push(last)
+      if (all.length === 1) this.writeSegment(all[0]!, done)
+      else if (bytes < REFERENCE_FROM) this.writeRange(this.join(all, bytes), scratch, scratchEnd - bytes, done)
+      else this.writeSegments(all, done)
     }
     if (usesSpare(this)) releaseSpare(isWrittenThrough(this.socket))
     this.owner.onFlushed()
@@ -333,7 +337,7 @@ export class FrameWriter {
   private append (bytes: Buffer): void {
     this.closeOpenSegment()
     if (this.segments === null) this.segments = [bytes]
-    else this.segments.push(bytes)
+    else this.ownSegments().push(bytes)
     this.batchBytes += bytes.length
   }
 
@@ -341,7 +345,13 @@ export class FrameWriter {
     const segment = this.takeOpenSegment()
     if (segment === null) return
     if (this.segments === null) this.segments = [segment]
-    else this.segments.push(segment)
+    else this.ownSegments().push(segment)
+  }
+
+  /** @returns the closed segments, in an array of this writer alone */
+  private ownSegments (): Buffer[] {
+    this.segments = toArray(this.segments)
+    return this.segments
   }
 
   private takeOpenSegment (): Buffer | null {
