@@ -26,6 +26,9 @@ class Recorder implements FrameSink {
   /** Inside of each event. */
   onEvent: () => void = () => {}
 
+  takesStrings = false
+
+  onText (text: string): void { this.onMessage(Buffer.from(text), false) }
   onMessage (data: Buffer, isBinary: boolean): void { this.add(describe({ type: 'message', data, isBinary })) }
   onCompressedMessage (data: Buffer, isBinary: boolean): void { this.add(describe({ type: 'compressed', data, isBinary })) }
   onPing (data: Buffer): void { this.add(describe({ type: 'ping', data })) }
@@ -72,16 +75,19 @@ export async function checkDecoder (input: Input, createDecoder = createFrameDec
   if (input.bytes.length <= 4096) slicings.push(['byte by byte', () => 1])
   for (const [name, next] of slicings) {
     for (const isPaused of [false, true]) {
-      const events = run(input, options, createDecoder, next, isPaused ? random : null)
-      compare(`${name}${isPaused ? ', with pauses' : ''}`, events, expected, input)
+      for (const takesStrings of [false, true]) {
+        const events = run(input, options, createDecoder, next, isPaused ? random : null, takesStrings)
+        compare(`${name}${isPaused ? ', with pauses' : ''}${takesStrings ? ', as strings' : ''}`, events, expected, input)
+      }
     }
   }
   if (options.isCompressionAgreed) await checkInflater(input, reference, options.maxPayload, random)
   return reference.map(event => event.type === 'error' ? `error ${event.closeCode}` : event.type).slice(0, 6).join()
 }
 
-function run (input: Input, options: ReferenceOptions, createDecoder: CreateDecoder, next: () => number, pausing: Random | null): string[] {
+function run (input: Input, options: ReferenceOptions, createDecoder: CreateDecoder, next: () => number, pausing: Random | null, takesStrings: boolean): string[] {
   const recorder = new Recorder()
+  recorder.takesStrings = takesStrings
   const decoder = createDecoder(recorder, options, options.isCompressionAgreed)
   if (pausing !== null) recorder.onEvent = () => { if (pausing.chance(0.5)) decoder.pause() }
   const limit = options.isCompressionAgreed ? options.maxPayload + Math.floor(options.maxPayload / 8) + 125 : options.maxPayload

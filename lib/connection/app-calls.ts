@@ -55,11 +55,13 @@ export abstract class AppCalls {
     }
   }
 
-  /** Listeners of `message` were added or removed. */
-  messageListenersChanged (): void {
-    const listeners = this.connection.rawListeners('message') as MessageListener[]
-    this.messageListener = listeners.length === 1 ? listeners[0]! : null
+  /** @param listeners all of `message`, of which some were added or removed */
+  messageListenersChanged (listeners: readonly unknown[]): void {
+    this.messageListener = listeners.length === 1 ? listeners[0] as MessageListener : null
   }
+
+  /** Whether nobody has replaced `emit`, as instrumentation does, which then gets every message as it is documented. */
+  get emitsPlainly (): boolean { return this.connection.emit === emit }
 
   /** Emits a message, without the arrays that `emit` makes of its arguments, here and in Node. */
   emitMessage (data: unknown, isBinary: boolean): void {

@@ -194,7 +194,11 @@ export class Connection extends EventEmitter<WebSocketConnectionEvents> implemen
   }
 
   #listenersChanged (event: string, isAdded: boolean): this {
-    if (event === 'message') this.#session.messageListenersChanged()
+    if (event === 'message') {
+      const listeners = this.rawListeners('message')
+      this.#session.messageListenersChanged(listeners)
+      this.#session.mailbox.messageListenersChanged(listeners)
+    }
     if (isAdded) this.#session.mailbox.listenerAdded(event)
     return this
   }

@@ -9,7 +9,7 @@ import type { ConnectionSettings } from './settings.js'
 // has none, which would be a tenth of its memory.
 
 /** A decoder that is not lent keeps no connection alive. */
-const nobody: FrameSink = { onMessage: noop, onCompressedMessage: noop, onPing: noop, onPong: noop, onClose: noop, onError: noop }
+const nobody: FrameSink = { takesStrings: false, onText: noop, onMessage: noop, onCompressedMessage: noop, onPing: noop, onPong: noop, onClose: noop, onError: noop }
 
 /** The decoder that nobody uses. One is enough: another connection is read only within an event of the first. */
 let spare: FrameDecoder | null = null

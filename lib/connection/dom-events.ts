@@ -21,6 +21,11 @@ interface DomListener {
   isProperty: boolean
 }
 
+/** Whether a listener of `message` was added in the browser's way: then it takes text as a string too. */
+export function takesString (listener: unknown): boolean {
+  return typeof listener === 'function' && 'domListener' in listener
+}
+
 type Message = string | Buffer | ArrayBuffer | Buffer[] | Blob
 
 /** The members that `installDomEvents` adds. */
@@ -78,7 +83,7 @@ function makeEvent (type: DomEventType, target: WebSocketConnection, args: unkno
   switch (type) {
     case 'message': {
       const [data, isBinary] = args as [Message, boolean]
-      return { type, target, data: isBinary ? data : decodeText(data as Buffer) } as WebSocketMessageEvent
+      return { type, target, data: isBinary || typeof data === 'string' ? data : decodeText(data as Buffer) } as WebSocketMessageEvent
     }
     case 'close': {
       const [code, reason] = args as [number, Buffer]

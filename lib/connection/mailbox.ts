@@ -1,9 +1,10 @@
 import type { WebSocketConnection } from '../../types/connection.js'
 import type { BinaryType } from '../../types/messages.js'
 import type { InvalidMessageError, WebSocketError } from '../errors.js'
+import { takesString } from './dom-events.js'
 import { holdMessage, MAX_HELD, type HeldMessage } from './held-message.js'
 import type { JsonMessages, Validation } from './json-messages.js'
-import { decodeText } from '../protocol/text.js'
+import { decodeText, encodeText } from '../protocol/text.js'
 import { PauseReason } from './pause-reason.js'
 
 /** A view of the connection that gets its messages besides the listeners: a loop or a stream. */
@@ -42,8 +43,9 @@ export interface MailboxOwner {
   emitClose (): void
 }
 
-/** As what messages have ever been listened for, besides `message`. */
-const Heard = { JSON: 1, TEXT: 2 } as const
+/** As what messages have ever been listened for, besides `message`; and whether a listener of `message` takes text as bytes. */
+const Heard = { JSON: 1, TEXT: 2, BYTES: 4 } as const
+const CONVERTED = Heard.JSON | Heard.TEXT
 
 /** Messages that wait. */
 interface Queue {
@@ -108,6 +110,22 @@ export class Mailbox {
     this.updatePaused()
   }
 
+  /** Whether the next message is delivered at once, and all who hear it want text as a string. */
+  get takesStrings (): boolean {
+    if ((this.heard & (Heard.BYTES | Heard.JSON)) !== 0 || this.subscribers !== null || this.queue !== null || this.stage !== 'open') return false
+    const { connection } = this.owner
+    return this.isReady && (connection.listenerCount('text') > 0 || connection.listenerCount('message') > 0)
+  }
+
+  /** Delivers a text, when `takesStrings` says so. */
+  receiveText (text: string): void {
+    const { owner } = this
+    owner.emitMessage(text, false)
+    // A listener may have added a loop, or listeners that need the bytes.
+    if (this.subscribers !== null || (this.heard & Heard.JSON) !== 0) this.emitFurther(encodeText(text), false)
+    else if (owner.mayDeliver && owner.connection.listenerCount('text') > 0) owner.emit('text', text)
+  }
+
   /** Reports a failure of the connection, behind the messages that came before it. */
   fail (error: WebSocketError): void {
     const { queue } = this
@@ -159,6 +177,11 @@ export class Mailbox {
     if (isForMessages ? this.queue !== null || this.owner.isClosed : event === 'close' && this.owner.isClosed && this.queue === null) {
       process.nextTick(deliver, this)
     }
+  }
+
+  messageListenersChanged (listeners: readonly unknown[]): void {
+    if (listeners.every(takesString)) this.heard &= ~Heard.BYTES
+    else this.heard |= Heard.BYTES
   }
 
   /** Adds a view. When everything is over it gets what another view has left, and its end. */
@@ -262,8 +285,13 @@ export class Mailbox {
   private emitMessage (data: Buffer, isBinary: boolean): void {
     const { owner } = this
     owner.emitMessage(isBinary && this.binaryType !== 'nodebuffer' ? convert(data, this.binaryType) : data, isBinary)
+    this.emitFurther(data, isBinary)
+  }
+
+  private emitFurther (data: Buffer, isBinary: boolean): void {
+    const { owner } = this
     if (this.subscribers !== null) this.give('message', data, isBinary, undefined)
-    if (this.heard !== 0 && owner.mayDeliver) owner.call(this, this.emitConverted, data, isBinary)
+    if ((this.heard & CONVERTED) !== 0 && owner.mayDeliver) owner.call(this, this.emitConverted, data, isBinary)
   }
 
   private give (kind: Subscriber['kind'], data: Buffer, isBinary: boolean, parsed: unknown): void {

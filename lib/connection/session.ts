@@ -82,6 +82,7 @@ export class Session extends AppCalls implements Roles {
   get mayDeliver (): boolean { return mayDeliver(this.state) }
   get bufferedAmount (): number { return this.isClosed ? 0 : this.outbox.bufferedAmount }
   get isPaused (): boolean { return (this.pauseReasons & PauseReason.APP) !== 0 || this.mailbox.hasFullView }
+  get takesStrings (): boolean { return this.mailbox.takesStrings && this.emitsPlainly && (this.more === null || this.more.subprotocol === null) }
   get json (): JsonMessages { return this.settings.json }
   /** Whether the peer does not take what is sent to it, for now or for ever. */
   get isStuck (): boolean { return (this.pauseReasons & PauseReason.QUEUE) !== 0 || this.outbox.isSaturated }
@@ -197,9 +198,13 @@ export class Session extends AppCalls implements Roles {
     if (this.more === null || !this.more.takeMessage(data, isBinary)) this.mailbox.receive(data, isBinary)
   }
 
-  onCompressedMessage (data: Buffer, isBinary: boolean): void {
-    this.compressed!.receive(data, isBinary)
+  onText (text: string, bytes: number): void {
+    this.messagesReceived++
+    this.bytesReceived += bytes
+    this.mailbox.receiveText(text)
   }
+
+  onCompressedMessage (data: Buffer, isBinary: boolean): void { this.compressed!.receive(data, isBinary) }
 
   onInflatedLater (deliver: () => void): void {
     this.pauseReasons &= ~PauseReason.INFLATING
@@ -233,9 +238,7 @@ export class Session extends AppCalls implements Roles {
     this.change('closeReceived', code === CloseCode.NO_STATUS_RECEIVED ? undefined : code, reason)
   }
 
-  onError (error: WebSocketError): void {
-    this.fail(error)
-  }
+  onError (error: WebSocketError): void { this.fail(error) }
 
   onInvalidMessage (error: InvalidMessageError, data: Buffer): void {
     const { onInvalidMessage } = this.settings
@@ -259,9 +262,7 @@ export class Session extends AppCalls implements Roles {
     if (this.socket.readableEnded) this.onEnd()
   }
 
-  pause (): void {
-    this.setPaused(PauseReason.APP, true)
-  }
+  pause (): void { this.setPaused(PauseReason.APP, true) }
 
   /** Undoes `pause`, from the next tick on. */
   resume (): void {
@@ -392,9 +393,7 @@ export class Session extends AppCalls implements Roles {
     else process.nextTick(rethrow, thrown)
   }
 
-  private reportToHost (error: Error): void {
-    if (this.host !== null) this.run(this.host, this.host.onError, this, error)
-  }
+  private reportToHost (error: Error): void { if (this.host !== null) this.run(this.host, this.host.onError, this, error) }
 }
 
 function resumed (session: Session): void { session._resumed() }

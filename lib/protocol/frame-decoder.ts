@@ -2,6 +2,7 @@ import { constants, isUtf8 } from 'node:buffer'
 import { createError, type WebSocketError } from '../errors.js'
 import { decodeClosePayload } from './close-payload.js'
 import { MAX_HEADER_LENGTH } from './frame-encoder.js'
+import { COPIED_CHUNK, ENDED, LENT_CHUNK, NO_CHUNK, NO_FRAME, OWN_CHUNK, READING, SKIPPING } from './decoder-states.js'
 import { checkHeader, headerLengthOf, isCompressed, isFinal, maskingKeyAt, opcodeOf, payloadLengthAt } from './frame-header.js'
 import {
   borrowChunk, borrowForCopy, canScan, chunkWasOverwritten, hasChunk, isWorthScanning, returnChunk, scanMessages, sharedChunk, type ScanReceiver
@@ -11,26 +12,11 @@ import { applyMask, rotateKey } from './mask.js'
 import { compressedLimit, MessageAssembler } from './message-assembler.js'
 import { largestCopy, plainMemory, type MessageMemory } from './message-memory.js'
 import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode } from './opcodes.js'
+import { decodeChecked } from './text.js'
 import { isValidUtf8 } from './utf8.js'
 
-/** How far the stream of frames is. A phase is only ever followed by a later one. */
-const READING = 0
-/** Nothing is expected but a Close frame; all else is skipped. */
-const SKIPPING = 1
-/** A Close frame or an error was the last event (RFC 6455 §5.5.1, §7.1.7). */
-const ENDED = 2
-
-/** The chunk that is being decoded: none, */
-const NO_CHUNK = 0
-/** one that belongs to the decoder, */
-const OWN_CHUNK = 1
-/** the same with a copy in the shared chunk, for the scanner, */
-const COPIED_CHUNK = 2
-/** or the shared chunk, of which nothing may be kept or handed out. */
-const LENT_CHUNK = 3
-
-/** `remaining` between frames. */
-const NO_FRAME = -1
+/** Bytes of a text from which decoding it where it lies saves more than scanning does. */
+const STRING_FROM = 512
 
 /**
  * The receiving half of RFC 6455 §5: bytes in any slicing give the same events. Does no I/O and never throws, unless the
@@ -226,9 +212,13 @@ export class FrameDecoder implements ScanReceiver {
 
   private scan (offset: number): number {
     const isLent = this.source === LENT_CHUNK
-    const longest = isLent ? this.maxPayload : Math.min(this.maxPayload, largestCopy(this.chunkEnd))
+    let longest = isLent ? this.maxPayload : Math.min(this.maxPayload, largestCopy(this.chunkEnd))
+    if (this.mayBeString(this.chunkEnd - offset)) longest = Math.min(longest, STRING_FROM - 1)
     return scanMessages(this, this.memory, offset, this.chunkEnd, longest, isLent)
   }
+
+  /** Whether a text of so many bytes is decoded where it lies: then it needs no memory of its own. */
+  private mayBeString (length: number): boolean { return length >= STRING_FROM && this.sink.takesStrings }
 
   /** @internal A message of the scanner. @returns whether to go on with the next */
   onScanned (data: Buffer, isText: boolean, isAscii: boolean): boolean {
@@ -338,9 +328,16 @@ export class FrameDecoder implements ScanReceiver {
     this.remaining = NO_FRAME
     this.messageOpcode = 0
     if (this.isMessageCompressed) this.sink.onCompressedMessage(this.own(chunk, offset, end), !isText)
+    else if (isText && this.mayBeString(end - offset)) this.readString(chunk, offset, end)
     else if (isText && !isValidUtf8(chunk, offset, end)) this.fail(createError('FST_WS_ERR_INVALID_PAYLOAD'))
     else this.sink.onMessage(this.own(chunk, offset, end), !isText)
     return end
+  }
+
+  private readString (chunk: Buffer, start: number, end: number): void {
+    const text = decodeChecked(chunk, start, end)
+    if (text === undefined) this.fail(createError('FST_WS_ERR_INVALID_PAYLOAD'))
+    else this.sink.onText(text, end - start)
   }
 
   private readPiece (chunk: Buffer, offset: number): number {

@@ -2,6 +2,10 @@ import type { WebSocketError } from '../errors.js'
 
 /** Receives the events of a decoder, in the order of the bytes. */
 export interface FrameSink {
+  /** Whether whoever gets the next message wants text as a string, and nobody as bytes: `onText` may get it then, and not `onMessage`. */
+  readonly takesStrings: boolean
+  /** A whole text message. @param bytes its length in UTF-8 */
+  onText (text: string, bytes: number): void
   /** A whole message, joined from its fragments. The bytes belong to the receiver. */
   onMessage (data: Buffer, isBinary: boolean): void
   /** A whole message that is compressed (RFC 7692 §6): still to be inflated and, if it is text, to be checked. */

@@ -1,4 +1,4 @@
-import { isAscii, transcode } from 'node:buffer'
+import { isAscii, isUtf8, transcode } from 'node:buffer'
 import { NODE_MAJOR } from '../common.js'
 import { isWanted } from '../optimizations.js'
 
@@ -15,6 +15,8 @@ const DECODE_FROM = 1024
 const ENCODE_FROM = 16 * 1024
 const UP_TO = 16 * 1024 * 1024
 
+const REPLACEMENT = '\ufffd'
+
 /** V8 stores a string of other characters in one byte each, and then it does not look at them to find that nothing matches. */
 const WIDE = /[\u0100-\uffff]/
 
@@ -23,6 +25,21 @@ export function decodeText (bytes: Buffer): string {
   if (!DECODES || bytes.length < DECODE_FROM || bytes.length > UP_TO) return bytes.toString()
   if (isAscii(bytes)) return bytes.toString('latin1')
   return transcode(bytes, 'utf8', 'utf16le').toString('utf16le')
+}
+
+/**
+ * Decodes a range of bytes that nobody has checked.
+ *
+ * @returns `undefined` if they are not well-formed UTF-8
+ */
+export function decodeChecked (bytes: Buffer, start: number, end: number): string | undefined {
+  if (DECODES) {
+    const range = bytes.subarray(start, end)
+    return isUtf8(range) ? decodeText(range) : undefined
+  }
+  const text = bytes.toString('utf8', start, end)
+  // What is not well-formed becomes U+FFFD. To look for that takes a seventh of the time that `isUtf8` takes, and few texts contain it.
+  return text.includes(REPLACEMENT) && !isUtf8(bytes.subarray(start, end)) ? undefined : text
 }
 
 /** Whether `buffer.write(text)` is the fastest way to encode. */

@@ -73,6 +73,8 @@ function createWriter (t: Test, settings: Partial<DeflatingSettings> = {}): Writ
   const waiting: { data: Buffer, isCompressed: boolean, prefix: string }[] = []
   const sink = (prefix: string, isCompressed = false) => (data: Buffer): void => { waiting.push({ data, isCompressed, prefix }) }
   const decoder = new FrameDecoder({
+    takesStrings: false,
+    onText () {},
     onMessage: sink('plain '),
     onCompressedMessage: sink('', true),
     onPing: sink('ping '),

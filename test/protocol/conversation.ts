@@ -17,6 +17,17 @@ export class Recorder implements FrameSink {
   /** What a test does inside of an event. */
   onEvent: (event: DecoderEvent) => void = () => {}
 
+  /** A text that comes as a string is the same event as its bytes. */
+  takesStrings = false
+  texts = 0
+
+  onText (text: string, bytes: number): void {
+    const data = Buffer.from(text)
+    if (data.length !== bytes) throw new Error(`${bytes} bytes are counted for a text of ${data.length}`)
+    this.texts++
+    this.add({ type: 'message', data, isBinary: false })
+  }
+
   onMessage (data: Buffer, isBinary: boolean): void { this.add({ type: 'message', data, isBinary }) }
   onCompressedMessage (data: Buffer, isBinary: boolean): void { this.add({ type: 'compressed', data, isBinary }) }
   onPing (data: Buffer): void { this.add({ type: 'ping', data }) }

@@ -130,20 +130,24 @@ interface Plan {
   chunksMeanwhile: readonly number[]
   /** At each so many-th event another connection's bytes are decoded inside of it. */
   visitorEvery: number
+  /** Whether text is wanted as strings. */
+  takesStrings: boolean
 }
 
 const arbitraryPlan: fc.Arbitrary<Plan> = fc.record({
   sizes: fc.oneof({ arbitrary: arbitrarySlicing, weight: 2 }, { arbitrary: fc.constantFrom([CHUNK_SIZE], [KERNEL_PAGE], [1400], [255, 256, 257]), weight: 1 }),
   pauseAfter: fc.oneof(fc.constant([]), fc.array(fc.nat(40), { minLength: 1, maxLength: 6 })),
   chunksMeanwhile: fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }),
-  visitorEvery: fc.constantFrom(0, 0, 1, 5)
+  visitorEvery: fc.constantFrom(0, 0, 1, 5),
+  takesStrings: fc.boolean()
 })
 
 const VISITOR = Buffer.concat(Array.from({ length: 30 }, (_, index) => text(`visitor ${index}`, { mask: index * 0x10203 })))
 
 /** Reads all of it, with pauses and visitors. @returns what was found, and how it ended */
-function read (Decoder: typeof FrameDecoder, { bytes, maxPayload }: Traffic, { sizes, pauseAfter, chunksMeanwhile, visitorEvery }: Plan, readChunk: Read): string[] {
+function read (Decoder: typeof FrameDecoder, { bytes, maxPayload }: Traffic, { sizes, pauseAfter, chunksMeanwhile, visitorEvery, takesStrings }: Plan, readChunk: Read): string[] {
   const recorder = new Recorder()
+  recorder.takesStrings = takesStrings
   const decoder = new Decoder(recorder, { role: 'server', maxPayload }, true)
   let eventsLeft = pauseAfter[0] ?? Infinity
   let pauses = 0
@@ -183,7 +187,7 @@ function checkSame (found: readonly string[], expected: readonly string[], way: 
   }
 }
 
-const UNHURRIED: Plan = { sizes: [Infinity], pauseAfter: [], chunksMeanwhile: [1], visitorEvery: 0 }
+const UNHURRIED: Plan = { sizes: [Infinity], pauseAfter: [], chunksMeanwhile: [1], visitorEvery: 0, takesStrings: false }
 
 t.test('the same events with and without the fast paths, whatever the slicing, the pauses and what listeners lead to', async t => {
   const kinds = new Set<string>()
@@ -207,6 +211,51 @@ t.test('headers that are cut at every byte between two chunks', async t => {
   t.match(expected.at(-2), /FST_WS_ERR_FRAGMENTATION/)
   for (const readChunk of [decodeOwn, decodeLent]) {
     for (let cut = 1; cut < bytes.length; cut++) checkSame(read(FrameDecoder, traffic, { ...UNHURRIED, sizes: [cut, Infinity] }, readChunk), expected, `cut at ${cut}`)
+  }
+})
+
+const UNITS = ['ascii', 'é', '€', '😀', 'aé€😀', '\ufeff', '\ufffd', 'é\ufffd']
+/** What makes text invalid, or is a part of a character at its end. */
+const FAULTS = ['ff', 'c080', 'eda080', 'edb080', 'f4908080', 'c3', 'e282', 'f09f98']
+
+t.test('long texts as strings are those that come as bytes, and what is not UTF-8 is found wherever it is', async t => {
+  const texts = UNITS.flatMap(unit => [511, 512, 513, 4096, 65_535, 65_536, 70_000].map(length => Buffer.from(unit.repeat(length)).subarray(0, length - length % Buffer.byteLength(unit))))
+  const valid = Buffer.concat(texts.flatMap(bytes => [text(bytes), text('short'), binary(bytes)]))
+  const traffics = [valid]
+  for (const fault of FAULTS) {
+    for (const at of [0, 3000, 5000, 8000]) {
+      const bytes = Buffer.from('aé€😀'.repeat(800))
+      traffics.push(Buffer.concat([text('before'), text(Buffer.concat([bytes.subarray(0, at), Buffer.from(fault, 'hex'), bytes.subarray(at)])), text('behind')]))
+    }
+  }
+  for (const bytes of traffics) {
+    const traffic = { bytes, maxPayload: 1 << 20 }
+    const expected = read(plain.FrameDecoder, traffic, UNHURRIED, decodeOwn)
+    for (const sizes of [[CHUNK_SIZE], [65_550], [1400, 60_000]]) {
+      for (const readChunk of [decodeOwn, decodeLent]) {
+        checkSame(read(FrameDecoder, traffic, { ...UNHURRIED, sizes, takesStrings: true }, readChunk), expected, `in ${String(sizes)}`)
+        if (bytes !== valid) continue
+        checkSame(read(FrameDecoder, traffic, { ...UNHURRIED, sizes, takesStrings: true, pauseAfter: [0, 3] }, readChunk), expected, `in ${String(sizes)}, with pauses`)
+      }
+    }
+    if (bytes !== valid) t.match(expected.at(-2), / 1007 /)
+  }
+})
+
+t.test('a long text that is wanted as a string takes no memory of messages', async t => {
+  for (const readChunk of [decodeOwn, decodeLent]) {
+    const allocated: number[] = []
+    const memory = new MessageMemory({ allocate (length) { allocated.push(length); return Buffer.allocUnsafeSlow(length) }, protect () {} })
+    const recorder = new Recorder()
+    const decoder = new FrameDecoder(recorder, { role: 'server', maxPayload: 100_000 }, false, null, memory)
+    recorder.takesStrings = true
+    for (let i = 0; i < 3; i++) readChunk(decoder, text('é'.repeat(32 * 1024)))
+    t.same(allocated, [])
+    t.equal(recorder.texts, 3)
+    recorder.takesStrings = false
+    readChunk(decoder, text('é'.repeat(32 * 1024)))
+    t.equal(recorder.texts, 3, 'and as bytes when those are wanted')
+    t.equal(recorder.events.length, 4)
   }
 })
 

@@ -512,6 +512,8 @@ t.test('told to skip by an event in the middle of many small messages: only the 
   for (const isLent of [false, true]) {
     const events: string[] = []
     const sink = {
+      takesStrings: false,
+      onText (): void { events.push('string') },
       onMessage (data: Buffer): void {
         events.push(data.toString())
         if (events.length === 3) decoder.skipToClose()
