@@ -23,7 +23,7 @@ const STRING_FROM = 512
  * sink does. Unmasks in place: the chunks belong to the decoder.
  *
  * Retained between calls: the message so far (at most `maxPayload`, in a buffer of at most four times the bytes
- * received), an incomplete header or control frame, and, while paused, the rest of a chunk.
+ * received, or sixteen where most of them are never written), an incomplete header or control frame, and, while paused, the rest of a chunk.
  */
 export class FrameDecoder implements ScanReceiver {
   private readonly memory: MessageMemory
@@ -353,10 +353,10 @@ export class FrameDecoder implements ScanReceiver {
   /** Adds a piece to the message. Text fails at its first byte that is not UTF-8 (RFC 6455 §8.1). */
   private keepPiece (chunk: Buffer, start: number, end: number): void {
     if (end > start) {
-      this.assembler ??= new MessageAssembler(this.memory)
+      this.assembler ??= new MessageAssembler(this.memory, this.messageLimit)
       // The header of the last fragment announces how long the message is.
-      const longest = this.fin ? this.assembler.length + end - start + this.remaining : Infinity
-      if (!this.assembler.append(chunk, start, end, this.key, Math.min(longest, this.messageLimit))) {
+      const announced = this.fin ? this.assembler.length + end - start + this.remaining : Infinity
+      if (!this.assembler.append(chunk, start, end, this.key, announced)) {
         return this.fail(createError('FST_WS_ERR_MESSAGE_TOO_BIG', 'message is longer than there is memory for'))
       }
       this.key = rotateKey(this.key, end - start)

@@ -7,8 +7,16 @@ import { validateUtf8Prefix } from './utf8.js'
 
 const SMALLEST_BUFFER = 256
 
-/** Times the bytes received that the buffer may have. */
+/** Times the bytes received that the buffer may have, */
 const GROWTH = 4
+
+/**
+ * and as soon as the peer has sent this many bytes of a message whose length it has announced. Pages of a large buffer that
+ * nothing was written to take address space, and no memory: the peer makes the server hold what it sends, as before. A
+ * message of 16 MiB is copied less often on its way: 1.6 MiB instead of 6.8.
+ */
+const LONG_FROM = 1024 * 1024
+const LONG_GROWTH = 16
 
 /**
  * Bytes that a compressed message may have on the wire if it may have `maxPayload` when it is inflated. Data that cannot be
@@ -24,13 +32,16 @@ export function compressedLimit (maxPayload: number): number {
  */
 export class MessageAssembler {
   private readonly memory: MessageMemory
+  private readonly limit: number
   private buffer: Buffer = EMPTY
   private filled = 0
   /** Up to where the bytes are whole characters of UTF-8. */
   private validated = 0
 
-  constructor (memory: MessageMemory) {
+  /** @param limit bytes that the message may have */
+  constructor (memory: MessageMemory, limit: number) {
     this.memory = memory
+    this.limit = limit
   }
 
   /** Bytes so far. */
@@ -42,28 +53,35 @@ export class MessageAssembler {
    * Adds a range of the chunk, unmasked.
    *
    * @param key the masking key as a word; 0 if the range is not masked
-   * @param longest bytes that the message can still have, as far as that is known
+   * @param announced bytes of the whole message; Infinity before its last fragment
    * @returns whether there was memory for it: one message that is too large for this machine does not end the process
    */
-  append (chunk: Buffer, start: number, end: number, key: number, longest: number): boolean {
+  append (chunk: Buffer, start: number, end: number, key: number, announced: number): boolean {
     const length = this.filled + end - start
-    if (length > this.buffer.length && !this.grow(length, longest)) return false
+    if (length > this.buffer.length && !this.grow(length, announced)) return false
     if (key === 0) chunk.copy(this.buffer, this.filled, start, end)
     else maskInto(this.buffer, this.filled, chunk, start, end, key)
     this.filled = length
     return true
   }
 
-  private grow (length: number, longest: number): boolean {
-    let buffer: Buffer
-    try {
-      buffer = this.memory.allocate(Math.min(longest, Math.max(length * GROWTH, SMALLEST_BUFFER)))
-    } catch {
-      return false
-    }
+  private grow (length: number, announced: number): boolean {
+    const most = Math.min(announced, this.limit)
+    const isLong = length >= LONG_FROM && announced !== Infinity
+    const buffer = (isLong ? this.tryAllocate(Math.min(most, length * LONG_GROWTH)) : null) ??
+      this.tryAllocate(Math.min(most, Math.max(length * GROWTH, SMALLEST_BUFFER)))
+    if (buffer === null) return false
     this.buffer.copy(buffer, 0, 0, this.filled)
     this.buffer = buffer
     return true
+  }
+
+  private tryAllocate (length: number): Buffer | null {
+    try {
+      return this.memory.allocate(length)
+    } catch {
+      return null
+    }
   }
 
   /** Whether the bytes so far can begin a text (RFC 6455 §8.1). Looks at each byte once. */
