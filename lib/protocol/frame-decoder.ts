@@ -217,7 +217,7 @@ export class FrameDecoder implements ScanReceiver {
     return scanMessages(this, this.memory, offset, this.chunkEnd, longest, isLent)
   }
 
-  /** Whether a text of so many bytes is decoded where it lies: then it needs no memory of its own. */
+  /** Whether a text of this length, in bytes, is decoded where it lies: then it needs no memory of its own. */
   private mayBeString (length: number): boolean { return length >= STRING_FROM && this.sink.takesStrings }
 
   /** @internal A message of the scanner. @returns whether to go on with the next */

@@ -38,7 +38,7 @@ export function decodeChecked (bytes: Buffer, start: number, end: number): strin
     return isUtf8(range) ? decodeText(range) : undefined
   }
   const text = bytes.toString('utf8', start, end)
-  // What is not well-formed becomes U+FFFD. To look for that takes a seventh of the time that `isUtf8` takes, and few texts contain it.
+  // The decoder replaces bytes that are not well-formed with U+FFFD. Looking for that takes a seventh of the time of `isUtf8`, and few texts contain it.
   return text.includes(REPLACEMENT) && !isUtf8(bytes.subarray(start, end)) ? undefined : text
 }
 
