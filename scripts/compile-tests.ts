@@ -1,59 +1,93 @@
-// Compiles the library's tests, and the sources that they import, into a folder in which they run without a loader.
+// Bundles the library's tests, with the sources that they import, into a folder in which they run without a loader.
 
-import { readFileSync, statSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { transform } from 'esbuild'
+import { build, transform, type BuildOptions, type Plugin } from 'esbuild'
 import { filesIn } from './files.js'
 import { ROOT } from './prepare.js'
 
 /** Below the root, since modules look for packages in the folders above them. */
-export const COMPILED = join(ROOT, '.tap/compiled')
+const COMPILED = join(ROOT, '.tap/compiled')
 
-/** Folders that tests of the library import from. */
-const FOLDERS = ['lib', 'test', 'scripts', 'bench', 'fuzz', 'soak', 'docs/.vitepress']
+/** Tests of other suites have packages of their own, which are not above the compiled modules. */
+const OTHERS = /^test[\\/](brokers|compat|examples|interop|load|matrix|pack|runtimes|site)[\\/]/
 
-/** Tests of other suites have packages of their own, which are not above the compiled modules; the site is built. */
-const OTHERS = /^docs[\\/]\.vitepress[\\/](cache|dist)[\\/]|^test[\\/](brokers|compat|examples|interop|load|matrix|pack|runtimes|site)[\\/].*\.test\.ts$/
+/** Programs that tests start with `compiledProgram` of test/support/programs.ts. */
+const PROGRAMS = ['test/faults/client.ts', 'test/faults/fault-server.ts', 'test/model/worker.ts', 'test/model/wrong.ts', 'test/server/throwing-subscribers.ts']
 
-/** Loaders cost each test process, of which there are as many as files, more time than most tests need. */
+/** Tests find it there before the installed one, and tap knows by the names of the folders that it is no part of a test's stack. */
+const TAP = join(COMPILED, 'node_modules/tap')
+
+const OPTIONS: BuildOptions = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  logLevel: 'warning'
+}
+
+/**
+ * Loaders, and a module for each source, cost each test process, of which there are as many as files, more time than most
+ * tests need. What several tests import is in chunks that they share.
+ */
 export async function compileTests (): Promise<void> {
-  const sources = FOLDERS.flatMap(folder => filesIn(folder))
-    .filter(path => /(?<!\.d)\.[jt]s$/.test(path) && !OTHERS.test(path))
-  await removeOthers(new Set(sources.map(compiledName)))
-  const tsconfigRaw = readFileSync(join(ROOT, 'tsconfig.json'), 'utf8')
-  await Promise.all(sources.map(path => compile(path, tsconfigRaw)))
-}
-
-function compiledName (path: string): string {
-  return path.replace(/\.ts$/, '.js')
-}
-
-/** Modules whose sources are gone. */
-async function removeOthers (names: Set<string>): Promise<void> {
-  const there = await readdir(COMPILED, { recursive: true }).catch(() => [])
-  await Promise.all(there.filter(name => name.endsWith('.js') && !names.has(name)).map(name => rm(join(COMPILED, name))))
-}
-
-async function compile (path: string, tsconfigRaw: string): Promise<void> {
-  const [source, target] = [join(ROOT, path), join(COMPILED, compiledName(path))]
-  if (statSync(source).mtimeMs <= (statSync(target, { throwIfNoEntry: false })?.mtimeMs ?? 0)) return
-  const { code } = await transform(await readFile(source, 'utf8'), {
-    loader: 'ts',
-    format: 'esm',
-    target: 'node20',
-    tsconfigRaw,
-    sourcemap: 'inline',
+  await mkdir(COMPILED, { recursive: true })
+  const tests = filesIn('test').filter(path => path.endsWith('.test.ts') && !OTHERS.test(path))
+  const { metafile } = await build({
+    ...OPTIONS,
+    entryPoints: [...tests, ...PROGRAMS],
+    outdir: COMPILED,
+    outbase: ROOT,
+    splitting: true,
+    chunkNames: 'chunks/[hash]',
+    packages: 'external',
+    // "sideEffects" of package.json is for the package
+    ignoreAnnotations: true,
+    sourcemap: 'linked',
     sourcesContent: false,
-    sourcefile: source,
-    // what a module looks for beside itself is beside its source
-    define: {
-      'import.meta.url': JSON.stringify(pathToFileURL(source).href),
-      'import.meta.filename': JSON.stringify(source),
-      'import.meta.dirname': JSON.stringify(dirname(source))
-    }
+    metafile: true,
+    plugins: [PLACES_OF_SOURCES]
   })
-  await mkdir(dirname(target), { recursive: true })
-  await writeFile(target, code)
+  await removeOthers(new Set(Object.keys(metafile.outputs).map(path => relative(COMPILED, join(ROOT, path)))))
+}
+
+/** Puts tap, with the plugins that it was built with, into one file: finding its 300 modules takes longer than running them. */
+export async function compileTap (): Promise<void> {
+  const banner = "import { createRequire as requireOf } from 'node:module'\nconst require = requireOf(import.meta.url)"
+  await build({ ...OPTIONS, entryPoints: ['node_modules/tap/dist/esm/index.js'], outfile: join(TAP, 'index.js'), banner: { js: banner } })
+  await writeFile(join(TAP, 'package.json'), '{ "type": "module", "main": "index.js" }\n')
+}
+
+/** A module finds files beside its source, wherever it is compiled to. */
+const PLACES_OF_SOURCES: Plugin = {
+  name: 'places-of-sources',
+  setup (build) {
+    build.onLoad({ filter: /\.[jt]s$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8')
+      if (!source.includes('import.meta.')) return { contents: source, loader: 'ts' }
+      const { code } = await transform(source, {
+        loader: 'ts',
+        format: 'esm',
+        tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+        sourcemap: 'inline',
+        sourcesContent: false,
+        sourcefile: path,
+        define: {
+          'import.meta.url': JSON.stringify(pathToFileURL(path).href),
+          'import.meta.filename': JSON.stringify(path),
+          'import.meta.dirname': JSON.stringify(dirname(path))
+        }
+      })
+      return { contents: code, loader: 'js' }
+    })
+  }
+}
+
+/** Modules that an earlier run wrote of other sources. */
+async function removeOthers (names: Set<string>): Promise<void> {
+  const there = await readdir(COMPILED, { recursive: true })
+  const others = there.filter(name => /\.js(\.map)?$/.test(name) && !name.startsWith('node_modules') && !names.has(name))
+  await Promise.all(others.map(name => rm(join(COMPILED, name))))
 }

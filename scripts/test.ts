@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { compileTests } from './compile-tests.js'
+import { compileTap, compileTests } from './compile-tests.js'
 import { build, install, ROOT, timeOf } from './prepare.js'
 
 const TAP = 'node_modules/tap/dist/esm/run.mjs'
@@ -75,7 +75,7 @@ const suites = names.length === 0 ? ['unit'] : names
 
 const failed: string[] = []
 build()
-await Promise.all([buildTap(), compileTests()])
+await Promise.all([buildTap().then(compileTap), compileTests()])
 for (const name of suites) await runSuite(name)
 if (failed.length > 0) {
   console.error(`\nFailed: ${failed.join(', ')}`)

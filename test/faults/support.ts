@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { startProgram, type ProcessTest } from '../support/child-process.js'
+import { compiledProgram } from '../support/programs.js'
 import type { FaultServerOptions } from './fault-server.js'
 
 /** Asks a program that answers each line with a line of JSON. */
@@ -25,7 +25,8 @@ const ASK_EVERY = 20
 
 /** @param wrapper what the program is started by */
 export function startAsking (t: ProcessTest, file: string, argument: unknown, wrapper: string[] = []): Program {
-  const [command, ...args] = [...wrapper, process.execPath, '--import=tsx', fileURLToPath(new URL(file, import.meta.url)), JSON.stringify(argument)]
+  const program = compiledProgram(new URL(file, import.meta.url))
+  const [command, ...args] = [...wrapper, process.execPath, ...program.loader, program.file, JSON.stringify(argument)]
   // Without the loaders of the test runner.
   const { NODE_OPTIONS: _, ...env } = process.env
   const child = startProgram(t, command!, args, { env })

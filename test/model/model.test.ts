@@ -1,11 +1,12 @@
 import { fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
+import { compiledProgram } from '../support/programs.js'
 
 // Some of what `npm run model` does, with seeds that never change; and whether it would find what it looks for.
 
-const WORKER = fileURLToPath(new URL('worker.ts', import.meta.url))
-const WRONG = fileURLToPath(new URL('wrong.ts', import.meta.url))
+const WORKER = compiledProgram(new URL('worker.ts', import.meta.url))
+const WRONG = compiledProgram(new URL('wrong.ts', import.meta.url))
 
 interface Outcome {
   code: number | null
@@ -14,8 +15,8 @@ interface Outcome {
 
 async function work (t: Test, args: readonly string[], env: Record<string, string> = {}): Promise<Outcome> {
   const { NODE_OPTIONS: _, ...inherited } = process.env
-  const execArgv = ['--expose-gc', '--import=tsx', ...('WRONG' in env ? [`--import=${WRONG}`] : [])]
-  const child = fork(WORKER, args, { env: { ...inherited, ...env }, execArgv, silent: true })
+  const execArgv = ['--expose-gc', ...WORKER.loader, ...('WRONG' in env ? [`--import=${pathToFileURL(WRONG.file).href}`] : [])]
+  const child = fork(WORKER.file, args, { env: { ...inherited, ...env }, execArgv, silent: true })
   t.teardown(() => child.kill('SIGKILL'))
   let output = ''
   for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => { output += text })

@@ -1,14 +1,14 @@
 import t from 'tap'
 import diagnosticsChannel from 'node:diagnostics_channel'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
 import websocket from '../../lib/index.js'
 import { startProgram } from '../support/child-process.js'
+import { compiledProgram } from '../support/programs.js'
 
 t.test('what a subscriber throws is uncaught, as Node has it, and disturbs nobody else', async t => {
-  const program = fileURLToPath(new URL('throwing-subscribers.ts', import.meta.url))
-  const child = startProgram({ teardown: t.teardown.bind(t), fail: () => {} } as never, process.execPath, ['--import=tsx', program], {
+  const { file, loader } = compiledProgram(new URL('throwing-subscribers.ts', import.meta.url))
+  const child = startProgram({ teardown: t.teardown.bind(t), fail: () => {} } as never, process.execPath, [...loader, file], {
     env: { ...process.env, NODE_OPTIONS: '' }
   })
   t.strictSame(JSON.parse(await text(child.stdout!)), {
