@@ -15,7 +15,7 @@ import type { ReferenceEvent } from './reference-decoder.js'
 import { CLIENT_WINDOW_BITS, MAX_PAYLOAD } from './server-settings.js'
 import type { ServerState } from './server.js'
 
-const SERVER = fileURLToPath(new URL('server.ts', import.meta.url))
+const SERVER: Program = { file: fileURLToPath(new URL('server.ts', import.meta.url)), loader: ['--import=tsx'] }
 
 /** Milliseconds: only what hangs takes that long. */
 const HANG_GUARD = 20_000
@@ -30,6 +30,12 @@ const MUCH = 8 * 1024
 /** How a conversation ends, if the server does not end it. */
 const ENDINGS = ['fin', 'reset', 'wait'] as const
 type Ending = typeof ENDINGS[number]
+
+/** A program, and the arguments of Node that load it. */
+interface Program {
+  file: string
+  loader: string[]
+}
 
 /** A server in a process of its own, and honest clients that have to go on getting their echoes. */
 export class ServerTarget {
@@ -46,9 +52,9 @@ export class ServerTarget {
   private onDeath: (error: Error) => void = () => {}
   private readonly death: Promise<never>
 
-  private constructor (server: string, isHttp2: boolean) {
+  private constructor ({ file, loader }: Program, isHttp2: boolean) {
     this.isHttp2 = isHttp2
-    const args = ['--expose-gc', '--import=tsx', server, isHttp2 ? 'http2' : 'http1']
+    const args = ['--expose-gc', ...loader, file, isHttp2 ? 'http2' : 'http1']
     // A test runner's loaders are not for the server.
     const { NODE_OPTIONS: _, ...env } = process.env
     this.child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'], env })

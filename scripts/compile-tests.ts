@@ -14,7 +14,15 @@ const COMPILED = join(ROOT, '.tap/compiled')
 const OTHERS = /^test[\\/](brokers|compat|examples|interop|load|matrix|pack|runtimes|site)[\\/]/
 
 /** Programs that tests start with `compiledProgram` of test/support/programs.ts. */
-const PROGRAMS = ['test/faults/client.ts', 'test/faults/fault-server.ts', 'test/model/worker.ts', 'test/model/wrong.ts', 'test/server/throwing-subscribers.ts']
+const PROGRAMS = [
+  'fuzz/server.ts',
+  'test/faults/client.ts',
+  'test/faults/fault-server.ts',
+  'test/fuzz/ws-server.ts',
+  'test/model/worker.ts',
+  'test/model/wrong.ts',
+  'test/server/throwing-subscribers.ts'
+]
 
 /** Tests find it there before the installed one, and tap knows by the names of the folders that it is no part of a test's stack. */
 const TAP = join(COMPILED, 'node_modules/tap')

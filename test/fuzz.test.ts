@@ -1,19 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { checkDecoder, type CreateDecoder } from '../fuzz/decoder-target.js'
 import { fuzzDecoder, fuzzServer, Inputs } from '../fuzz/fuzzer.js'
 import { CORPUS, FuzzFailure, readCorpus, readInput, save, type Input } from '../fuzz/input.js'
 import { ServerTarget } from '../fuzz/server-target.js'
 import { FrameDecoder } from '../lib/protocol/frame-decoder.js'
+import { compiledProgram } from './support/programs.js'
 import { text } from './support/raw-client.js'
 
 // A few seconds of `npm run fuzz`, and whether it would find what it looks for.
 
 const corpus = await readCorpus()
-const target = await ServerTarget.start()
+const target = await ServerTarget.start(compiledProgram(new URL('../fuzz/server.ts', import.meta.url)))
 t.teardown(() => target.stop())
 
 t.test('every input of the corpus is decoded as the RFC says, however it is cut', async t => {
@@ -102,7 +102,7 @@ for (const [fault, createDecoder] of Object.entries(WRONG)) {
 }
 
 t.test('a server that is wrong, and one that dies, are found', async t => {
-  const target = await ServerTarget.start(fileURLToPath(new URL('fuzz/ws-server.ts', import.meta.url)))
+  const target = await ServerTarget.start(compiledProgram(new URL('fuzz/ws-server.ts', import.meta.url)))
   t.teardown(() => target.stop())
   await t.resolves(target.checkAll(await readInput(join(CORPUS, 'plain-hello.bin'))))
   await t.rejects(target.checkAll(await readInput(join(CORPUS, 'plain-utf8-fails-fast.bin'))), { message: /missing and not "close 1007"/ })
