@@ -170,6 +170,10 @@ export const WORKLOADS: readonly Workload[] = [
     task: { ...ECHO, handler: 'echo-string' },
     servers: [...NODE_SERVERS, 'bun']
   }),
+  echo('W5', 'text-64k-to-string', '64 KiB text echo, not ASCII, made a string by data.toString(), 20 connections, 1 in flight', 20, 1, { kind: 'text', bytes: 64 * KIB }, {
+    task: { ...ECHO, handler: 'echo-to-string' },
+    servers: NODE_SERVERS
+  }),
   broadcast('broadcast', '64 B to 500, one message at a time', 500, 1, 1, 64),
   broadcast('broadcast-8', '64 B to 500, 8 messages in flight', 500, 8, 1, 64),
   broadcast('broadcast-4k', '4 KiB to 500, one message at a time', 500, 1, 1, 4 * KIB),

@@ -19,6 +19,9 @@ const handle = (connection: WebSocketConnection): void => {
     case 'echo-string':
       connection.addEventListener('message', ({ data }) => connection.send(data as string))
       break
+    case 'echo-to-string':
+      connection.on('message', data => connection.send(data.toString()))
+      break
     case 'echo-json':
       connection.on('json', message => connection.sendJson(message))
       break

@@ -2,8 +2,8 @@ import { pathOf } from './paths.js'
 
 /** The work that a workload asks of a server. */
 export interface ServerTask {
-  /** `echo`: as the message comes; `echo-string`: text as a string; `echo-json`: parsed and made JSON again; `broadcast`: to all. */
-  handler: 'echo' | 'echo-string' | 'echo-json' | 'broadcast'
+  /** `echo`: as the message comes; `echo-string`: text as a string; `echo-to-string`: a Buffer that the handler makes a string; `echo-json`: parsed and made JSON again; `broadcast`: to all. */
+  handler: 'echo' | 'echo-string' | 'echo-to-string' | 'echo-json' | 'broadcast'
   deflate: 'off' | 'level-6' | 'defaults'
   takeover: boolean
   /** Whether an `onRequest` hook runs. */

@@ -25,6 +25,9 @@ export function handle (socket: WebSocket, server: WebSocketServer): void {
     case 'echo-string':
       socket.addEventListener('message', ({ data }) => socket.send(data as string))
       break
+    case 'echo-to-string':
+      socket.on('message', (data: Buffer) => socket.send(data.toString()))
+      break
     case 'echo-json':
       socket.on('message', (data: Buffer) => socket.send(JSON.stringify(JSON.parse(data.toString()))))
       break
