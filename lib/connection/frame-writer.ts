@@ -13,6 +13,7 @@ import { continueBatch, flushAfterTurn } from './turn.js'
 import { isWanted } from '../optimizations.js'
 import { frameHeaderLength, MAX_HEADER_LENGTH, maskPayload, writeFrameHeader } from '../protocol/frame-encoder.js'
 import { View } from '../protocol/message-memory.js'
+import { receivedBytes } from '../protocol/received-text.js'
 import { encodeText, isWrittenFast } from '../protocol/text.js'
 import { writeAllDirectly, writeDirectly } from '../socket/direct-writes.js'
 
@@ -121,7 +122,9 @@ export class FrameWriter {
   writeText (opcode: number, text: string, fin: boolean, callback: SendCallback | undefined, _compress = false): number {
     const bound = text.length * MAX_UTF8_PER_UNIT
     if (bound > REFERENCE_FROM) {
-      if (bound <= LONGEST_SPARE && !this.masked && isWrittenThrough(this.socket) && isWrittenFast(text)) return this.writeIntoSpare(opcode, text, bound, fin, callback)
+      const bytes = receivedBytes(text)
+      const isReused = bound <= LONGEST_SPARE && !this.masked && isWrittenThrough(this.socket) && (bytes !== null || isWrittenFast(text))
+      if (isReused) return this.writeIntoSpare(opcode, text, bytes, fin, callback)
       const payload = encodeText(text)
       countBuffer(payload.length)
       this.writeBytes(opcode, payload, fin, callback)
@@ -140,10 +143,10 @@ export class FrameWriter {
     return written
   }
 
-  /** The text is encoded in one pass, into memory that is used again, with the header in front of it. */
-  private writeIntoSpare (opcode: number, text: string, bound: number, fin: boolean, callback: SendCallback | undefined): number {
-    const buffer = takeSpare(this, MAX_HEADER_LENGTH + bound)
-    const written = buffer.write(text, MAX_HEADER_LENGTH)
+  /** The text is encoded in one pass, or copied if its bytes are known, into memory that is used again, with the header in front of it. */
+  private writeIntoSpare (opcode: number, text: string, bytes: Buffer | null, fin: boolean, callback: SendCallback | undefined): number {
+    const buffer = takeSpare(this, MAX_HEADER_LENGTH + (bytes?.length ?? text.length * MAX_UTF8_PER_UNIT))
+    const written = bytes === null ? buffer.write(text, MAX_HEADER_LENGTH) : bytes.copy(buffer, MAX_HEADER_LENGTH)
     const start = MAX_HEADER_LENGTH - frameHeaderLength(written, false)
     writeFrameHeader(buffer, start, opcode, fin, written, false)
     this.append(buffer.subarray(start, MAX_HEADER_LENGTH + written))

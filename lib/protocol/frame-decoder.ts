@@ -12,6 +12,7 @@ import { applyMask, rotateKey } from './mask.js'
 import { compressedLimit, MessageAssembler } from './message-assembler.js'
 import { largestCopy, plainMemory, type MessageMemory } from './message-memory.js'
 import { CONTROL_BIT, MAX_CONTROL_PAYLOAD, Opcode } from './opcodes.js'
+import { deliverText } from './received-text.js'
 import { decodeChecked } from './text.js'
 import { isValidUtf8 } from './utf8.js'
 
@@ -337,7 +338,7 @@ export class FrameDecoder implements ScanReceiver {
   private readString (chunk: Buffer, start: number, end: number): void {
     const text = decodeChecked(chunk, start, end)
     if (text === undefined) this.fail(createError('FST_WS_ERR_INVALID_PAYLOAD'))
-    else this.sink.onText(text, end - start)
+    else deliverText(this.sink, text, chunk, start, end)
   }
 
   private readPiece (chunk: Buffer, offset: number): number {

@@ -4,6 +4,7 @@ import { MAX_HEADER_LENGTH } from './frame-encoder.js'
 import { payloadLengthAt } from './frame-header.js'
 import { CHUNK_SIZE, kernel, KERNEL_PAGE } from './frame-kernel.js'
 import { largestCopy, SLAB_SIZE, View, type MessageMemory } from './message-memory.js'
+import { forgetReceived } from './received-text.js'
 
 // All decoders of a thread share the chunk of the WebAssembly kernel. A decoder borrows it for one call: it has received
 // its bytes there, or copies them there so that all small frames are found and unmasked by one call of the kernel.
@@ -22,6 +23,7 @@ export const canScan = scanner !== null
 /** Records that new bytes were written into the shared chunk: a decoder that is not done with it has lost its own. */
 export function chunkWasOverwritten (): void {
   borrower = null
+  forgetReceived()
 }
 
 /** The chunk that all decoders share; nothing where there is no kernel. */

@@ -1,6 +1,7 @@
 import { isAscii, isUtf8, transcode } from 'node:buffer'
 import { NODE_MAJOR } from '../common.js'
 import { isWanted } from '../optimizations.js'
+import { receivedBytes } from './received-text.js'
 
 // V8's own conversions of text that is not ASCII are slow on older versions: by way of UTF-16 it takes a tenth to a third
 // of the time (measured on Node 20, 22, 24 and 26, for 1 KiB to 64 KiB). `transcode` is there if Node has ICU.
@@ -50,6 +51,8 @@ export function isWrittenFast (text: string): boolean {
 
 /** The text as UTF-8. A surrogate without the other half becomes U+FFFD, as the WHATWG says (Encoding Standard, "UTF-8 encode"). */
 export function encodeText (text: string): Buffer {
+  const received = receivedBytes(text)
+  if (received !== null) return Buffer.from(received)
   if (isWrittenFast(text)) return Buffer.from(text)
   try {
     return transcode(Buffer.from(text, 'utf16le'), 'utf16le', 'utf8')

@@ -209,3 +209,109 @@ t.test('injectWS, both sides; and the figures of the server', async t => {
   t.equal(app.websocketServer.stats.received.bytes, BYTES.length)
   client.terminate()
 })
+
+// --- what is sent on while it is delivered is copied from where it was read
+
+/** As long as LONG, in characters and in bytes. */
+const OTHER = LONG.replaceAll('a', 'b')
+const RELAYED = ['é'.repeat(40_000), '漢'.repeat(6000), 'ascii'.repeat(13_000), LONG, OTHER]
+
+type Relay = (connection: WebSocketConnection, text: string) => void
+
+const RELAYS: Record<string, [Relay, (text: string, index: number) => string[]]> = {
+  'as it is, once': [(connection, text) => { connection.send(text) }, text => [text]],
+  'several times, with others between them': [
+    (connection, text) => {
+      connection.send(text)
+      connection.send('short')
+      connection.send(text.replaceAll('é', 'ö'))
+      connection.send(text)
+    },
+    text => [text, 'short', text.replaceAll('é', 'ö'), text]
+  ],
+  'another text of the same length': [(connection, text) => { connection.send(text.replaceAll('a', 'b')) }, text => [text.replaceAll('a', 'b')]],
+  'an equal text that is another string': [(connection, text) => { connection.send(`${text.slice(0, 10)}${text.slice(10)}`) }, text => [text]],
+  'later, and again': [
+    (connection, text) => {
+      connection.send(text)
+      setImmediate(() => connection.send(text))
+    },
+    text => [text, text]
+  ],
+  'in fragments': [
+    (connection, text) => {
+      connection.send(text, { fin: false })
+      connection.send(text)
+    },
+    text => [text, text]
+  ],
+  'by broadcast': [(connection, text) => { connection.route.broadcast(text) }, text => [text]]
+}
+
+for (const transport of ['TCP', 'TLS', 'HTTP/2'] as const) {
+  for (const [name, [relay, expected]] of Object.entries(RELAYS)) {
+    t.test(`${transport}: relayed ${name}`, async t => {
+      const { connection, client } = await open(t, transport)
+      connection.on('text', text => { relay(connection, text) })
+      for (const [index, message] of RELAYED.entries()) {
+        client.write(text(message))
+        const wanted = expected(message, index)
+        for (const each of wanted) t.ok((await client.frame()).payload.equals(Buffer.from(each)), `${message.slice(0, 5)}: ${each.slice(0, 5)}`)
+      }
+    })
+  }
+}
+
+t.test('relayed to clients that do not read, while other texts are read', async t => {
+  const connections: WebSocketConnection[] = []
+  const { port } = await startApp(t, app => {
+    app.get('/', { websocket: true }, connection => {
+      connections.push(connection)
+      connection.on('text', data => { for (const each of connections) each.send(data) })
+    })
+  }, { maxBufferedAmount: 1024 ** 3 })
+  const slow = await RawClient.open(port)
+  const fast = await RawClient.open(port)
+  t.teardown(() => {
+    slow.destroy()
+    fast.destroy()
+  })
+  slow.socket.pause()
+  const messages = Array.from({ length: 200 }, (_, index) => `${index} ${RELAYED[index % RELAYED.length]!}`)
+  for (const message of messages) {
+    fast.write(text(message))
+    await fast.frame()
+  }
+  t.ok(connections[0]!.bufferedAmount > 0, 'the client was slow')
+  slow.socket.resume()
+  let wrong = 0
+  for (const message of messages) if (!(await slow.frame()).payload.equals(Buffer.from(message))) wrong++
+  t.equal(wrong, 0)
+})
+
+t.test('relayed in memory, where a text is delivered while another is', async t => {
+  const { app } = await startApp(t, app => {
+    app.get('/', { websocket: true }, connection => {
+      connection.on('text', data => {
+        connection.send(`got ${data}`)
+        connection.send(data)
+      })
+    })
+  })
+  const client = await app.injectWS('/')
+  const received: string[] = []
+  const all = new Promise<void>(resolve => {
+    client.on('text', data => {
+      received.push(data)
+      if (data.startsWith('got got')) client.send(OTHER)
+      else if (data.startsWith('got ')) client.send(data)
+      if (received.length === 6) resolve()
+    })
+  })
+  client.send(LONG)
+  await all
+  t.same(received.slice(0, 6).map(data => data.slice(0, 9)), [`got ${LONG}`, LONG, `got got ${LONG}`, `got ${LONG}`, `got ${OTHER}`, OTHER].map(data => data.slice(0, 9)))
+  t.equal(received[1], LONG)
+  t.equal(received[3], `got ${LONG}`)
+  client.terminate()
+})

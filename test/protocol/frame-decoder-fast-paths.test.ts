@@ -2,7 +2,9 @@ import t, { type Test } from 'tap'
 import fc from 'fast-check'
 import { FrameDecoder } from '../../lib/protocol/frame-decoder.js'
 import { CHUNK_SIZE, kernel as maybeKernel, KERNEL_PAGE } from '../../lib/protocol/frame-kernel.js'
+import { chunkWasOverwritten } from '../../lib/protocol/frame-scanner.js'
 import { MessageMemory } from '../../lib/protocol/message-memory.js'
+import { receivedBytes } from '../../lib/protocol/received-text.js'
 import { retainedBytes } from '../support/retained-bytes.js'
 import { binary, close, continuation, frame, ping, pong, text } from '../support/raw-client.js'
 import { arbitrarySlicing, ownCopy, Recorder, slice, toComparable } from './conversation.js'
@@ -256,6 +258,29 @@ t.test('a long text that is wanted as a string takes no memory of messages', asy
     readChunk(decoder, text('é'.repeat(32 * 1024)))
     t.equal(recorder.texts, 3, 'and as bytes when those are wanted')
     t.equal(recorder.events.length, 4)
+  }
+})
+
+t.test('the bytes of a text are known while it is delivered, unless they are overwritten', async t => {
+  const found: unknown[] = []
+  for (const readChunk of [decodeOwn, decodeLent]) {
+    const message = 'é€'.repeat(1000)
+    const look = (text: string): void => { found.push(receivedBytes(text)?.equals(Buffer.from(message))) }
+    const recorder = new Recorder()
+    recorder.takesStrings = true
+    recorder.onEvent = event => {
+      if (event.type !== 'message') return
+      look(message)
+      look(message.replace('é', 'ö'))
+      // As when a listener runs the event loop.
+      if (readChunk === decodeLent) chunkWasOverwritten()
+      else visit()
+      look(message)
+    }
+    const decoder = new FrameDecoder(recorder, { role: 'server', maxPayload: 10_000 })
+    readChunk(decoder, text(message))
+    look(message)
+    t.same(found.splice(0), [true, undefined, readChunk === decodeLent ? undefined : true, undefined])
   }
 })
 
