@@ -4,7 +4,7 @@ import { noop } from './common.js'
 import { isAppClosing } from './fastify-internals.js'
 import type { Membership } from './membership.js'
 import type { PluginSettings } from './options/settings.js'
-import { within } from './topics/within.js'
+import { within } from './within.js'
 
 /** Milliseconds of Fastify's time for closing that draining leaves to close handshakes. */
 const LEFT_BY_DRAIN = 1_000

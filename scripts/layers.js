@@ -29,6 +29,7 @@ export const LAYERS = [
   { name: 'options', node: ['http', 'https'], without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
   { name: 'async-context.ts', node: ['async_hooks'] },
   { name: 'protocol', node: ['buffer', 'crypto'], without: [...EVENT_LOOP, ...PROCESS, ...COLLECTOR] },
+  { name: 'within.ts', without: [...PROCESS, ...COLLECTOR] },
   { name: 'thenable.ts', without: [...EVENT_LOOP, ...PROCESS] },
   { name: 'optimizations.ts', env: true },
   { name: 'common.ts', without: [...EVENT_LOOP, ...COLLECTOR] },

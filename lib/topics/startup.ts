@@ -1,7 +1,7 @@
 import type { Broker, BrokerEvents } from '../../types/broker.js'
 import { noop } from '../common.js'
 import { createError } from '../errors.js'
-import { within } from './within.js'
+import { within } from '../within.js'
 
 /** Milliseconds between two attempts to reach the broker. */
 const PAUSE = 200
