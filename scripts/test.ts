@@ -34,7 +34,8 @@ const SUITES: Record<string, Suite> = {
     about: 'other clients, proxies, plugins and libraries',
     folders: ['test/interop'],
     manifests: ['examples', 'test/interop'],
-    projects: ['test/interop']
+    projects: ['test/interop'],
+    tap: ['--jobs=3']
   },
   brokers: {
     about: 'topics through Redis and NATS, if they are installed',
@@ -55,7 +56,8 @@ const SUITES: Record<string, Suite> = {
     about: '@fastify/websocket, and the tests that it publishes',
     folders: ['test/compat'],
     manifests: ['test/compat'],
-    projects: ['test/compat']
+    projects: ['test/compat'],
+    tap: ['--jobs=3']
   },
   pack: {
     about: 'the packed package in compilers, test runners and bundlers',
