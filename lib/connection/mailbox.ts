@@ -285,9 +285,10 @@ export class Mailbox {
   private emitMessage (data: Buffer, isBinary: boolean): void {
     const { owner } = this
     owner.emitMessage(isBinary && this.binaryType !== 'nodebuffer' ? convert(data, this.binaryType) : data, isBinary)
-    this.emitFurther(data, isBinary)
+    if (this.subscribers !== null || (this.heard & CONVERTED) !== 0) this.emitFurther(data, isBinary)
   }
 
+  /** Delivers a message to all but the listeners of `message`. */
   private emitFurther (data: Buffer, isBinary: boolean): void {
     const { owner } = this
     if (this.subscribers !== null) this.give('message', data, isBinary, undefined)
