@@ -15,8 +15,20 @@ const GARBAGE_FROM = 4096
 const BYTES_PER_ELEMENT = 64
 const MOST_ELEMENTS = 8192
 
-/** Bytes of large buffers between two short collections: less than V8 waits for. */
+/** Most bytes of buffers between two short collections: less than V8 waits for. */
 const COLLECT_EVERY = 30 * 1024 * 1024
+
+/**
+ * After some idle seconds V8 gives memory back and lowers its limits: then it makes a full collection for every 18 MiB of buffers,
+ * and goes on like that. Some in a row, each within this many bytes of the one before, halve the bytes between short collections,
+ * down to the least. An app that starts makes fewer.
+ */
+const OFTEN = 2 * COLLECT_EVERY
+const IN_A_ROW = 3
+const COLLECT_AT_LEAST_EVERY = COLLECT_EVERY / 4
+
+/** Bytes without a full collection that double them again. */
+const CALM = 512 * 1024 * 1024
 
 /**
  * Larger buffers do not count: a few of them reach V8's limits anyway. An echo of 16 MiB takes a tenth less CPU time, and a quarter
@@ -24,8 +36,8 @@ const COLLECT_EVERY = 30 * 1024 * 1024
  */
 const LARGEST = COLLECT_EVERY / 4
 
-/** Bytes between two looks at whether V8 has collected on its own, as it does where the app makes garbage. */
-const LOOK_EVERY = COLLECT_EVERY / 3
+/** Looks between two short collections at whether V8 has collected on its own, as it does where the app makes garbage. */
+const LOOKS = 3
 
 /** Bytes of each string that fills the space. V8 has another space for objects of 128 KiB. */
 const FILLER_SIZE = 64 * 1024
@@ -33,6 +45,14 @@ const FILLER_SIZE = 64 * 1024
 /** Bytes of buffers since the last look, and before it since the last collection. */
 let uncounted = 0
 let counted = 0
+/** Bytes between two short collections. */
+let interval = COLLECT_EVERY
+/** Bytes of buffers since the last full collection. */
+let sinceFull = 0
+/** Full collections in a row, each of them soon after the one before. */
+let frequent = 0
+/** Refers to a symbol, which V8 makes as an old object: only a full collection takes it. */
+let untilFull: WeakRef<symbol> | null = null
 /** Bytes of young objects at the last look. */
 let youngBytes = 0
 let filler: Buffer | null = null
@@ -44,13 +64,32 @@ export function countBuffer (bytes: number): void {
   if (!FILLS && collects && bytes >= GARBAGE_FROM) youngest.garbage = new Array(Math.min(Math.floor(bytes / BYTES_PER_ELEMENT), MOST_ELEMENTS))
   if (bytes > LARGEST) return
   uncounted += bytes
-  if (uncounted >= LOOK_EVERY) look()
+  if (uncounted >= interval / LOOKS) look()
 }
 
 function look (): void {
   keepMemory()
-  if (FILLS && collects) collectInTime()
+  if (FILLS && collects) {
+    adaptInterval()
+    collectInTime()
+  }
   uncounted = 0
+}
+
+function adaptInterval (): void {
+  sinceFull += uncounted
+  if (untilFull?.deref() !== undefined) {
+    if (sinceFull < CALM) return
+    interval = Math.min(interval * 2, COLLECT_EVERY)
+  } else {
+    frequent = untilFull !== null && sinceFull < OFTEN ? frequent + 1 : 0
+    if (frequent === IN_A_ROW) {
+      interval = Math.max(interval / 2, COLLECT_AT_LEAST_EVERY)
+      frequent = 0
+    }
+    untilFull = new WeakRef(Symbol('collected'))
+  }
+  sinceFull = 0
 }
 
 function collectInTime (): void {
@@ -60,7 +99,7 @@ function collectInTime (): void {
   const hasCollected = space.space_used_size < youngBytes
   counted = hasCollected ? uncounted : counted + uncounted
   youngBytes = space.space_used_size
-  if (counted >= COLLECT_EVERY) collect(space.space_available_size)
+  if (counted >= interval) collect(space.space_available_size)
 }
 
 function collect (available: number): void {
