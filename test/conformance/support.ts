@@ -9,6 +9,8 @@ import { startApp } from '../support/app.js'
 import { connectHttp2, openHttp2 } from '../support/http2-client.js'
 import { frame, RawClient } from '../support/raw-client.js'
 
+export { serverFrame } from '../support/raw-client.js'
+
 /*
  * The cases in cases/ know nothing of HTTP: they ask a transport for an app that listens, and get what
  * opens connections of bytes to it. Another way to the same routes is another function of the type `Serve`.
@@ -167,11 +169,6 @@ export function fragments (opcode: number, payload: Buffer, size: number): Buffe
 }
 
 // --- expecting
-
-/** The exact bytes of a frame from the server: unmasked, no RSV bit, the length in its shortest form. */
-export function serverFrame (opcode: number, payload: string | Uint8Array): Buffer {
-  return frame(opcode, payload, { mask: null })
-}
 
 /** Fails unless the next bytes from the server are these. */
 export async function expectBytes (t: Test, client: RawClient, expected: Buffer, message: string): Promise<void> {

@@ -1,14 +1,13 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { EMPTY } from '../../lib/common.js'
 import { SharedBatch } from '../../lib/connection/shared-batch.js'
 import type { WebSocketConnection } from '../../lib/index.js'
 import { startApp } from '../support/app.js'
-import { certificate } from '../support/certificate.js'
-import { close, frame, RawClient, upgradeRequest } from '../support/raw-client.js'
-import { connectSecure, turns } from '../support/server-sockets.js'
+import { RawClient, serverFrame } from '../support/raw-client.js'
+import { turns } from '../support/server-sockets.js'
+import { startSlowReaders } from '../support/slow-readers.js'
 
 t.test('writers that got the same frames have the same batch, whose bytes are joined once', async t => {
   const [a, b] = [Buffer.from('a'), Buffer.from('b')]
@@ -74,38 +73,10 @@ t.test('receivers of the same frames are handed the same bytes, and others their
   t.ok(first.buffer === second.buffer && first.byteOffset === second.byteOffset, 'the same memory')
 })
 
-function serverFrame (opcode: number, payload: Buffer): Buffer {
-  return frame(opcode, payload, { mask: null })
-}
-
 /** Broadcasts to all, to some, and single messages in a random order, to readers of which half are slow. */
 async function mixed (t: Test, secure: boolean): Promise<void> {
   const COUNT = 6
-  const connections: WebSocketConnection[] = []
-  const { app, port } = await startApp(t, app => {
-    app.get('/', { websocket: true }, connection => { connections.push(connection) })
-  }, {}, secure ? { https: certificate } as object : {})
-  const sockets: Socket[] = []
-  const received: Buffer[][] = []
-  const expected: Buffer[][] = []
-  const filler = randomBytes(8 * 1024 * 1024)
-  for (let i = 0; i < COUNT; i++) {
-    const client = secure ? await connectSecure(port) : await RawClient.connect(port)
-    client.write(upgradeRequest())
-    await client.head()
-    const socket = client.socket as Socket
-    t.teardown(() => socket.destroy())
-    socket.removeAllListeners('data')
-    const chunks: Buffer[] = []
-    socket.on('data', chunk => { chunks.push(chunk) })
-    sockets.push(socket)
-    received.push(chunks)
-    expected.push([])
-    if (i % 2 === 1) continue
-    socket.pause()
-    connections[i]!.send(filler)
-    expected[i]!.push(serverFrame(2, filler))
-  }
+  const { app, connections, expected, finish } = await startSlowReaders(t, secure, COUNT)
 
   const noise = randomBytes(64 * 1024)
   for (let round = 0; round < 150; round++) {
@@ -134,15 +105,7 @@ async function mixed (t: Test, secure: boolean): Promise<void> {
     expected[index]!.push(serverFrame(2, EMPTY), serverFrame(8, Buffer.from([3, 232])))
   }
   t.equal(app.websocketServer.broadcast('never'), 0)
-  for (const [index, socket] of sockets.entries()) {
-    const ended = once(socket, 'close')
-    socket.write(close(1000))
-    socket.on('end', () => socket.end())
-    socket.resume()
-    await ended
-    const wanted = Buffer.concat(expected[index]!)
-    t.ok(Buffer.concat(received[index]!).equals(wanted), `${expected[index]!.length} frames, ${wanted.length} bytes`)
-  }
+  await finish(t)
 }
 
 t.test('broadcasts and single messages keep their order and bytes, over TCP', async t => { await mixed(t, false) })

@@ -54,6 +54,11 @@ export function close (code?: number, reason: string | Uint8Array = '', options?
   return frame(0x8, Buffer.concat([payload, Buffer.from(reason as string)]), options)
 }
 
+/** The exact bytes of a frame from the server: unmasked, no RSV bit, the length in its shortest form. */
+export function serverFrame (opcode: number, payload: string | Uint8Array): Buffer {
+  return frame(opcode, payload, { mask: null })
+}
+
 /** A frame that the server sent. */
 export interface ReceivedFrame {
   fin: boolean
